@@ -1,0 +1,5 @@
+//! Archives in, entries out. Untrusted input ends here.
+
+mod entry;
+
+pub use entry::{DataRun, Entry, EntryKind};

@@ -1,0 +1,52 @@
+//! What a build made: the summary of the command line, and `--json`.
+
+use serde::Serialize;
+use uuid::Uuid;
+
+/// Figures of a finished (or planned) image. Sizes in bytes.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Size of the disk.
+    pub disk_size: u64,
+    /// Size of the root filesystem.
+    pub filesystem_size: u64,
+    /// Byte offset of the root filesystem on the disk.
+    pub filesystem_offset: u64,
+    /// Its UUID.
+    pub uuid: Uuid,
+    /// Its label.
+    pub label: String,
+    /// `root=` of the kernel command line.
+    pub root: String,
+    /// Partition table: `mbr` or `none`.
+    pub scheme: &'static str,
+    /// Boot loader: `bios` or `none`.
+    pub boot: &'static str,
+    /// MBR disk signature.
+    pub disk_signature: Option<u32>,
+    /// Kernel the menu starts, newest first in `/boot`.
+    pub kernel: Option<String>,
+    /// Regular files, directories, symbolic links and others in the tree.
+    pub files: u64,
+    /// Directories.
+    pub directories: u64,
+    /// Symbolic links.
+    pub symlinks: u64,
+    /// Devices and fifos.
+    pub specials: u64,
+    /// Inodes of the filesystem.
+    pub inodes: u64,
+    /// Of them free.
+    pub inodes_free: u64,
+    /// Bytes of file data placed.
+    pub data: u64,
+    /// Bytes that `df` shows as used.
+    pub used: u64,
+    /// Bytes that `df` shows as available.
+    pub available: u64,
+    /// Files that prepare added or replaced, by path.
+    pub edits: Vec<String>,
+    /// SHA-256 of the image in hex, when asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}

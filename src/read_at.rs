@@ -1,0 +1,101 @@
+//! Reading at an offset: what a planner's metadata, a spool and an image file have in common.
+
+use std::io;
+
+/// Bytes that can be read at any offset, from several threads, without a cursor.
+pub trait ReadAt: Send + Sync {
+    /// Length in bytes.
+    fn len(&self) -> u64;
+
+    /// Fills `buf` from `offset`.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` when `offset + buf.len()` lies past the end; whatever the device says.
+    fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()>;
+
+    /// Whether there is nothing to read.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl ReadAt for Vec<u8> {
+    fn len(&self) -> u64 {
+        crate::units::count(Self::len(self))
+    }
+
+    fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let start = usize::try_from(offset).ok();
+        let range = start.and_then(|s| Some(s..s.checked_add(buf.len())?));
+        let bytes = range.and_then(|r| self.get(r)).ok_or(io::ErrorKind::UnexpectedEof)?;
+        buf.copy_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// A file or block device of known length.
+#[derive(Debug)]
+pub struct FileAt {
+    file: std::fs::File,
+    len: u64,
+}
+
+impl FileAt {
+    /// Wraps `file`; its length is taken now.
+    ///
+    /// # Errors
+    /// When the length cannot be read.
+    pub fn new(file: std::fs::File) -> io::Result<Self> {
+        use std::io::Seek;
+        let mut f = &file;
+        let len = f.seek(io::SeekFrom::End(0))?;
+        Ok(Self { file, len })
+    }
+}
+
+impl ReadAt for FileAt {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        std::os::unix::fs::FileExt::read_exact_at(&self.file, buf, offset)
+    }
+}
+
+/// A window of another source, its offsets counted from the window's start.
+#[derive(Clone, Copy)]
+pub struct Window<'a> {
+    inner: &'a dyn ReadAt,
+    start: u64,
+    len: u64,
+}
+
+impl<'a> Window<'a> {
+    /// The `len` bytes of `inner` from `start`, cut at the end of `inner`.
+    #[must_use]
+    pub fn new(inner: &'a dyn ReadAt, start: u64, len: u64) -> Self {
+        let len = len.min(inner.len().saturating_sub(start));
+        Self { inner, start, len }
+    }
+}
+
+impl std::fmt::Debug for Window<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Window({}+{})", self.start, self.len)
+    }
+}
+
+impl ReadAt for Window<'_> {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let end = offset.checked_add(crate::units::count(buf.len()));
+        if end.is_none_or(|e| e > self.len) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.inner.read_exact_at(self.start + offset, buf)
+    }
+}
