@@ -1,0 +1,1 @@
+//! An independent checker of a written ext4 filesystem.
