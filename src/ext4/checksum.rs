@@ -34,7 +34,10 @@ pub fn fs_seed(uuid: &[u8; 16]) -> u32 {
 /// The seed of one inode's structures.
 #[must_use]
 pub fn inode_seed(fs_seed: u32, inode: u32, generation: u32) -> u32 {
-    crc32c(crc32c(fs_seed, &inode.to_le_bytes()), &generation.to_le_bytes())
+    crc32c(
+        crc32c(fs_seed, &inode.to_le_bytes()),
+        &generation.to_le_bytes(),
+    )
 }
 
 /// `s_checksum` of the 1024 bytes of a superblock (its last four are not read).
@@ -65,7 +68,11 @@ pub fn inode(inode_seed: u32, bytes: &[u8]) -> u32 {
     let hi = offset_of!(Inode, i_checksum_hi);
     let small = usize::from(EXT4_GOOD_OLD_INODE_SIZE).min(bytes.len());
     let crc = with_zeros(inode_seed, &bytes[..small], lo, 2);
-    if bytes.len() >= hi + 2 { with_zeros(crc, &bytes[small..], hi - small, 2) } else { crc }
+    if bytes.len() >= hi + 2 {
+        with_zeros(crc, &bytes[small..], hi - small, 2)
+    } else {
+        crc
+    }
 }
 
 /// `det_checksum` of a directory block that ends with a tail.
@@ -106,7 +113,12 @@ pub fn xattr_block(fs_seed: u32, nr: u64, block: &[u8]) -> u32 {
 /// `s_checksum` of a journal superblock with journal checksums.
 #[must_use]
 pub fn journal_superblock(bytes: &[u8; 1024]) -> u32 {
-    with_zeros(!0, bytes, offset_of!(super::disk::journal::JournalSuperblock, s_checksum), 4)
+    with_zeros(
+        !0,
+        bytes,
+        offset_of!(super::disk::journal::JournalSuperblock, s_checksum),
+        4,
+    )
 }
 
 /// CRC of `bytes` with the `len` (at most 4) bytes at `at` as zero.

@@ -32,8 +32,9 @@ pub const EXT4_FT_DIR_CSUM: u8 = 0xDE;
 pub const EXT4_NAME_LEN: usize = 255;
 
 /// The head of `struct ext4_dir_entry_2`; the name follows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
+)]
 #[repr(C)]
 pub struct DirEntry2 {
     /// Inode number; 0: the entry is unused.
@@ -47,8 +48,9 @@ pub struct DirEntry2 {
 }
 
 /// `struct ext4_dir_entry_tail`, the last 12 bytes of a leaf block under `metadata_csum`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
+)]
 #[repr(C)]
 pub struct DirEntryTail {
     /// 0, as an unused entry's inode.

@@ -23,8 +23,9 @@ pub const EXT_INIT_MAX_LEN: u16 = 32_768;
 pub const EXT4_EXT_ROOT_MAX: u16 = 4;
 
 /// `struct ext4_extent_header`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
+)]
 #[repr(C)]
 pub struct ExtentHeader {
     /// [`EXT4_EXT_MAGIC`].
@@ -40,8 +41,9 @@ pub struct ExtentHeader {
 }
 
 /// `struct ext4_extent_idx`: a child node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
+)]
 #[repr(C)]
 pub struct ExtentIdx {
     /// First file block the child covers.
@@ -55,8 +57,9 @@ pub struct ExtentIdx {
 }
 
 /// `struct ext4_extent`: a run of blocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
+)]
 #[repr(C)]
 pub struct Extent {
     /// First file block.
@@ -70,8 +73,9 @@ pub struct Extent {
 }
 
 /// `struct ext4_extent_tail`, at byte `12 + 12 * eh_max` of a node that is a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
+)]
 #[repr(C)]
 pub struct ExtentTail {
     /// CRC32C of the block before it, seeded with the inode's seed.

@@ -20,8 +20,9 @@ pub const BG_BLOCK_UNINIT: u16 = 0x2;
 pub const BG_INODE_ZEROED: u16 = 0x4;
 
 /// `struct ext4_group_desc`, 64 bytes; without `64bit` only the first 32 exist.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
+)]
 #[repr(C)]
 pub struct GroupDesc {
     /// Block of the block bitmap, low half.

@@ -30,8 +30,9 @@ pub const DX_NODE_ENTRIES_OFFSET: usize = 8;
 pub const DX_COLLISION: u32 = 1;
 
 /// `struct dx_root_info`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
+)]
 #[repr(C)]
 pub struct DxRootInfo {
     /// 0.
@@ -47,8 +48,9 @@ pub struct DxRootInfo {
 }
 
 /// `struct dx_entry`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
+)]
 #[repr(C)]
 pub struct DxEntry {
     /// Lowest hash of the child.
@@ -58,8 +60,9 @@ pub struct DxEntry {
 }
 
 /// `struct dx_countlimit`, in place of the first entry's hash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
+)]
 #[repr(C)]
 pub struct DxCountLimit {
     /// Slots that fit, this one included.
@@ -69,8 +72,9 @@ pub struct DxCountLimit {
 }
 
 /// `struct dx_tail`, after the last slot that fits, under `metadata_csum`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
+)]
 #[repr(C)]
 pub struct DxTail {
     /// 0.

@@ -89,8 +89,9 @@ pub const EXT4_TIND_BLOCK: usize = 14;
 pub const EXT4_N_BLOCKS: usize = 15;
 
 /// `struct ext4_inode` and the 96 bytes after it where small xattrs lie: 256 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
+)]
 #[repr(C)]
 pub struct Inode {
     /// Type and permissions.

@@ -39,8 +39,9 @@ pub const JBD2_FEATURE_INCOMPAT_CSUM_V3: u32 = 0x10;
 pub const JBD2_FEATURE_INCOMPAT_FAST_COMMIT: u32 = 0x20;
 
 /// `journal_superblock_t`, 1024 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
+)]
 #[repr(C)]
 pub struct JournalSuperblock {
     /// [`JBD2_MAGIC_NUMBER`].

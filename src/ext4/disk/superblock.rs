@@ -133,8 +133,9 @@ pub const RO_COMPAT_VERITY: u32 = 0x8000;
 pub const RO_COMPAT_ORPHAN_PRESENT: u32 = 0x10000;
 
 /// `struct ext4_super_block`, 1024 bytes. All times are seconds since 1970.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
+)]
 #[repr(C)]
 pub struct Superblock {
     /// Inodes in all groups.

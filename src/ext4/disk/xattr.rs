@@ -54,8 +54,9 @@ pub const ACL_MASK: u16 = 0x10;
 pub const ACL_OTHER: u16 = 0x20;
 
 /// `struct ext4_xattr_ibody_header`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
+)]
 #[repr(C)]
 pub struct IbodyHeader {
     /// [`EXT4_XATTR_MAGIC`].
@@ -63,8 +64,9 @@ pub struct IbodyHeader {
 }
 
 /// `struct ext4_xattr_header`, at byte 0 of a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
+)]
 #[repr(C)]
 pub struct XattrHeader {
     /// [`EXT4_XATTR_MAGIC`].
@@ -82,8 +84,9 @@ pub struct XattrHeader {
 }
 
 /// `struct ext4_xattr_entry`; the name follows, padded to 4 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
+)]
 #[repr(C)]
 pub struct XattrEntry {
     /// Bytes of the name, without its prefix.
