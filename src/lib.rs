@@ -2,9 +2,11 @@
 
 pub mod archive;
 pub mod checksum;
+pub mod display;
 pub mod ext4;
 pub mod extent;
 pub mod observe;
 pub mod read_at;
 pub mod seed;
+pub mod tree;
 pub mod units;

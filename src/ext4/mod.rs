@@ -1,13 +1,31 @@
-//! ext4: what lies on disk, how it is made, how it is checked.
+//! ext4: a tree in, the extents of a filesystem out.
 //!
-//! | module | what |
+//! Arithmetic that never writes, then emission that never decides:
+//!
+//! | file | what it decides or writes |
 //! |---|---|
-//! | [`disk`] | on-disk structs and constants, nothing else |
-//! | [`checksum`] | every checksum of `metadata_csum` |
-//! | [`dirhash`] | the hash that orders an htree directory |
-//! | [`check`] | an independent reading of a written filesystem; never uses the planner |
+//! | `geometry` | groups, inodes, descriptors, journal: mke2fs's sums |
+//! | `tables` | where bitmaps and inode tables lie |
+//! | `alloc`, `place` | where file data lies, while the archive is read |
+//! | `plan` | inode numbers, directories, xattrs, extent trees: everything else's place |
+//! | `emit` | the bytes of any block, when asked |
+//! | `disk` | on-disk structs only |
+//! | `check` | an independent reader of a written filesystem |
 
+mod alloc;
+mod block_set;
 pub mod check;
 pub mod checksum;
 pub mod dirhash;
 pub mod disk;
+mod emit;
+mod formatter;
+pub mod geometry;
+mod place;
+mod plan;
+mod tables;
+
+pub use formatter::{DEFAULT_MAX_GROW, Formatter};
+pub use geometry::{Available, Geometry, GeometryError};
+pub use place::{FileExtent, FileTooLarge};
+pub use plan::{DirectoryTooLarge, Identity, Piece, PieceKind, Plan, PlanError, XattrError};

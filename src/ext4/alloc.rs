@@ -1,0 +1,108 @@
+//! Handing out blocks: upwards, past what is taken, never back.
+
+use super::block_set::BlockSet;
+use super::geometry::Geometry;
+use std::ops::Range;
+
+/// Hands out blocks in ascending order. Placement is a fold over sizes: it depends on nothing else.
+#[derive(Debug)]
+pub struct Allocator {
+    /// Blocks to leave out.
+    reserved: Vec<Range<u64>>,
+    /// The first of them that ends after `next`.
+    ahead: usize,
+    next: u64,
+    /// One past the last block, where the size is known.
+    end: Option<u64>,
+    /// What was handed out and not given back.
+    taken: BlockSet,
+    freed: u64,
+    /// Blocks asked for beyond `end`.
+    missing: u64,
+}
+
+impl Allocator {
+    /// For a filesystem of known size, all of whose fixed places are in `reserved`.
+    #[must_use]
+    pub fn sized(reserved: &BlockSet, blocks: u64) -> Self {
+        Self::new(reserved.iter().collect(), Some(blocks))
+    }
+
+    /// For a filesystem whose size comes out in the end, with `descriptor_blocks` reserved in every
+    /// group that has a superblock.
+    #[must_use]
+    pub fn fitted(descriptor_blocks: u64) -> Self {
+        const GROUP: u64 = 32_768;
+        // Past the last power that 2^32 blocks reach there is nothing to leave out.
+        let groups = (0..(1_u64 << 32) / GROUP).filter(|&g| Geometry::has_super(g));
+        let reserved = groups.map(|g| g * GROUP..g * GROUP + 1 + descriptor_blocks).collect();
+        Self::new(reserved, None)
+    }
+
+    fn new(reserved: Vec<Range<u64>>, end: Option<u64>) -> Self {
+        Self { reserved, ahead: 0, next: 0, end, taken: BlockSet::default(), freed: 0, missing: 0 }
+    }
+
+    /// Up to `want` blocks in a row; none past the end of the filesystem.
+    pub fn take(&mut self, want: u64) -> Option<Range<u64>> {
+        while let Some(r) = self.reserved.get(self.ahead) {
+            if self.next < r.start {
+                break;
+            }
+            self.next = self.next.max(r.end);
+            self.ahead += 1;
+        }
+        let stop = self.reserved.get(self.ahead).map(|r| r.start);
+        let limit = match (stop, self.end) {
+            (Some(a), Some(b)) => a.min(b),
+            (a, b) => a.or(b).unwrap_or(u64::MAX),
+        };
+        if self.next >= limit {
+            return None;
+        }
+        let run = self.next..(self.next + want).min(limit);
+        self.next = run.end;
+        self.taken.insert(run.clone());
+        Some(run)
+    }
+
+    /// `len` blocks in a row: what is too short on the way stays free.
+    pub fn take_contiguous(&mut self, len: u64) -> Option<u64> {
+        loop {
+            let run = self.take(len)?;
+            if run.end - run.start == len {
+                return Some(run.start);
+            }
+            self.give_back(run);
+        }
+    }
+
+    /// Gives back blocks of a file that was replaced. They stay free.
+    pub fn give_back(&mut self, run: Range<u64>) {
+        self.freed += run.end - run.start;
+        self.taken.remove(run);
+    }
+
+    /// Counts blocks that could not be had, so that the error can say how many are missing.
+    pub fn miss(&mut self, blocks: u64) {
+        self.missing += blocks;
+    }
+
+    /// Blocks in use.
+    #[must_use]
+    pub fn taken(&self) -> &BlockSet {
+        &self.taken
+    }
+
+    /// Blocks that were given back.
+    #[must_use]
+    pub fn freed(&self) -> u64 {
+        self.freed
+    }
+
+    /// Blocks that were wanted and not there.
+    #[must_use]
+    pub fn missing(&self) -> u64 {
+        self.missing
+    }
+}

@@ -1,0 +1,209 @@
+//! Making a filesystem: files are placed first, everything else is planned when the tree is known.
+
+use super::alloc::Allocator;
+use super::block_set::BlockSet;
+use super::geometry::{Available, BLOCK, FLEX, Geometry, GeometryError};
+use super::place::{FileExtent, FileTooLarge, Placement};
+use super::plan::{Identity, Plan, PlanError, extent_tree};
+use super::tables::{Tables, supers};
+use crate::archive::DataRun;
+use crate::tree::{DataId, Tree};
+use crate::units::TIB;
+use std::ops::Range;
+
+/// Blocks of lost+found, as mke2fs makes it.
+pub(super) const LOST_FOUND_BLOCKS: u64 = 4;
+
+/// A size that a fitted filesystem can be grown to online unless told otherwise, in bytes.
+pub const DEFAULT_MAX_GROW: u64 = 2 * TIB;
+
+/// A filesystem in the making.
+///
+/// Place every file with [`Formatter::add_file`], write its data where [`Formatter::locate`] says, and
+/// [`Formatter::finish`] with the tree.
+#[derive(Debug)]
+pub struct Formatter {
+    pub(super) shape: Shape,
+    pub(super) alloc: Allocator,
+    pub(super) placement: Placement,
+}
+
+/// What is known before the first file.
+#[derive(Debug)]
+pub(super) enum Shape {
+    /// All but the files.
+    Sized(Box<Fixed>),
+    /// That descriptors take so many blocks.
+    Fitted { descriptor_blocks: u64, available: Available },
+}
+
+/// The places that mke2fs gives what every filesystem has.
+#[derive(Debug)]
+pub(super) struct Fixed {
+    pub(super) geometry: Geometry,
+    pub(super) tables: Tables,
+    /// First block of the root directory.
+    pub(super) root: u64,
+    pub(super) lost_found: u64,
+    pub(super) resize_dind: u64,
+    pub(super) journal: Vec<Range<u64>>,
+    /// First block of its extent tree, when its inode cannot hold it.
+    pub(super) journal_node: u64,
+    /// All of it, superblocks, descriptors and tables too.
+    pub(super) blocks: BlockSet,
+}
+
+impl Formatter {
+    /// A filesystem of the geometry that mke2fs gives a device of `size` bytes. `inodes` is its `-N`,
+    /// `max_grow` (bytes) its `-E resize`.
+    ///
+    /// # Errors
+    /// When mke2fs would refuse.
+    pub fn sized(
+        size: u64,
+        inodes: Option<u64>,
+        max_grow: Option<u64>,
+    ) -> Result<Self, GeometryError> {
+        let geometry = Geometry::of_size(size, inodes, max_grow)?;
+        let fixed = Fixed::new(geometry).ok_or(GeometryError::TooSmall { size })?;
+        let alloc = Allocator::sized(&fixed.blocks, geometry.blocks);
+        Ok(Self { shape: Shape::Sized(Box::new(fixed)), alloc, placement: Placement::default() })
+    }
+
+    /// The smallest filesystem that holds what will be placed and leaves `available` for `df` to show.
+    /// Its descriptors have room for `max_grow` bytes.
+    #[must_use]
+    pub fn fitted(available: Available, max_grow: u64) -> Self {
+        let descriptor_blocks = Geometry::descriptor_blocks(max_grow);
+        let alloc = Allocator::fitted(descriptor_blocks);
+        let shape = Shape::Fitted { descriptor_blocks, available };
+        Self { shape, alloc, placement: Placement::default() }
+    }
+
+    /// Places a file of `size` bytes; `data` are the parts that are no holes, `None` when it has none.
+    ///
+    /// # Errors
+    /// When the file is over 16 TiB.
+    pub fn add_file(&mut self, size: u64, data: Option<&[DataRun]>) -> Result<DataId, FileTooLarge> {
+        self.placement.add(&mut self.alloc, size, data)
+    }
+
+    /// Gives back the blocks of a file that was replaced, and says which they were, in bytes.
+    pub fn drop_file(&mut self, id: DataId) -> Vec<Range<u64>> {
+        let extents = self.placement.extents(id).to_vec();
+        for e in &extents {
+            self.alloc.give_back(e.blocks());
+        }
+        let bytes = |e: &FileExtent| e.blocks().start * BLOCK..e.blocks().end * BLOCK;
+        extents.iter().map(bytes).collect()
+    }
+
+    /// Where byte `offset` of a file lies: the byte of the filesystem, and for how many bytes on.
+    /// `None` in a hole, and when the filesystem is full.
+    #[must_use]
+    pub fn locate(&self, id: DataId, offset: u64) -> Option<(u64, u64)> {
+        self.placement.locate(id, offset)
+    }
+
+    /// Bytes that are missing so far, when the filesystem is full.
+    #[must_use]
+    pub fn missing(&self) -> u64 {
+        self.alloc.missing() * BLOCK
+    }
+
+    /// Plans everything else.
+    ///
+    /// # Errors
+    /// When the tree does not fit, or holds what ext4 cannot.
+    pub fn finish(
+        self,
+        tree: Tree,
+        identity: &Identity,
+        inodes: Option<u32>,
+        warn: &mut dyn FnMut(String),
+    ) -> Result<Plan, PlanError> {
+        super::plan::plan(self, tree, identity, inodes, warn)
+    }
+}
+
+impl Fixed {
+    fn new(geometry: Geometry) -> Option<Self> {
+        let g = &geometry;
+        let mut used = supers(g);
+        let tables = Tables::as_mke2fs(g, &mut used)?;
+        let take = |used: &mut BlockSet, from: u64, len: u64| {
+            let at = used.first_gap(from, g.blocks, len)?;
+            used.insert(at..at + len);
+            Some(at)
+        };
+        let root = take(&mut used, 0, 1)?;
+        let lost_found = take(&mut used, 0, LOST_FOUND_BLOCKS)?;
+        let resize_dind = take(&mut used, tables.inode_table[0] + g.inode_table_blocks(), 1)?;
+        let journal = journal_runs(g, &mut used)?;
+        let tree = extent_tree::blocks(as_extents(&journal).len());
+        let journal_node = if tree > 0 { take(&mut used, 0, tree)? } else { 0 };
+        let blocks = used;
+        Some(Self { geometry, tables, root, lost_found, resize_dind, journal, journal_node, blocks })
+    }
+}
+
+/// Free runs for the journal, upwards from where mke2fs looks first (`get_midpoint_journal_block`).
+fn journal_runs(g: &Geometry, used: &mut BlockSet) -> Option<Vec<Range<u64>>> {
+    let mut runs = Vec::new();
+    let mut left = g.journal_blocks;
+    if left == 0 {
+        return Some(runs);
+    }
+    let mut at = g.group_start(journal_group(g, used));
+    while left > 0 {
+        let start = used.first_gap(at, g.blocks, 1)?;
+        let stop = used.parts_in(&(start..g.blocks)).next().map_or(g.blocks, |r| r.start);
+        let run = start..stop.min(start + left);
+        left -= run.end - run.start;
+        at = run.end;
+        used.insert(run.clone());
+        runs.push(run);
+    }
+    Some(runs)
+}
+
+/// The emptiest group near the middle, so that the heads of a disk had short ways.
+fn journal_group(g: &Geometry, used: &BlockSet) -> u64 {
+    let free = |group: u64| {
+        let blocks = g.group_start(group)..g.group_start(group) + g.group_blocks(group);
+        blocks.end - blocks.start - used.count_in(&blocks)
+    };
+    let middle = g.blocks / 2 / g.blocks_per_group;
+    let (start, middle) = if middle > FLEX {
+        let first = middle & !(FLEX - 1);
+        let group = (first..g.groups).find(|&n| free(n) > 0).unwrap_or(0);
+        (group, group)
+    } else {
+        (middle.saturating_sub(1), middle)
+    };
+    let end = (middle + 1).min(g.groups - 1);
+    let mut best = start;
+    for group in start + 1..=end {
+        if free(group) > free(best) {
+            best = group;
+        }
+    }
+    best
+}
+
+/// Blocks as the extents of a file, in order from its first block.
+pub(super) fn as_extents(runs: &[Range<u64>]) -> Vec<(u64, Range<u64>)> {
+    let mut logical = 0;
+    let mut list = Vec::new();
+    for run in runs {
+        let mut at = run.start;
+        while at < run.end {
+            let end = run.end.min(at + 32_768);
+            list.push((logical, at..end));
+            logical += end - at;
+            at = end;
+        }
+    }
+    list
+}
+

@@ -1,0 +1,61 @@
+//! Inode numbers, in canonical order.
+
+use crate::archive::{Entry, EntryKind};
+use crate::tree::{NodeId, ROOT, Sorted, Tree, TreeError};
+use crate::units::{Timestamp, count32, index32};
+
+const LOST_FOUND: &[u8] = b"lost+found";
+
+/// Makes sure that the root has the directory lost+found, where e2fsck puts what it finds.
+pub(super) fn add_lost_found(tree: &mut Tree, time: Timestamp) -> Result<(), TreeError> {
+    let there = tree.child(ROOT, LOST_FOUND).is_some_and(|n| tree.node(n).is_directory());
+    if there {
+        return Ok(());
+    }
+    tree.insert(&Entry {
+        path: LOST_FOUND.to_vec(),
+        kind: EntryKind::Directory,
+        mode: 0o700,
+        uid: 0,
+        gid: 0,
+        mtime: time,
+        atime: None,
+        ctime: None,
+        xattrs: Vec::new(),
+        acl_access: None,
+        acl_default: None,
+        offset: 0,
+    })?;
+    Ok(())
+}
+
+/// Numbers the nodes: lost+found is 11 as mke2fs has it, then the tree as it is walked. Returns the
+/// nodes from 11 on, and the number of each node.
+pub(super) fn number(tree: &Tree, sorted: &Sorted) -> (Vec<NodeId>, Vec<u32>) {
+    let mut numbers = vec![0; tree.capacity()];
+    let mut nodes = Vec::with_capacity(tree.capacity());
+    numbers[index32(ROOT.0)] = 2;
+    let mut add = |node: NodeId| {
+        let slot = &mut numbers[index32(node.0)];
+        if *slot == 0 {
+            *slot = 11 + count32(nodes.len());
+            nodes.push(node);
+        }
+    };
+    if let Some(node) = tree.child(ROOT, LOST_FOUND) {
+        add(node);
+    }
+    tree.walk(sorted, |_, node| add(node));
+    (nodes, numbers)
+}
+
+/// A path of `node`, for messages.
+pub(super) fn path(tree: &Tree, sorted: &Sorted, node: NodeId) -> String {
+    let mut found = None;
+    tree.walk(sorted, |path, n| {
+        if n == node && found.is_none() {
+            found = Some(crate::display::display_path(path).to_string());
+        }
+    });
+    found.unwrap_or_else(|| "/".into())
+}

@@ -1,0 +1,232 @@
+//! Where extended attributes go, and their bytes.
+
+use crate::ext4::disk::inode::EXTRA_ISIZE;
+use crate::ext4::disk::xattr::{
+    EXT4_XATTR_INDEX_HURD, EXT4_XATTR_INDEX_POSIX_ACL_ACCESS, EXT4_XATTR_INDEX_POSIX_ACL_DEFAULT,
+    EXT4_XATTR_INDEX_SECURITY, EXT4_XATTR_INDEX_SYSTEM, EXT4_XATTR_INDEX_TRUSTED,
+    EXT4_XATTR_INDEX_USER, EXT4_XATTR_MAGIC, XattrEntry, XattrHeader,
+};
+use crate::units::index;
+use zerocopy::IntoBytes;
+use zerocopy::little_endian::{U16, U32};
+
+/// Bytes after the fixed fields of a 256-byte inode.
+pub(crate) const BODY: usize = 256 - 128 - 32;
+const _: () = assert!(EXTRA_ISIZE == 32);
+
+const BLOCK: usize = 4096;
+const ENTRY: usize = size_of::<XattrEntry>();
+const HEADER: usize = size_of::<XattrHeader>();
+/// Magic before the entries of an inode's body.
+const BODY_HEADER: usize = 4;
+/// Four zero bytes end a list of entries.
+const END: usize = 4;
+
+/// An attribute as the kernel stores it: name index, rest of the name, value.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Attr<'a> {
+    index: u8,
+    // The kernel's order is by length before bytes, so the length is a key of its own.
+    name_len: usize,
+    name: &'a [u8],
+    value: std::borrow::Cow<'a, [u8]>,
+}
+
+impl Attr<'_> {
+    fn entry_len(&self) -> usize {
+        (ENTRY + self.name.len()).next_multiple_of(4)
+    }
+
+    fn len(&self) -> usize {
+        self.entry_len() + self.value.len().next_multiple_of(4)
+    }
+}
+
+/// The attributes of one inode, encoded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Encoded {
+    /// Those in the inode.
+    pub(crate) body: Option<Box<[u8; BODY]>>,
+    /// Those in a block of their own, without its checksum and reference count.
+    pub(crate) block: Option<Vec<u8>>,
+}
+
+/// Why attributes cannot be stored.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum XattrError {
+    /// A namespace that Linux does not store on ext4.
+    #[error("the extended attribute '{name}' is of no namespace that ext4 stores")]
+    Namespace {
+        /// Its full name.
+        name: String,
+    },
+    /// A name longer than an entry can count.
+    #[error("the extended attribute '{name}' has a name over 255 bytes")]
+    NameTooLong {
+        /// Its full name.
+        name: String,
+    },
+    /// A POSIX ACL that is none.
+    #[error("the ACL in '{name}' is malformed: {why}")]
+    Acl {
+        /// Its full name.
+        name: String,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// More than the inode and one block hold.
+    #[error(
+        "its extended attributes need {needed} bytes; ext4 holds {BODY} in the inode and 4096 in a \
+         block (more needs ea_inode, which GRUB refuses to read)"
+    )]
+    TooLarge {
+        /// Bytes needed in a block.
+        needed: usize,
+    },
+}
+
+/// Encodes a set of attributes; `on_unknown` hears of those that Linux would refuse.
+///
+/// # Errors
+/// When they do not fit, or an ACL is malformed.
+pub(crate) fn encode(
+    set: &[(Vec<u8>, Vec<u8>)],
+    mut on_unknown: impl FnMut(&XattrError),
+) -> Result<Encoded, XattrError> {
+    let mut attrs = Vec::with_capacity(set.len());
+    for (name, value) in set {
+        match attr(name, value) {
+            Ok(a) => attrs.push(a),
+            Err(e @ XattrError::Namespace { .. }) => on_unknown(&e),
+            Err(e) => return Err(e),
+        }
+    }
+    if attrs.is_empty() {
+        return Ok(Encoded::default());
+    }
+    attrs.sort();
+    let in_body = |list: &[Attr<'_>]| {
+        list.iter().map(Attr::len).sum::<usize>() + BODY_HEADER + END <= BODY
+    };
+    let in_block =
+        |list: &[Attr<'_>]| list.iter().map(Attr::len).sum::<usize>() + HEADER + END <= BLOCK;
+    if in_body(&attrs) {
+        return Ok(Encoded { body: Some(body(&attrs)), block: None });
+    }
+    if in_block(&attrs) {
+        return Ok(Encoded { body: None, block: Some(block(&attrs)) });
+    }
+    // Too much for the block alone: what fits the inode goes there, in order.
+    let (mut here, mut there) = (Vec::new(), Vec::new());
+    for a in attrs {
+        here.push(a);
+        if !in_body(&here) {
+            there.extend(here.pop());
+        }
+    }
+    if !in_block(&there) {
+        let needed = there.iter().map(Attr::len).sum::<usize>() + HEADER + END;
+        return Err(XattrError::TooLarge { needed });
+    }
+    Ok(Encoded { body: (!here.is_empty()).then(|| body(&here)), block: Some(block(&there)) })
+}
+
+fn attr<'a>(full: &'a [u8], value: &'a [u8]) -> Result<Attr<'a>, XattrError> {
+    let shown = || crate::display::display_path(full).to_string();
+    let prefixes: [(&[u8], u8); 5] = [
+        (b"user.", EXT4_XATTR_INDEX_USER),
+        (b"trusted.", EXT4_XATTR_INDEX_TRUSTED),
+        (b"security.", EXT4_XATTR_INDEX_SECURITY),
+        (b"system.", EXT4_XATTR_INDEX_SYSTEM),
+        (b"gnu.", EXT4_XATTR_INDEX_HURD),
+    ];
+    let acl = |index, value| {
+        let value = super::acl::to_disk(value).map_err(|why| XattrError::Acl { name: shown(), why })?;
+        Ok(Attr { index, name_len: 0, name: &[][..], value: value.into() })
+    };
+    match full {
+        b"system.posix_acl_access" => return acl(EXT4_XATTR_INDEX_POSIX_ACL_ACCESS, value),
+        b"system.posix_acl_default" => return acl(EXT4_XATTR_INDEX_POSIX_ACL_DEFAULT, value),
+        _ => {}
+    }
+    let found = prefixes.iter().find_map(|(p, i)| full.strip_prefix(*p).map(|rest| (*i, rest)));
+    let Some((index, name)) = found.filter(|(_, name)| !name.is_empty()) else {
+        return Err(XattrError::Namespace { name: shown() });
+    };
+    if name.len() > 255 {
+        return Err(XattrError::NameTooLong { name: shown() });
+    }
+    Ok(Attr { index, name_len: name.len(), name, value: value.into() })
+}
+
+/// Entries from `at` up, values from the end down; offsets count from `base`.
+fn fill(bytes: &mut [u8], at: usize, base: usize, attrs: &[Attr<'_>], hashed: bool) -> Vec<u32> {
+    let (mut entry_at, mut value_at) = (at, bytes.len());
+    let mut hashes = Vec::with_capacity(attrs.len());
+    for a in attrs {
+        value_at -= a.value.len().next_multiple_of(4);
+        bytes[value_at..value_at + a.value.len()].copy_from_slice(&a.value);
+        let hash = if hashed { entry_hash(a) } else { 0 };
+        hashes.push(hash);
+        let offset = if a.value.is_empty() { 0 } else { value_at - base };
+        let entry = XattrEntry {
+            e_name_len: u8::try_from(a.name.len()).expect("names are bounded when they are read"),
+            e_name_index: a.index,
+            e_value_offs: U16::new(u16::try_from(offset).expect("offsets lie in a block")),
+            e_value_inum: U32::new(0),
+            e_value_size: U32::new(u32::try_from(a.value.len()).expect("values lie in a block")),
+            e_hash: U32::new(hash),
+        };
+        bytes[entry_at..entry_at + ENTRY].copy_from_slice(entry.as_bytes());
+        bytes[entry_at + ENTRY..entry_at + ENTRY + a.name.len()].copy_from_slice(a.name);
+        entry_at += a.entry_len();
+    }
+    hashes
+}
+
+fn body(attrs: &[Attr<'_>]) -> Box<[u8; BODY]> {
+    let mut bytes = Box::new([0; BODY]);
+    bytes[..BODY_HEADER].copy_from_slice(&EXT4_XATTR_MAGIC.to_le_bytes());
+    // The kernel needs no hashes in an inode; e2fsck accepts 0 there.
+    fill(bytes.as_mut_slice(), BODY_HEADER, BODY_HEADER, attrs, false);
+    bytes
+}
+
+fn block(attrs: &[Attr<'_>]) -> Vec<u8> {
+    let mut bytes = vec![0; BLOCK];
+    let hashes = fill(&mut bytes, HEADER, 0, attrs, true);
+    // ext4_xattr_rehash: one zero hash makes the block one that is never shared.
+    let h_hash = if hashes.contains(&0) {
+        0
+    } else {
+        hashes.iter().fold(0_u32, |h, e| h.rotate_left(16) ^ e)
+    };
+    let header = XattrHeader {
+        h_magic: U32::new(EXT4_XATTR_MAGIC),
+        h_refcount: U32::new(1),
+        h_blocks: U32::new(1),
+        h_hash: U32::new(h_hash),
+        h_checksum: U32::new(0),
+        h_reserved: [U32::new(0); 3],
+    };
+    bytes[..HEADER].copy_from_slice(header.as_bytes());
+    bytes
+}
+
+/// `ext4_xattr_hash_entry`: the name byte by byte, the value word by word.
+fn entry_hash(a: &Attr<'_>) -> u32 {
+    let name = a.name.iter().fold(0_u32, |h, &c| h.rotate_left(5) ^ u32::from(c));
+    let words = a.value.chunks(4).map(|w| {
+        let mut word = [0; 4];
+        word[..w.len()].copy_from_slice(w);
+        u32::from_le_bytes(word)
+    });
+    words.fold(name, |h, w| h.rotate_left(16) ^ w)
+}
+
+/// Bytes of `block` that hold data: what two blocks must agree in to be shared.
+pub(crate) fn finish_block(block: &mut [u8], refcount: u32, nr: u64, fs_seed: u32) {
+    block[4..8].copy_from_slice(&refcount.to_le_bytes());
+    let checksum = crate::ext4::checksum::xattr_block(fs_seed, nr, block);
+    block[index(16)..20].copy_from_slice(&checksum.to_le_bytes());
+}

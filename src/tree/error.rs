@@ -1,0 +1,82 @@
+//! Why an entry cannot be part of a tree.
+
+/// An entry that no tree can hold. `path` is the entry's own, printable.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum TreeError {
+    /// A path that leaves the tree.
+    #[error(
+        "{path}: the path has a component '..', which could leave the root; \
+         make the archive anew with names relative to its root"
+    )]
+    DotDot {
+        /// The entry.
+        path: String,
+    },
+    /// A component that no directory can hold.
+    #[error(
+        "{path}: a name of {len} bytes; ext4 holds names of up to 255 bytes: rename it in the archive"
+    )]
+    NameTooLong {
+        /// The entry.
+        path: String,
+        /// Length of the component in bytes.
+        len: usize,
+    },
+    /// A symbolic link whose target is empty or too long.
+    #[error("{path}: a symbolic link target of {len} bytes; ext4 holds 1 to 4095 bytes")]
+    TargetLength {
+        /// The entry.
+        path: String,
+        /// Length of the target in bytes.
+        len: usize,
+    },
+    /// Parents that lead in a circle.
+    #[error(
+        "{path}: its parent directories lead through more than 40 symbolic links: \
+         '{link}' is part of a loop"
+    )]
+    SymlinkLoop {
+        /// The entry.
+        path: String,
+        /// The component that was followed last.
+        link: String,
+    },
+    /// A hard link whose target the archive did not bring before it.
+    #[error(
+        "{path}: a hard link to '{target}', which no earlier entry of the archive made; \
+         was the archive filtered?"
+    )]
+    LinkToNothing {
+        /// The entry.
+        path: String,
+        /// Where it points.
+        target: String,
+    },
+    /// A hard link to a directory.
+    #[error("{path}: a hard link to the directory '{target}'; Linux has no such links")]
+    LinkToDirectory {
+        /// The entry.
+        path: String,
+        /// Where it points.
+        target: String,
+    },
+    /// More names than an inode can count.
+    #[error("{path}: '{target}' has 65,000 hard links already, the most that ext4 can count")]
+    TooManyLinks {
+        /// The entry.
+        path: String,
+        /// Where it points.
+        target: String,
+    },
+    /// The root replaced by something else.
+    #[error("{path}: the root of the archive is {what}, not a directory")]
+    RootNotDirectory {
+        /// The entry.
+        path: String,
+        /// What it is.
+        what: &'static str,
+    },
+    /// More files than inode numbers.
+    #[error("the tree has more than 4,294,967,295 files, the most that ext4 can number")]
+    TooManyNodes,
+}

@@ -1,0 +1,131 @@
+//! Entries and edits in, one file tree out.
+//!
+//! The tree is an arena. Names lie in one buffer; a *dirent* ties a name in a directory to a node;
+//! hard links are two dirents with one node. The last entry of a name wins. Parents are made when
+//! missing, and followed, inside the tree, when they are symbolic links.
+//!
+//! It knows nothing of formats: what a regular file holds is a [`DataId`], whose meaning is the
+//! business of whoever placed the data.
+
+mod error;
+mod insert;
+mod lookup;
+mod node;
+mod order;
+
+pub use error::TreeError;
+pub use insert::Inserted;
+pub use node::{DataId, Meta, Node, NodeId, NodeKind, XattrSetId};
+pub use order::{Child, Sorted};
+
+use crate::units::{Timestamp, count, count32, index, index32};
+use hashbrown::HashTable;
+use node::{Dirent, Name};
+
+/// The root directory.
+pub const ROOT: NodeId = NodeId(0);
+
+/// Links an inode can have: kernel `EXT4_LINK_MAX`. Directories may have more entries (`dir_nlink`).
+pub const LINK_MAX: u32 = 65_000;
+
+/// A file tree.
+#[derive(Debug)]
+pub struct Tree {
+    nodes: Vec<Node>,
+    dirents: Vec<Dirent>,
+    /// Names and symbolic link targets, end to end.
+    bytes: Vec<u8>,
+    /// (directory, name) → dirent.
+    names: HashTable<u32>,
+    /// Randomly keyed, against hostile names; its order never reaches a byte of the image.
+    hasher: hashbrown::DefaultHashBuilder,
+    xattrs: Vec<Vec<(Vec<u8>, Vec<u8>)>>,
+    /// The directory that the last path led to: archives list directory by directory.
+    last_parent: Option<(Vec<u8>, NodeId)>,
+    newest: Option<Timestamp>,
+}
+
+impl Tree {
+    /// A tree with nothing but its root: 0755, root's.
+    #[must_use]
+    pub fn new() -> Self {
+        let root = Node::new(Meta::directory(), NodeKind::Directory { parent: ROOT, entries: 0 }, true);
+        Self {
+            nodes: vec![root],
+            dirents: Vec::new(),
+            bytes: Vec::new(),
+            names: HashTable::new(),
+            hasher: hashbrown::DefaultHashBuilder::default(),
+            xattrs: Vec::new(),
+            last_parent: None,
+            newest: None,
+        }
+    }
+
+    /// The node with that id.
+    #[must_use]
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[index32(id.0)]
+    }
+
+    fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        &mut self.nodes[index32(id.0)]
+    }
+
+    /// Every node that was ever made, dead ones (links 0) too, in order of insertion.
+    pub fn nodes(&self) -> impl Iterator<Item = (NodeId, &Node)> {
+        self.nodes.iter().enumerate().map(|(i, n)| (NodeId(count32(i)), n))
+    }
+
+    /// Number of nodes ever made: the size of a table keyed by [`NodeId`].
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Ties data to a regular file.
+    pub fn set_data(&mut self, id: NodeId, id_of_data: DataId) {
+        if let NodeKind::File { data, .. } = &mut self.node_mut(id).kind {
+            *data = Some(id_of_data);
+        }
+    }
+
+    /// The extended attributes of a node, in the order of its entry.
+    #[must_use]
+    pub fn xattrs(&self, id: NodeId) -> &[(Vec<u8>, Vec<u8>)] {
+        self.node(id).xattrs.map_or(&[], |set| &self.xattrs[index32(set.0)])
+    }
+
+    /// The latest time that an entry of the archive bears.
+    #[must_use]
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.newest
+    }
+
+    /// Where a symbolic link points.
+    #[must_use]
+    pub fn target(&self, name: Name) -> &[u8] {
+        &self.bytes[index(name.offset)..index(name.offset) + usize::from(name.len)]
+    }
+
+    fn store(&mut self, bytes: &[u8]) -> Name {
+        let offset = count(self.bytes.len());
+        self.bytes.extend_from_slice(bytes);
+        Name { offset, len: u16::try_from(bytes.len()).expect("callers bound names and targets") }
+    }
+
+    fn add_node(&mut self, node: Node) -> Result<NodeId, TreeError> {
+        let id = u32::try_from(self.nodes.len()).map_err(|_| TreeError::TooManyNodes)?;
+        self.nodes.push(node);
+        Ok(NodeId(id))
+    }
+}
+
+impl Default for Tree {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests;
