@@ -3,7 +3,9 @@
 pub mod archive;
 pub mod checksum;
 pub mod extent;
+pub mod grub;
 pub mod observe;
+pub mod partition;
 pub mod read_at;
 pub mod seed;
 pub mod units;
