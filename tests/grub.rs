@@ -4,6 +4,11 @@
 //! taken from what a real grub-install of Debian 12 wrote to a disk. What these cannot prove, a boot
 //! does.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a failed unwrap in a test is a failed test"
+)]
+
 mod tools;
 
 use std::path::Path;

@@ -1,5 +1,10 @@
 //! The MBR as sfdisk, blkid and file see it.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a failed unwrap in a test is a failed test"
+)]
+
 mod tools;
 
 use std::fs::File;

@@ -7,19 +7,16 @@
 //!        LZMA stream           to the end of the file, not padded
 //! ```
 //!
-//! The stream decodes to the kernel image (`elf`), directly followed by the module area: a
-//! `grub_module_info32`, then objects, each a `grub_module_header` with its data, padded to 4.
+//! What the stream decodes to is the business of `payload`.
 
-use zerocopy::little_endian::U32;
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::disk::{
-    BLOCKLIST, Blocklist, CORE_END, CORE_SEGMENT, DECOMPRESSOR_ADDR, LINK_ADDR, MODULE_MAGIC,
-    ModuleHeader, ModuleInfo32, OBJ_TYPE_CONFIG, OBJ_TYPE_ELF, OBJ_TYPE_PREFIX, SECTOR, VOIDP,
+    BLOCKLIST, Blocklist, CORE_END, CORE_SEGMENT, DECOMPRESSOR_ADDR, LINK_ADDR, SECTOR,
     decompressor,
 };
-use super::platform::{DISKBOOT_IMG, Files, KERNEL_IMG, LZMA_DECOMPRESS_IMG, MODDEP_LST, file};
-use super::{GrubError, elf, lzma, modules};
+use super::platform::{DISKBOOT_IMG, Files, LZMA_DECOMPRESS_IMG, file};
+use super::{GrubError, lzma, payload};
 use crate::units::{count, index32};
 
 /// A checked core.img, ready to be embedded.
@@ -133,7 +130,7 @@ pub fn core_img(
     check_diskboot(diskboot)?;
     check_decompressor(loader)?;
 
-    let payload = payload(files, prefix, modules, config)?;
+    let payload = payload::payload(files, prefix, modules, config)?;
     let stream = lzma::compress(&payload)?;
 
     let size = count(loader.len() + stream.len());
@@ -162,88 +159,6 @@ pub fn core_img(
         narrow(payload.len()),
     );
     CoreImg::parse(bytes)
-}
-
-/// Kernel image and module area.
-fn payload(
-    files: &Files,
-    prefix: &str,
-    wanted: &[&str],
-    config: Option<&str>,
-) -> Result<Vec<u8>, GrubError> {
-    let moddep = String::from_utf8_lossy(file(files, MODDEP_LST)?);
-    let mut area = Vec::new();
-    for module in modules::load_order(&moddep, wanted)? {
-        let name = format!("{module}.mod");
-        let data = file(files, &name)?;
-        if !data.starts_with(b"\x7fELF") {
-            let found = format!("{:02x?}", &data[..data.len().min(4)]);
-            let wanted = "that of ELF".to_owned();
-            return Err(GrubError::Format {
-                file: name,
-                field: "magic",
-                found,
-                wanted,
-            });
-        }
-        push_object(&mut area, OBJ_TYPE_ELF, data)?;
-    }
-    if let Some(config) = config {
-        push_object(
-            &mut area,
-            OBJ_TYPE_CONFIG,
-            &c_string("config of core.img", config)?,
-        )?;
-    }
-    push_object(
-        &mut area,
-        OBJ_TYPE_PREFIX,
-        &c_string("prefix of core.img", prefix)?,
-    )?;
-
-    let info = ModuleInfo32 {
-        magic: U32::new(MODULE_MAGIC),
-        offset: U32::new(12),
-        size: U32::new(fits_32(size_of::<ModuleInfo32>() + area.len())?),
-    };
-    let kernel = elf::kernel_image(file(files, KERNEL_IMG)?)?;
-    let payload = [kernel.as_slice(), info.as_bytes(), &area].concat();
-    fits_32(payload.len())?;
-    Ok(payload)
-}
-
-fn push_object(area: &mut Vec<u8>, kind: u32, data: &[u8]) -> Result<(), GrubError> {
-    let padded = data.len().next_multiple_of(VOIDP);
-    let size = fits_32(size_of::<ModuleHeader>() + padded)?;
-    let header = ModuleHeader {
-        kind: U32::new(kind),
-        size: U32::new(size),
-    };
-    area.extend_from_slice(header.as_bytes());
-    area.extend_from_slice(data);
-    area.resize(area.len() + (padded - data.len()), 0);
-    Ok(())
-}
-
-/// A text with its NUL.
-fn c_string(what: &'static str, text: &str) -> Result<Vec<u8>, GrubError> {
-    if text.contains('\0') {
-        return Err(GrubError::Text {
-            what,
-            value: text.to_owned(),
-            why: "contains a NUL",
-        });
-    }
-    Ok([text.as_bytes(), b"\0"].concat())
-}
-
-fn fits_32(size: usize) -> Result<u32, GrubError> {
-    u32::try_from(size).map_err(|_| GrubError::TooLarge {
-        what: "the module area",
-        size: count(size),
-        limit: u64::from(u32::MAX),
-        advice: "build fewer modules into core.img",
-    })
 }
 
 fn check_diskboot(diskboot: &[u8]) -> Result<(), GrubError> {
@@ -313,6 +228,8 @@ fn put_u32(bytes: &mut [u8], at: usize, value: u32) {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use super::super::elf;
+    use super::super::platform::{KERNEL_IMG, MODDEP_LST};
     use super::*;
 
     /// A platform of the right shapes that no machine would boot.
@@ -377,7 +294,7 @@ pub(crate) mod tests {
             ("lzma_decompress.img", "length", |f| f.truncate(5)),
             ("lzma_decompress.img", "length", |f| f.resize(0xe01, 0)),
             ("lzma_decompress.img", "no_reed_solomon_length", |f| {
-                f[0x14..0x16].fill(0xff)
+                f[0x14..0x16].fill(0xff);
             }),
             ("ext2.mod", "magic", Vec::clear),
             ("kernel.img", "e_ident", |f| f[0] = 0),

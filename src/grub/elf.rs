@@ -4,6 +4,8 @@
 //! with the last one: GRUB looks for the modules at `_edata`, so its length has to be exact. `.bss`
 //! is not in it, but must fit the memory map too.
 
+use std::fmt::Display;
+
 use zerocopy::FromBytes;
 
 use super::GrubError;
@@ -18,7 +20,7 @@ const SHT_PROGBITS: u32 = 1;
 const SHT_NOBITS: u32 = 8;
 const SHF_ALLOC: u32 = 2;
 
-fn bad(field: &'static str, found: impl ToString, wanted: impl ToString) -> GrubError {
+fn bad(field: &'static str, found: &dyn Display, wanted: &dyn Display) -> GrubError {
     GrubError::Format {
         file: KERNEL_IMG.to_owned(),
         field,
@@ -53,8 +55,8 @@ pub(crate) fn kernel_image(elf: &[u8]) -> Result<Vec<u8>, GrubError> {
         if addr < LINK_ADDR {
             return Err(bad(
                 "Elf32_Shdr.sh_addr",
-                format!("{addr:#x}"),
-                "at least 0x9000",
+                &format!("{addr:#x}"),
+                &"at least 0x9000",
             ));
         }
         if kind == SHT_NOBITS {
@@ -68,8 +70,8 @@ pub(crate) fn kernel_image(elf: &[u8]) -> Result<Vec<u8>, GrubError> {
                 let found = format!("{offset:#x} with sh_size {size:#x}");
                 bad(
                     "Elf32_Shdr.sh_offset",
-                    found,
-                    format!("inside {} bytes", elf.len()),
+                    &found,
+                    &format!("inside {} bytes", elf.len()),
                 )
             })?;
         let (from, to) = (index32(addr - LINK_ADDR), index32(end - LINK_ADDR));
@@ -85,24 +87,24 @@ pub(crate) fn kernel_image(elf: &[u8]) -> Result<Vec<u8>, GrubError> {
         .min();
     match first {
         Some(LINK_ADDR) => Ok(image),
-        Some(addr) => Err(bad(".text sh_addr", format!("{addr:#x}"), "0x9000")),
+        Some(addr) => Err(bad(".text sh_addr", &format!("{addr:#x}"), &"0x9000")),
         None => Err(bad(
             "Elf32_Ehdr.e_shnum",
-            "without allocated PROGBITS",
-            "sections to load",
+            &"without allocated PROGBITS",
+            &"sections to load",
         )),
     }
 }
 
 fn sections(elf: &[u8]) -> Result<Vec<Elf32Shdr>, GrubError> {
     let (ehdr, _) = Elf32Ehdr::read_from_prefix(elf)
-        .map_err(|_| bad("length", elf.len(), "at least 52 bytes of Elf32_Ehdr"))?;
+        .map_err(|_| bad("length", &elf.len(), &"at least 52 bytes of Elf32_Ehdr"))?;
     let ident = &ehdr.e_ident[..ELFCLASS32_LSB.len()];
     if ident != ELFCLASS32_LSB {
         return Err(bad(
             "Elf32_Ehdr.e_ident",
-            format!("{ident:02x?}"),
-            "that of 32-bit LSB ELF",
+            &format!("{ident:02x?}"),
+            &"that of 32-bit LSB ELF",
         ));
     }
     for (field, found, wanted) in [
@@ -111,7 +113,7 @@ fn sections(elf: &[u8]) -> Result<Vec<Elf32Shdr>, GrubError> {
         ("Elf32_Ehdr.e_shentsize", ehdr.e_shentsize.get(), 40),
     ] {
         if found != wanted {
-            return Err(bad(field, found, wanted));
+            return Err(bad(field, &found, &wanted));
         }
     }
     let count = usize::from(ehdr.e_shnum.get());
@@ -124,8 +126,8 @@ fn sections(elf: &[u8]) -> Result<Vec<Elf32Shdr>, GrubError> {
             let found = format!("{:#x} with {count} sections", ehdr.e_shoff.get());
             Err(bad(
                 "Elf32_Ehdr.e_shoff",
-                found,
-                format!("inside {} bytes", elf.len()),
+                &found,
+                &format!("inside {} bytes", elf.len()),
             ))
         }
     }
