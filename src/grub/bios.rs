@@ -1,0 +1,48 @@
+//! All that a BIOS needs to reach grub.cfg, in one call.
+
+use super::{Area, Files, GrubError, boot_sector, core_img, embed};
+
+/// What grub-install builds into core.img for ext2, ext3 or ext4 on a disk with an MBR, in its order.
+pub const MODULES_EXT_ON_MBR: [&str; 3] = ["ext2", "part_msdos", "biosdisk"];
+
+/// Where such a core.img looks for grub.cfg: on the first partition of the disk it was booted from.
+pub const PREFIX_MBR_1: &str = "(,msdos1)/boot/grub";
+
+/// How to make the loader.
+#[derive(Clone, Copy, Debug)]
+pub struct BiosSpec<'a> {
+    /// The prefix object of core.img.
+    pub prefix: &'a str,
+    /// Modules of core.img, without what they depend on.
+    pub modules: &'a [&'a str],
+    /// Commands for core.img's rescue parser; `None` on a single disk.
+    pub config: Option<&'a str>,
+    /// Sector 0 as the partitioner made it.
+    pub sector0: &'a [u8; 512],
+    /// Where core.img goes.
+    pub area: Area,
+    /// Fill the area behind core.img with Reed-Solomon parity, as grub-install does by default.
+    pub rs: bool,
+}
+
+/// Sectors to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BiosLoader {
+    /// Sector 0: boot.img with the partition table.
+    pub boot_sector: [u8; 512],
+    /// From the first sector of the area on: core.img, a whole number of sectors.
+    pub area: Vec<u8>,
+}
+
+/// boot.img and core.img for a disk, from the files of `/usr/lib/grub/i386-pc`.
+///
+/// # Errors
+///
+/// See [`core_img`], [`embed`] and [`boot_sector`].
+pub fn bios(files: &Files, spec: &BiosSpec<'_>) -> Result<BiosLoader, GrubError> {
+    let core = core_img(files, spec.prefix, spec.modules, spec.config)?;
+    Ok(BiosLoader {
+        boot_sector: boot_sector(files, spec.sector0, spec.area.first)?,
+        area: embed(&core, spec.area, spec.rs)?,
+    })
+}

@@ -1,0 +1,94 @@
+//! Why GRUB cannot be put on a disk.
+
+/// What stands in the way of boot.img, core.img or grub.cfg.
+#[derive(Debug, thiserror::Error)]
+pub enum GrubError {
+    /// A file of `/usr/lib/grub/i386-pc` is not there.
+    #[error("GRUB's i386-pc/{name} is missing: add the package grub-pc-bin to the rootfs")]
+    MissingFile {
+        /// Its name in that folder.
+        name: String,
+    },
+    /// A module was asked for, or is a dependency, and moddep.lst does not know it.
+    #[error("GRUB module `{module}`{} is not in i386-pc/moddep.lst", needed(.needed_by))]
+    UnknownModule {
+        /// Its name without `.mod`.
+        module: String,
+        /// The module that depends on it; `None` when the caller asked for it.
+        needed_by: Option<String>,
+    },
+    /// Modules depend on each other in a circle: no order of loading exists.
+    #[error("i386-pc/moddep.lst: module `{module}` depends on itself")]
+    ModuleCycle {
+        /// A module of the circle.
+        module: String,
+    },
+    /// A line of moddep.lst has no `name:`.
+    #[error("i386-pc/moddep.lst line {line}: `{text}` is not `module: dependency …`")]
+    Moddep {
+        /// Counted from 1.
+        line: usize,
+        /// The line, shortened.
+        text: String,
+    },
+    /// A file is not what its name says, or from a GRUB whose format changed.
+    #[error("i386-pc/{file}: {field} is {found}, must be {wanted}")]
+    Format {
+        /// The file.
+        file: String,
+        /// Structure and field.
+        field: &'static str,
+        /// The value found.
+        found: String,
+        /// What it has to be.
+        wanted: String,
+    },
+    /// Something exceeds the memory map that GRUB's loader is linked for.
+    #[error("{what} takes {size} bytes, GRUB's memory map leaves {limit}: {advice}")]
+    TooLarge {
+        /// What it is.
+        what: &'static str,
+        /// Its size in bytes.
+        size: u64,
+        /// The limit in bytes.
+        limit: u64,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// core.img is longer than the place meant for it.
+    #[error(
+        "core.img takes {needed} sectors, only {available} can be used from sector {first}: \
+         start the first partition later or use fewer modules"
+    )]
+    AreaTooSmall {
+        /// Sectors of core.img.
+        needed: u64,
+        /// Sectors that may be used.
+        available: u64,
+        /// First sector of the area.
+        first: u64,
+    },
+    /// A text would break, or break out of, the file it is written to.
+    #[error("{what} `{}` {why}", .value.escape_debug())]
+    Text {
+        /// Which setting.
+        what: &'static str,
+        /// Its value.
+        value: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// There is no kernel to boot.
+    #[error(
+        "no kernel to boot: /boot has no vmlinuz-*; add a package such as linux-image-cloud-amd64"
+    )]
+    NoKernel,
+    /// The compressor or decompressor failed.
+    #[error("LZMA stream of core.img")]
+    Lzma(#[source] std::io::Error),
+}
+
+fn needed(by: &Option<String>) -> String {
+    by.as_ref()
+        .map_or_else(String::new, |by| format!(" (needed by `{by}`)"))
+}

@@ -1,0 +1,62 @@
+//! GRUB for BIOS machines (i386-pc), written without `grub-install`: bytes in, bytes out.
+//!
+//! The parts come from `/usr/lib/grub/i386-pc` of the rootfs itself, so that core.img and the
+//! modules in `/boot/grub/i386-pc` are of one build.
+//!
+//! ```text
+//! LBA 0           LBA 1 … (an embedding area: the gap behind the MBR)
+//! | boot.img |    | diskboot.img | lzma_decompress.img | LZMA stream | Reed-Solomon parity |
+//!      |              ^   |              ^          |
+//!      +--- 0x5C -----+   +- blocklist --+          v  decodes, at 0x100000, to
+//!                                           | kernel image | modules … | prefix |
+//!                                                                          |
+//!                     /boot/grub/grub.cfg on the root filesystem <---------+
+//! ```
+//!
+//! | file | what |
+//! |---|---|
+//! | `platform` | which files of `i386-pc` are needed and copied |
+//! | `modules`, `elf`, `payload`, `lzma`, `core_img` | core.img, as `grub-mkimage -O i386-pc` makes it |
+//! | `boot_img`, `embed`, `reed_solomon` | sector 0 and the embedding area, as `grub-bios-setup` does |
+//! | `kernels`, `dpkg_version` | which kernels of `/boot` to offer, newest first |
+//! | `config`, `grubenv`, `defaults` | grub.cfg, grubenv, the drop-in for `update-grub` |
+//! | `root`, `words` | how they name the root filesystem; how they quote |
+//! | `foreign_cfg` | whether a grub.cfg that came with the rootfs boots this image |
+
+mod bios;
+mod boot_img;
+mod config;
+mod core_img;
+mod defaults;
+mod disk;
+mod dpkg_version;
+mod elf;
+mod embed;
+mod error;
+mod foreign_cfg;
+mod grubenv;
+mod kernels;
+mod lzma;
+mod modules;
+mod payload;
+mod platform;
+mod reed_solomon;
+mod root;
+mod words;
+
+pub use bios::{BiosLoader, BiosSpec, MODULES_EXT_ON_MBR, PREFIX_MBR_1, bios};
+pub use boot_img::boot_sector;
+pub use config::{Config, DEFAULT_CMDLINE, MARKER, bears_marker, grub_cfg};
+pub use core_img::{CoreImg, core_img};
+pub use defaults::{DROP_IN_PATH, drop_in};
+pub use dpkg_version::compare as compare_versions;
+pub use embed::{Area, embed};
+pub use error::GrubError;
+pub use foreign_cfg::{RootNamed, root_named};
+pub use grubenv::{GRUBENV_LEN, grubenv};
+pub use kernels::{KernelEntry, find as find_kernels};
+pub use lzma::decompress as lzma_decompress;
+pub use modules::load_order;
+pub use platform::{Files, is_core_input, is_module_file};
+pub use reed_solomon::parity as reed_solomon_parity;
+pub use root::{RootBy, RootIds};

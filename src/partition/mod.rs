@@ -1,0 +1,22 @@
+//! Partition tables: sizes in, sectors out.
+//!
+//! A disk with an MBR, as `sfdisk` lays it out and GRUB's i386-pc wants it:
+//!
+//! ```text
+//! LBA 0         1                          2048                              disk_sectors
+//!  | MBR        | gap: core.img (1 MiB less | partition 1                    |
+//!  | + boot.img | one sector)               | type 0x83, active              |
+//!
+//! sector 0: 0x000 boot code (zero here; `grub::boot_img` fills it)
+//!           0x1B8 disk signature, u32      0x1BC copy protection mark, 0
+//!           0x1BE four entries of 16 bytes 0x1FE 55 AA
+//! ```
+//!
+//! This module knows nothing of filesystems or loaders.
+
+mod mbr;
+
+pub use mbr::{
+    FIRST_PARTITION, LINUX, MAX_DISK_SECTORS, MbrLayout, PartitionError, PartitionInfo, mbr,
+    partuuid, read, signature,
+};

@@ -1,0 +1,166 @@
+//! A disk of our MBR, boot.img and core.img reaches grub.cfg under SeaBIOS; with parity it does so
+//! even when sectors of core.img are destroyed.
+//!
+//! The filesystem is mke2fs's: this proves the loader alone. The processor is qemu's own (TCG).
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a failed unwrap in a test is a failed test"
+)]
+
+mod tools;
+
+use std::io::{Seek, SeekFrom, Write};
+use std::path::Path;
+
+use diskwright::grub::{self, Area, BiosSpec, Files};
+use diskwright::partition::{self, FIRST_PARTITION, MbrLayout};
+use diskwright::units::Lba;
+use tools::{have, run, skip, stdout};
+
+const PLATFORM: &str = "/usr/lib/grub/i386-pc";
+const DISK_SECTORS: u64 = 32 << 11;
+const UUID: &str = "01234567-89ab-8def-8123-456789abcdef";
+
+/// A grub.cfg that says where it was found and switches the machine off.
+const CFG: &str = "serial --unit=0 --speed=115200\n\
+    terminal_output serial\n\
+    echo MARK prefix=$prefix root=$root platform=$grub_platform\n\
+    halt\n";
+
+/// The disk: every file that `/boot/grub` needs, in an ext4 that mke2fs fills.
+fn disk(dir: &Path, rs: bool) -> std::fs::File {
+    let tree = dir.join("tree");
+    let modules = tree.join("boot/grub/i386-pc");
+    std::fs::create_dir_all(&modules).unwrap();
+    let mut files = Files::new();
+    for entry in std::fs::read_dir(PLATFORM).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        if grub::is_module_file(&name) {
+            std::fs::copy(entry.path(), modules.join(&name)).unwrap();
+        }
+        if grub::is_core_input(&name) {
+            files.insert(name, std::fs::read(entry.path()).unwrap());
+        }
+    }
+    std::fs::write(tree.join("boot/grub/grub.cfg"), CFG).unwrap();
+    std::fs::write(tree.join("boot/grub/grubenv"), grub::grubenv()).unwrap();
+
+    let layout = MbrLayout {
+        disk_signature: 0x00c0_ffee,
+        disk_sectors: DISK_SECTORS,
+        start: FIRST_PARTITION,
+        sectors: DISK_SECTORS - FIRST_PARTITION.0,
+    };
+    let sector0 = partition::mbr(&layout).unwrap();
+    let spec = BiosSpec {
+        prefix: grub::PREFIX_MBR_1,
+        modules: &grub::MODULES_EXT_ON_MBR,
+        config: None,
+        sector0: &sector0,
+        area: Area {
+            first: Lba(1),
+            sectors: FIRST_PARTITION.0 - 1,
+        },
+        rs,
+    };
+    let loader = grub::bios(&files, &spec).unwrap();
+
+    let path = dir.join("disk.img");
+    let mut disk = std::fs::File::create(&path).unwrap();
+    disk.write_all(&loader.boot_sector).unwrap();
+    disk.write_all(&loader.area).unwrap();
+    disk.set_len(DISK_SECTORS * 512).unwrap();
+    let offset = format!("offset={}", FIRST_PARTITION.byte_offset());
+    let size = format!("{}k", layout.sectors / 2);
+    stdout(
+        "mke2fs",
+        &[
+            "-q",
+            "-F",
+            "-t",
+            "ext4",
+            "-U",
+            UUID,
+            "-E",
+            &offset,
+            "-d",
+            tree.to_str().unwrap(),
+            path.to_str().unwrap(),
+            &size,
+        ],
+    );
+    disk
+}
+
+/// What the serial console said before the machine switched itself off, or the time was over.
+fn boot(dir: &Path, seconds: u32) -> String {
+    let drive = format!(
+        "file={},format=raw,if=ide,snapshot=on",
+        dir.join("disk.img").display()
+    );
+    let out = run(
+        "timeout",
+        &[
+            &seconds.to_string(),
+            "qemu-system-x86_64",
+            "-machine",
+            "pc,accel=tcg",
+            "-m",
+            "128",
+            "-nic",
+            "none",
+            "-display",
+            "none",
+            "-monitor",
+            "none",
+            "-no-reboot",
+            "-serial",
+            "stdio",
+            "-drive",
+            &drive,
+        ],
+    );
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+fn tools_are_here() -> bool {
+    (Path::new(PLATFORM).join("boot.img").exists()
+        || skip(&format!("{PLATFORM} is not there: install grub-pc-bin")))
+        && have("mke2fs")
+        && have("qemu-system-x86_64")
+        && have("timeout")
+}
+
+const MARK: &str = "MARK prefix=(hd0,msdos1)/boot/grub root=hd0,msdos1 platform=pc";
+
+#[test]
+fn seabios_loads_our_core_img_and_grub_runs_grub_cfg() {
+    if !tools_are_here() {
+        return;
+    }
+    for rs in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        disk(dir.path(), rs);
+        let log = boot(dir.path(), 40);
+        assert!(log.contains(MARK), "parity {rs}: {log}");
+    }
+}
+
+#[test]
+fn parity_repairs_destroyed_sectors_at_boot() {
+    if !tools_are_here() {
+        return;
+    }
+    for rs in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut disk = disk(dir.path(), rs);
+        // Sectors 20 to 24 of the disk lie in the LZMA stream.
+        disk.seek(SeekFrom::Start(20 * 512)).unwrap();
+        disk.write_all(&[0xa5; 5 * 512]).unwrap();
+        // The same damage without parity is fatal: 6 seconds are several times what a boot takes.
+        let log = boot(dir.path(), if rs { 40 } else { 6 });
+        assert_eq!(log.contains(MARK), rs, "parity {rs}: {log}");
+    }
+}
