@@ -1,8 +1,10 @@
 //! diskwright turns a root filesystem archive into a bootable disk image, in plain userspace.
 
 pub mod archive;
+pub mod boot;
 pub mod checksum;
 pub mod extent;
+pub mod image;
 pub mod observe;
 pub mod read_at;
 pub mod seed;
