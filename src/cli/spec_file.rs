@@ -41,19 +41,15 @@ struct File<'a> {
 
 impl File<'_> {
     fn flags(&self, rootfs_given: bool) -> Result<Vec<OsString>, Usage> {
-        let table = DeTable::parse(self.text).map_err(|e| {
-            self.wrong(
-                e.span().map_or(0, |span| span.start),
-                e.message().to_owned(),
-            )
-        })?;
+        let table = DeTable::parse(self.text)
+            .map_err(|e| self.wrong(e.span().map_or(0, |span| span.start), e.message()))?;
         let mut flags = Vec::new();
         for (key, value) in table.get_ref() {
             let (name, at) = (key.get_ref().as_ref(), key.span().start);
             let arg = self.arg(name).ok_or_else(|| self.unknown(name, at))?;
             let Some(text) = self
                 .text_of(arg, value.get_ref())
-                .map_err(|e| self.wrong(value.span().start, format!("`{name}` {e}")))?
+                .map_err(|e| self.wrong(value.span().start, &format!("`{name}` {e}")))?
             else {
                 continue;
             };
@@ -67,7 +63,7 @@ impl File<'_> {
                 format!("--{name}").into()
             };
             self.check(&flag)
-                .map_err(|e| self.wrong(value.span().start, format!("`{name}`: {e}")))?;
+                .map_err(|e| self.wrong(value.span().start, &format!("`{name}`: {e}")))?;
             if !(arg.is_positional() && rootfs_given) {
                 flags.push(flag);
             }
@@ -176,8 +172,8 @@ impl File<'_> {
         }
     }
 
-    fn wrong(&self, at: usize, message: String) -> Usage {
-        Usage::new(self.place(at, &message))
+    fn wrong(&self, at: usize, message: &str) -> Usage {
+        Usage::new(self.place(at, message))
     }
 
     fn place(&self, at: usize, message: &str) -> String {
