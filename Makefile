@@ -1,0 +1,44 @@
+# What a newcomer types. cargo builds; this file brings the tools that check the images.
+
+.PHONY: demo test test-full lint bench fuzz clean
+
+# Other people's tools that judge our images, and those that make the tests' inputs.
+TEST_PACKAGES = qemu-system-x86 seabios e2fsprogs grub-pc-bin grub-common fuse2fs fdisk mtools strace \
+	file zstd xz-utils bzip2 acl attr busybox-static cpio mmdebstrap debian-archive-keyring python3
+
+# nextest shows slow tests and a summary; cargo's own runner does as well.
+RUN_TESTS = if cargo nextest --version >/dev/null 2>&1; then \
+		cargo nextest run --release --locked && cargo test --doc --release --locked; \
+	else \
+		cargo test --release --locked; \
+	fi
+
+# Seconds per fuzz target.
+FUZZ_SECONDS = 60
+
+demo: ## A Debian 12 rootfs, its image, a boot to the login prompt
+	@tests/demo/run
+
+test: ## Everything that must hold on every commit
+	@tests/packages $(TEST_PACKAGES)
+	@$(RUN_TESTS)
+
+test-full: ## The same, with what takes longer
+	@tests/packages $(TEST_PACKAGES)
+	@export DISKWRIGHT_TEST_FULL=1; $(RUN_TESTS)
+
+lint: ## Format, clippy, documentation
+	cargo fmt --check
+	cargo clippy --release --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --release --locked --no-deps
+
+bench: ## Ratios against cp, zstd and gzip
+	@tests/packages $(TEST_PACKAGES)
+	cargo bench --locked
+
+fuzz: ## Each target for FUZZ_SECONDS
+	@fuzz/run $(FUZZ_SECONDS)
+
+clean: ## What the build and the demo made
+	rm -rf demo
+	cargo clean

@@ -1,0 +1,79 @@
+//! Boots an image in qemu and says whether it came up.
+//!
+//! ```text
+//!  image ──► [qemu.rs]  q35, SeaBIOS, the disk on NVMe as on a Nitro instance, a throw-away overlay
+//!                │ serial port
+//!                ▼
+//!            [serial.rs] raw bytes ──► console and log; plain text ──► the last lines
+//!                │
+//!                ▼
+//!            [verdict.rs] --expect in order, --fail at any time, --timeout ──► Outcome
+//! ```
+//!
+//! Needs neither root nor KVM: [`Accel::Auto`] runs five bytes of a guest under KVM and takes TCG, qemu's
+//! translator, where that fails. The image is never changed unless [`Machine::persist`] says so.
+
+mod probe;
+mod qemu;
+mod run;
+mod serial;
+mod verdict;
+
+pub use probe::{find_qemu, kvm_works, qemu_version};
+pub use qemu::{Accel, Firmware, Machine, Network};
+pub use run::run;
+pub use serial::PlainText;
+pub use verdict::{DEFAULT_FAIL, Outcome, Script, Step, Verdict};
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+
+/// Why an image could not be tried. An image that was tried and did not come up is an [`Outcome`].
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// No qemu on this machine.
+    #[error("{program} is not in PATH; Debian and Ubuntu have it in the package qemu-system-x86")]
+    NoQemu {
+        /// The program that was looked for.
+        program: PathBuf,
+    },
+    /// [`Accel::Kvm`] was asked for.
+    #[error("KVM was asked for and does not work here: a guest of five bytes did not run under it")]
+    NoKvm,
+    /// The image cannot be opened, or is no regular file or block device.
+    #[error("cannot open the image {}", path.display())]
+    Image {
+        /// The image.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// qemu did not start.
+    #[error("cannot start {}", program.display())]
+    Start {
+        /// The program.
+        program: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// qemu ended with an error of its own.
+    #[error("qemu ended with {status}: {stderr}")]
+    Qemu {
+        /// How it ended.
+        status: ExitStatus,
+        /// What it said.
+        stderr: String,
+    },
+    /// The serial port broke.
+    #[error("cannot {doing} the guest's serial port")]
+    Serial {
+        /// `read` or `write to`.
+        doing: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// Whoever shows the console could not.
+    #[error("cannot show the guest's console")]
+    Console(#[source] io::Error),
+}

@@ -1,0 +1,186 @@
+//! `diskwright boot`: try an image.
+
+use super::exit::{self, Code, Usage};
+use super::progress::Progress;
+use super::sizes;
+use anyhow::Context;
+use diskwright::boot::{Accel, DEFAULT_FAIL, Machine, Outcome, Script, Step, Verdict};
+use diskwright::units::MIB;
+use regex::bytes::{Regex, RegexBuilder};
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+const EXAMPLES: &str = "\
+Examples:
+  diskwright boot disk.img                            on this terminal; Ctrl-A X quits
+  diskwright boot disk.img --expect login:            exit code 0 when the prompt comes
+  diskwright boot disk.img --expect login: --timeout 5m --log serial.log --json
+
+The image is not changed: the guest writes to an overlay that is thrown away.";
+
+/// How long `--expect` waits unless told: a Debian takes 15 s under KVM, 60 s under TCG.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Boot an image in qemu, its serial console on the terminal
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Raw disk image
+    image: PathBuf,
+
+    /// What the console must show; several are expected in this order
+    #[arg(long, value_name = "REGEX", value_parser = pattern)]
+    expect: Vec<Regex>,
+
+    /// What it must not show [default: kernel panics and rescue shells]
+    #[arg(long, value_name = "REGEX", value_parser = pattern)]
+    fail: Vec<Regex>,
+
+    /// How long the whole run may take [default: 120s with --expect, else no limit]
+    #[arg(long, value_name = "TIME", value_parser = sizes::duration)]
+    timeout: Option<Duration>,
+
+    /// Write the serial console's bytes to a file
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+
+    /// Memory of the guest
+    #[arg(long, value_name = "SIZE", value_parser = sizes::bytes, default_value = "1G")]
+    memory: u64,
+
+    /// Processors of the guest
+    #[arg(long, value_name = "N", default_value = "2")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=255))]
+    cpus: u32,
+
+    /// Use KVM; auto tries it and falls back to TCG, which is slower
+    #[arg(long, value_enum, default_value = "auto")]
+    kvm: Kvm,
+
+    /// Print the verdict as JSON; the console goes to stderr then
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Kvm {
+    Auto,
+    On,
+    Off,
+}
+
+/// `^` and `$` match at lines, and bytes count, not characters: a console is no UTF-8 text.
+fn pattern(text: &str) -> Result<Regex, String> {
+    let built = RegexBuilder::new(text)
+        .multi_line(true)
+        .unicode(false)
+        .build();
+    built.map_err(|e| e.to_string())
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<Code> {
+    let memory_mib = u32::try_from(args.memory / MIB).unwrap_or(u32::MAX);
+    if memory_mib < 64 {
+        return Err(Usage::new("--memory is below 64 MiB, which boots no Linux").into());
+    }
+    let machine = Machine {
+        memory_mib,
+        cpus: args.cpus,
+        accel: match args.kvm {
+            Kvm::Auto => Accel::Auto,
+            Kvm::On => Accel::Kvm,
+            Kvm::Off => Accel::Tcg,
+        },
+        ..Machine::default()
+    };
+    let judged = !args.expect.is_empty() || !args.fail.is_empty();
+    let interactive = !judged && !args.json && io::stdin().is_terminal();
+    let mut fail = args.fail;
+    // A person wants to look at a panic; a script wants to stop there.
+    if fail.is_empty() && !interactive {
+        fail.push(pattern(DEFAULT_FAIL).map_err(anyhow::Error::msg)?);
+    }
+    let script = Script {
+        timeout: args
+            .timeout
+            .or((!args.expect.is_empty()).then_some(DEFAULT_TIMEOUT)),
+        steps: args
+            .expect
+            .into_iter()
+            .map(|expect| Step { expect, send: None })
+            .collect(),
+        fail,
+        until_exit: false,
+        interactive,
+    };
+    if interactive {
+        eprintln!("Ctrl-A X quits.");
+    }
+    let mut console: Box<dyn Write> = if args.json {
+        Box::new(io::stderr())
+    } else {
+        Box::new(io::stdout())
+    };
+    let observer = Progress::new(true);
+    let ran = diskwright::boot::run(&args.image, &machine, &script, &mut console, &observer);
+    let outcome = match ran {
+        Err(diskwright::boot::BootError::Console(e)) if !args.json => {
+            exit::stdout(Err(e))?;
+            return Ok(Code::Done);
+        }
+        ran => ran?,
+    };
+    if let Some(path) = &args.log {
+        std::fs::write(path, &outcome.log)
+            .with_context(|| format!("cannot write the log {}", path.display()))?;
+    }
+    if args.json {
+        exit::print_json(&json(&outcome))?;
+    } else if judged || outcome.verdict != (Verdict::Exited { waiting_for: None }) {
+        eprintln!("\n{}", tell(&outcome));
+    }
+    match outcome.verdict {
+        Verdict::Matched | Verdict::Exited { waiting_for: None } => Ok(Code::Done),
+        Verdict::Failed { .. } | Verdict::TimedOut { .. } | Verdict::Exited { .. } => {
+            Ok(Code::Findings)
+        }
+        Verdict::Cancelled => anyhow::bail!("interrupted"),
+    }
+}
+
+fn tell(outcome: &Outcome) -> String {
+    let after = format!("after {:.1} s", outcome.elapsed.as_secs_f64());
+    let without = |pattern: &Option<String>| {
+        pattern
+            .as_ref()
+            .map(|p| format!(" without `{p}`"))
+            .unwrap_or_default()
+    };
+    match &outcome.verdict {
+        Verdict::Matched => format!("boot: came up {after}"),
+        Verdict::Failed { line, .. } => format!("boot: failed {after}: {line}"),
+        Verdict::TimedOut { waiting_for } => {
+            format!("boot: stopped {after}{}", without(waiting_for))
+        }
+        Verdict::Exited { waiting_for } => format!("boot: ended {after}{}", without(waiting_for)),
+        Verdict::Cancelled => format!("boot: interrupted {after}"),
+    }
+}
+
+fn json(outcome: &Outcome) -> serde_json::Value {
+    let (verdict, pattern, line) = match &outcome.verdict {
+        Verdict::Matched => ("matched", None, None),
+        Verdict::Failed { pattern, line } => ("failed", Some(pattern), Some(line)),
+        Verdict::TimedOut { waiting_for } => ("timed-out", waiting_for.as_ref(), None),
+        Verdict::Exited { waiting_for } => ("exited", waiting_for.as_ref(), None),
+        Verdict::Cancelled => ("cancelled", None, None),
+    };
+    serde_json::json!({
+        "verdict": verdict,
+        "pattern": pattern,
+        "line": line,
+        "seconds": outcome.elapsed.as_secs_f64(),
+        "log_bytes": outcome.log.len(),
+    })
+}

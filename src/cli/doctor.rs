@@ -1,0 +1,205 @@
+//! `diskwright doctor`: what this machine has, and what is missing for which verb.
+
+use super::exit::{self, Code};
+use diskwright::boot::{find_qemu, kvm_works, qemu_version};
+use diskwright::units::MIB;
+use rustix::fs::{CWD, Mode, OFlags};
+use serde::Serialize;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const EXAMPLES: &str = "\
+Examples:
+  diskwright doctor
+  diskwright doctor /var/lib/images        is this folder fit for images?";
+
+/// Say what this machine has, and which package brings what is missing
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Folder that images will be written to
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// How one thing stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum State {
+    NotNeeded,
+    Present,
+    /// Something works without it, or a verb other than build needs it.
+    Absent,
+    /// build cannot work.
+    Missing,
+}
+
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    state: State,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: Option<String>,
+}
+
+impl Check {
+    fn new(name: &'static str, state: State, detail: impl Into<String>) -> Self {
+        Self {
+            name,
+            state,
+            detail: detail.into(),
+            help: None,
+        }
+    }
+
+    fn help(mut self, help: &str) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
+    let mut checks = vec![
+        Check::new("root", State::NotNeeded, "build writes a file of yours"),
+        Check::new(
+            "loop device",
+            State::NotNeeded,
+            "filesystems are written, not mounted",
+        ),
+        Check::new(
+            "user namespace",
+            State::NotNeeded,
+            "owners come from the archive",
+        ),
+    ];
+    checks.extend(output(&args.folder));
+    checks.extend(qemu());
+    checks.push(mmdebstrap());
+    if args.json {
+        exit::print_json(&checks)?;
+    } else {
+        exit::print(&checks.iter().map(tell).collect::<String>())?;
+    }
+    let fit = checks.iter().all(|check| check.state != State::Missing);
+    Ok(if fit { Code::Done } else { Code::Environment })
+}
+
+fn tell(check: &Check) -> String {
+    let state = match check.state {
+        State::NotNeeded => "not needed",
+        State::Present => "present",
+        State::Absent => "absent",
+        State::Missing => "MISSING",
+    };
+    let help = check
+        .help
+        .as_ref()
+        .map(|h| format!("; {h}"))
+        .unwrap_or_default();
+    format!("{:<16}{state:<12}{}{help}\n", check.name, check.detail)
+}
+
+/// What the folder's filesystem can do.
+fn output(folder: &Path) -> Vec<Check> {
+    let place = folder.display();
+    let file = match tempfile::tempfile_in(folder) {
+        Ok(file) => file,
+        Err(e) => {
+            let detail = format!("cannot write to {place}: {e}");
+            let check = Check::new("output folder", State::Missing, detail);
+            return vec![check.help("name another folder")];
+        }
+    };
+    let mut checks = vec![Check::new(
+        "output folder",
+        State::Present,
+        format!("{place}, writable"),
+    )];
+    checks.push(match is_sparse(&file) {
+        Ok(true) => Check::new(
+            "sparse files",
+            State::Present,
+            "images take no more than their data",
+        ),
+        Ok(false) | Err(_) => Check::new(
+            "sparse files",
+            State::Absent,
+            "images take their full size here",
+        ),
+    });
+    let nameless = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    checks.push(
+        match rustix::fs::openat(CWD, folder, nameless, Mode::RUSR | Mode::WUSR) {
+            Ok(_) => Check::new(
+                "O_TMPFILE",
+                State::Present,
+                "an interrupted build leaves nothing",
+            ),
+            Err(e) => Check::new(
+                "O_TMPFILE",
+                State::Absent,
+                format!("{e}: a named temporary is used"),
+            ),
+        },
+    );
+    checks
+}
+
+/// Whether a file of 1 MiB with one block at its end takes less than 1 MiB.
+fn is_sparse(file: &std::fs::File) -> io::Result<bool> {
+    file.set_len(MIB)?;
+    file.write_all_at(&[1; 4096], MIB - 4096)?;
+    // Delayed allocation counts blocks only once they are on the disk.
+    file.sync_data()?;
+    Ok(file.metadata()?.blocks() * 512 < MIB)
+}
+
+fn qemu() -> Vec<Check> {
+    let Ok(program) = find_qemu() else {
+        let check = Check::new("qemu", State::Absent, "boot needs it");
+        return vec![check.help("apt-get install qemu-system-x86")];
+    };
+    let version = qemu_version(&program).unwrap_or_else(|e| e.to_string());
+    let kvm = if kvm_works(&program) {
+        Check::new("kvm", State::Present, "ran a guest")
+    } else {
+        Check::new("kvm", State::Absent, "boot uses TCG, several times slower")
+    };
+    vec![Check::new("qemu", State::Present, version), kvm]
+}
+
+fn mmdebstrap() -> Check {
+    let found = Command::new("mmdebstrap").arg("--version").output();
+    match found {
+        Ok(output) if output.status.success() => {
+            let version = String::from_utf8_lossy(&output.stdout);
+            Check::new("mmdebstrap", State::Present, version.trim())
+        }
+        _ => Check::new(
+            "mmdebstrap",
+            State::Absent,
+            "one way to make a Debian rootfs",
+        )
+        .help("apt-get install mmdebstrap"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_not_there_is_what_build_lacks() {
+        let checks = output(Path::new("/nonexistent"));
+        assert_eq!(checks.len(), 1);
+        assert_eq!(checks[0].state, State::Missing);
+        assert!(tell(&checks[0]).contains("MISSING"));
+    }
+}

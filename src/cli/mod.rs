@@ -1,0 +1,119 @@
+//! The command line: one file per verb, and what the verbs share.
+//!
+//! stdout carries the result alone (a path, a table, JSON); everything else goes to stderr. The library
+//! neither prints nor exits: [`exit`] turns its errors into text and a code, [`progress`] its progress into
+//! bars.
+
+mod boot;
+mod build;
+mod doctor;
+mod exit;
+mod info;
+mod pipeline;
+mod plan;
+mod progress;
+mod shape;
+mod signals;
+mod sizes;
+mod spec_file;
+mod summary;
+mod verify;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use exit::{Code, Usage};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const EXAMPLES: &str = "\
+Examples:
+  diskwright build rootfs.tar.zst -o disk.img
+  diskwright boot disk.img --expect login:
+
+Exit codes:
+  0 done   1 findings   2 usage   3 bad input or environment   130, 143 interrupted";
+
+/// Turns a root filesystem archive into a bootable disk image: no root, no loop device, no mount, no VM.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Build(Box<build::Args>),
+    Plan(Box<plan::Args>),
+    Info(info::Args),
+    Boot(boot::Args),
+    Verify(verify::Args),
+    Doctor(doctor::Args),
+}
+
+impl Verb {
+    /// The spec file that was named and, where the line names one, the archive.
+    fn spec(&self) -> Option<(&Path, Option<&PathBuf>)> {
+        let (spec, rootfs) = match self {
+            Self::Build(args) => (&args.spec, &args.rootfs),
+            Self::Plan(args) => (&args.spec, &args.rootfs),
+            _ => return None,
+        };
+        Some((spec.as_deref()?, rootfs.as_ref()))
+    }
+}
+
+/// Runs the command line of this process.
+pub(crate) fn main() -> ExitCode {
+    log_to_stderr();
+    exit::finish(signals::install().and_then(|()| run(std::env::args_os().collect())))
+}
+
+fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
+    match parse(line)?.verb {
+        Verb::Build(args) => build::run(*args),
+        Verb::Plan(args) => plan::run(*args),
+        Verb::Info(args) => info::run(&args),
+        Verb::Boot(args) => boot::run(args),
+        Verb::Verify(args) => verify::run(&args),
+        Verb::Doctor(args) => doctor::run(&args),
+    }
+}
+
+/// Reads the command line and, where it names a spec file, reads it once more with the file's keys as flags
+/// before the user's own: the later of two flags wins.
+fn parse(mut line: Vec<OsString>) -> anyhow::Result<Cli> {
+    let cli = Cli::try_parse_from(&line)?;
+    let Some((path, rootfs)) = cli.verb.spec() else {
+        return Ok(cli);
+    };
+    let mut command = Cli::command();
+    // `line[1]` is the verb: the command itself has no flags but --help and --version, which end here.
+    let verb = line
+        .get(1)
+        .and_then(|verb| command.find_subcommand_mut(verb));
+    let verb = verb.ok_or_else(|| Usage::new("no verb before the flags"))?;
+    let flags = spec_file::flags(path, verb, rootfs.is_some())?;
+    line.splice(2..2, flags);
+    let matches = command.try_get_matches_from(line)?;
+    Ok(Cli::from_arg_matches(&matches)?)
+}
+
+/// `DISKWRIGHT_LOG=debug` shows the library's spans and events.
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::from_env("DISKWRIGHT_LOG");
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

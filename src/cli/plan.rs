@@ -1,0 +1,62 @@
+//! `diskwright plan`: what `build` would write.
+
+use super::exit::{self, Code, Usage};
+use super::progress::Progress;
+use super::{pipeline, shape, summary};
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  diskwright plan rootfs.tar.zst
+  diskwright plan rootfs.tar --size 8G --json | jq .available";
+
+/// Show what build would write, without writing
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES, args_override_self = true)]
+pub(super) struct Args {
+    /// Tar archive, plain or compressed with gzip, zstd, xz or bzip2; `-` for standard input
+    #[arg(required_unless_present = "spec", value_hint = clap::ValueHint::FilePath)]
+    pub(super) rootfs: Option<PathBuf>,
+
+    /// Read flags from a TOML file
+    #[arg(long, value_name = "FILE")]
+    pub(super) spec: Option<PathBuf>,
+
+    #[command(flatten)]
+    shape: shape::Shape,
+
+    // A spec file serves both verbs, so plan takes build's other keys, and has no use for them.
+    #[arg(short, long, hide = true, value_hint = clap::ValueHint::FilePath)]
+    output: Option<PathBuf>,
+    #[arg(long, hide = true)]
+    force: bool,
+    #[arg(long, hide = true)]
+    sync: bool,
+    #[arg(long, hide = true)]
+    sha256: bool,
+
+    /// No progress; warnings and errors only
+    #[arg(short, long)]
+    quiet: bool,
+
+    /// Print the figures as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<Code> {
+    let rootfs = args
+        .rootfs
+        .ok_or_else(|| Usage::new("the spec file has no `rootfs`"))?;
+    let spec = args.shape.into_spec()?;
+    let progress = Progress::new(args.quiet);
+    let planned = pipeline::plan(&rootfs, &spec, &progress);
+    progress.finish();
+    let report = planned?;
+    if args.json {
+        exit::print_json(&report)?;
+    } else {
+        exit::print(&summary::planned(&report))?;
+    }
+    Ok(Code::Done)
+}

@@ -1,0 +1,128 @@
+//! Progress: bars on a terminal, a line now and then elsewhere, nothing with `--quiet`.
+
+use super::{signals, sizes};
+use diskwright::observe::{Observer, Stage};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The shortest time between two lines of a log; most builds end before the first.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// Bar, bytes and rate. No colours: NO_COLOR has nothing to switch off.
+const WITH_TOTAL: &str =
+    "{prefix:>8} [{bar:32}] {binary_bytes:>10} of {binary_total_bytes} {binary_bytes_per_sec}";
+/// On a pipe the total is unknown.
+const WITHOUT: &str = "{prefix:>8} {spinner} {binary_bytes:>10} {binary_bytes_per_sec}";
+
+/// The command line's observer.
+#[derive(Debug)]
+pub(super) struct Progress {
+    show: Show,
+}
+
+#[derive(Debug)]
+enum Show {
+    Nothing,
+    Bars {
+        all: MultiProgress,
+        by_stage: Mutex<BTreeMap<Stage, ProgressBar>>,
+    },
+    Lines {
+        last: Mutex<Instant>,
+    },
+}
+
+impl Progress {
+    pub(super) fn new(quiet: bool) -> Self {
+        let show = if quiet {
+            Show::Nothing
+        } else if std::io::stderr().is_terminal() {
+            Show::Bars {
+                all: MultiProgress::new(),
+                by_stage: Mutex::default(),
+            }
+        } else {
+            Show::Lines {
+                last: Mutex::new(Instant::now()),
+            }
+        };
+        Self { show }
+    }
+
+    /// Takes the bars off the terminal.
+    pub(super) fn finish(&self) {
+        if let Show::Bars { by_stage, .. } = &self.show {
+            let bars = std::mem::take(&mut *lock(by_stage));
+            bars.values().for_each(ProgressBar::finish_and_clear);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn bar(stage: Stage, total: Option<u64>) -> ProgressBar {
+    let template = if total.is_some() { WITH_TOTAL } else { WITHOUT };
+    let style = ProgressStyle::with_template(template)
+        .expect("the template is a constant that a test parses")
+        .progress_chars("=> ");
+    let bar = total.map_or_else(ProgressBar::no_length, ProgressBar::new);
+    bar.with_style(style).with_prefix(stage.to_string())
+}
+
+impl Observer for Progress {
+    fn progress(&self, stage: Stage, done: u64, total: Option<u64>) {
+        match &self.show {
+            Show::Nothing => {}
+            Show::Bars { all, by_stage } => lock(by_stage)
+                .entry(stage)
+                .or_insert_with(|| all.add(bar(stage, total)))
+                .set_position(done),
+            Show::Lines { last } => {
+                let mut last = lock(last);
+                if last.elapsed() >= LINE_EVERY {
+                    *last = Instant::now();
+                    let of = total
+                        .map(|t| format!(" of {}", sizes::human(t)))
+                        .unwrap_or_default();
+                    eprintln!("{stage}: {}{of}", sizes::human(done));
+                }
+            }
+        }
+    }
+
+    fn warn(&self, message: &str) {
+        match &self.show {
+            Show::Bars { all, .. } => all.suspend(|| eprintln!("warning: {message}")),
+            Show::Nothing | Show::Lines { .. } => eprintln!("warning: {message}"),
+        }
+    }
+
+    fn cancelled(&self) -> bool {
+        signals::caught().is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_templates_are_understood() {
+        for total in [None, Some(4 << 20)] {
+            let bar = bar(Stage::Archive, total);
+            assert_eq!((bar.length(), bar.prefix()), (total, "archive".to_owned()));
+        }
+    }
+
+    #[test]
+    fn quiet_shows_nothing_and_still_listens() {
+        let progress = Progress::new(true);
+        progress.progress(Stage::Archive, 1, None);
+        assert!(matches!(progress.show, Show::Nothing) && !progress.cancelled());
+    }
+}

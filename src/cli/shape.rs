@@ -1,0 +1,253 @@
+//! The flags that shape an image: what `build` and `plan` share.
+
+use super::exit::Usage;
+use super::sizes;
+use anyhow::Context;
+use diskwright::image::{Boot, Free, RootBy, Scheme, Size, Spec};
+use std::ffi::OsString;
+use uuid::Uuid;
+
+/// ext4's `s_volume_name` has 16 bytes.
+const MAX_LABEL: usize = 16;
+/// `HOST_NAME_MAX` of Linux.
+const MAX_HOSTNAME: usize = 64;
+
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Shape {
+    /// Size of the disk, or `fit`: the smallest that holds everything and --free
+    #[arg(long, value_name = "SIZE|fit", value_parser = sizes::size, help_heading = "Image")]
+    #[arg(default_value = "fit")]
+    size: Size,
+
+    /// What `df` shows as available on a fitted disk; a percentage means at least 64 MiB
+    #[arg(long, value_name = "SIZE|PERCENT", value_parser = sizes::free, help_heading = "Image")]
+    #[arg(default_value = "10%")]
+    free: Free,
+
+    /// Volume label of the root filesystem, at most 16 bytes
+    #[arg(long, value_parser = label, default_value = "root", help_heading = "Image")]
+    label: String,
+
+    /// UUID of the root filesystem [default: from the seed]
+    #[arg(long, help_heading = "Image")]
+    uuid: Option<Uuid>,
+
+    /// Text from which every UUID derives [default: a digest of the archive and these flags]
+    #[arg(long, value_name = "TEXT", help_heading = "Image")]
+    seed: Option<String>,
+
+    /// Partition table; `none` puts the filesystem at byte 0
+    #[arg(long, value_enum, default_value = "mbr", help_heading = "Image")]
+    scheme: SchemeArg,
+
+    /// Size up to which the root can grow online [default: 2 TiB for fit, else as mke2fs]
+    #[arg(long, value_name = "SIZE", value_parser = sizes::bytes, help_heading = "Image")]
+    max_grow: Option<u64>,
+
+    /// Inodes, at least [default: one per 16 KiB, and the archive's and a tenth more]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(16..))]
+    #[arg(help_heading = "Image")]
+    inodes: Option<u32>,
+
+    /// Boot loader [default: bios, or none with --scheme none]
+    #[arg(long, value_enum, help_heading = "Boot")]
+    boot: Option<BootArg>,
+
+    /// How the kernel and fstab name the root
+    #[arg(long, value_enum, default_value = "uuid", help_heading = "Boot")]
+    root_by: RootByArg,
+
+    /// Kernel command line without root= [default: serial and VGA console]
+    #[arg(long, value_name = "TEXT", value_parser = cmdline, help_heading = "Boot")]
+    cmdline: Option<String>,
+
+    /// Host name to write to /etc/hostname
+    #[arg(long, value_name = "NAME", value_parser = hostname, help_heading = "Boot")]
+    hostname: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum SchemeArg {
+    Mbr,
+    None,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum BootArg {
+    /// GRUB for i386-pc
+    Bios,
+    /// The image holds a root filesystem only
+    None,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum RootByArg {
+    Uuid,
+    Label,
+    /// The one that a kernel without an initrd understands
+    Partuuid,
+}
+
+impl Shape {
+    /// The library's spec. Reads `SOURCE_DATE_EPOCH`, the one variable that reaches an image.
+    pub(super) fn into_spec(self) -> anyhow::Result<Spec> {
+        let source_date_epoch = epoch(std::env::var_os("SOURCE_DATE_EPOCH"))?;
+        let scheme = match self.scheme {
+            SchemeArg::Mbr => Scheme::Mbr,
+            SchemeArg::None => Scheme::None,
+        };
+        let boot = match (self.boot, scheme) {
+            (Some(BootArg::Bios), Scheme::None) => {
+                let help = "leave out --scheme none, or say --boot none";
+                return Err(Usage::with_help(
+                    "--boot bios needs a partition table: GRUB lies in the gap before partition 1",
+                    help,
+                )
+                .into());
+            }
+            (Some(BootArg::None), _) | (None, Scheme::None) => Boot::None,
+            (Some(BootArg::Bios) | None, Scheme::Mbr) => Boot::Bios,
+        };
+        let root_by = match self.root_by {
+            RootByArg::Uuid => RootBy::Uuid,
+            RootByArg::Label => RootBy::Label,
+            RootByArg::Partuuid if scheme == Scheme::None => {
+                return Err(
+                    Usage::new("--root-by partuuid needs a partition: --scheme mbr").into(),
+                );
+            }
+            RootByArg::Partuuid => RootBy::PartUuid,
+        };
+        Ok(Spec {
+            size: self.size,
+            free: self.free,
+            label: self.label,
+            uuid: self.uuid,
+            seed: self.seed,
+            hostname: self.hostname,
+            cmdline: self.cmdline,
+            root_by,
+            scheme,
+            boot,
+            max_grow: self.max_grow,
+            inodes: self.inodes,
+            source_date_epoch,
+        })
+    }
+}
+
+/// An unset or empty variable is no limit, as reproducible-builds.org has it.
+fn epoch(value: Option<OsString>) -> anyhow::Result<Option<i64>> {
+    let Some(value) = value.filter(|v| !v.is_empty()) else {
+        return Ok(None);
+    };
+    let text = value.to_string_lossy();
+    let seconds = text
+        .parse()
+        .with_context(|| format!("SOURCE_DATE_EPOCH is {text:?}, not seconds since 1970"))?;
+    Ok(Some(seconds))
+}
+
+fn label(text: &str) -> Result<String, String> {
+    if text.len() > MAX_LABEL {
+        return Err(format!(
+            "{} bytes long; ext4 has room for {MAX_LABEL}",
+            text.len()
+        ));
+    }
+    one_line(text)
+}
+
+fn hostname(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    if text.is_empty() || text.len() > MAX_HOSTNAME || !text.chars().all(fits) {
+        return Err(format!(
+            "a host name has 1 to {MAX_HOSTNAME} letters, digits, `-` and `.`"
+        ));
+    }
+    Ok(text.into())
+}
+
+fn cmdline(text: &str) -> Result<String, String> {
+    if text
+        .split_ascii_whitespace()
+        .any(|word| word.starts_with("root="))
+    {
+        return Err("root= is ours to write: see --root-by".into());
+    }
+    one_line(text)
+}
+
+fn one_line(text: &str) -> Result<String, String> {
+    if text.chars().any(char::is_control) {
+        return Err("control characters are not allowed".into());
+    }
+    Ok(text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        shape: Shape,
+    }
+
+    fn spec(flags: &[&str]) -> anyhow::Result<Spec> {
+        Line::try_parse_from(["x"].iter().chain(flags))?
+            .shape
+            .into_spec()
+    }
+
+    #[test]
+    fn no_flags_give_the_librarys_defaults() {
+        // The test must not depend on who runs it.
+        let made = Spec {
+            source_date_epoch: None,
+            ..spec(&[]).unwrap()
+        };
+        assert_eq!(made, Spec::default());
+    }
+
+    #[test]
+    fn without_a_partition_table_there_is_no_loader() {
+        assert_eq!(spec(&["--scheme", "none"]).unwrap().boot, Boot::None);
+        assert!(
+            spec(&["--scheme", "none", "--boot", "bios"])
+                .unwrap_err()
+                .is::<Usage>()
+        );
+        assert!(
+            spec(&["--scheme", "none", "--root-by", "partuuid"])
+                .unwrap_err()
+                .is::<Usage>()
+        );
+    }
+
+    #[test]
+    fn values_that_cannot_work_are_refused_by_name() {
+        for flags in [
+            ["--label", "seventeen bytes!!"],
+            ["--hostname", "a b"],
+            ["--cmdline", "quiet root=/dev/sda1"],
+            ["--uuid", "not-a-uuid"],
+            ["--inodes", "0"],
+        ] {
+            let error = spec(&flags).unwrap_err().to_string();
+            assert!(error.contains(flags[0]), "{error}");
+        }
+    }
+
+    #[test]
+    fn source_date_epoch_is_seconds() {
+        assert_eq!(
+            epoch(Some("1700000000".into())).unwrap(),
+            Some(1_700_000_000)
+        );
+        assert_eq!(epoch(Some("".into())).unwrap(), None);
+        assert!(epoch(Some("yesterday".into())).is_err());
+    }
+}

@@ -1,0 +1,220 @@
+//! What a build made, for people and for machines.
+
+use super::sizes::{human, thousands};
+use diskwright::image::Report;
+use diskwright::units::{GIB, SECTOR};
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+/// The JSON of a finished build.
+#[derive(Debug, Serialize)]
+pub(super) struct Built<'a> {
+    pub(super) path: &'a Path,
+    #[serde(flatten)]
+    pub(super) report: &'a Report,
+}
+
+/// The summary of a finished build.
+pub(super) fn built(path: &Path, report: &Report, took: Duration) -> String {
+    let mut text = format!(
+        "{}: {} in {:.1} s\n{}",
+        path.display(),
+        human(report.disk_size),
+        took.as_secs_f64(),
+        figures(report)
+    );
+    if let Some(sha256) = &report.sha256 {
+        line(&mut text, "sha256", sha256);
+    }
+    if report.boot != "none" {
+        line(
+            &mut text,
+            "next",
+            &format!("diskwright boot {}", path.display()),
+        );
+    }
+    text
+}
+
+/// The plan: what lies where on the disk, and the figures.
+pub(super) fn planned(report: &Report) -> String {
+    let mut text = String::from("first sector last sector        size  what\n");
+    let mut row = |from: u64, to: u64, what: &str| {
+        let (first, last) = (from / SECTOR, (to / SECTOR).saturating_sub(1));
+        writeln!(
+            text,
+            "{first:>12}{last:>12}{:>12}  {what}",
+            human(to - from)
+        )
+        .expect("a String takes every write");
+    };
+    let start = report.filesystem_offset;
+    if report.scheme == "mbr" {
+        let bios = report.boot == "bios";
+        let signature = report
+            .disk_signature
+            .map(|s| format!(", disk signature {s:08x}"));
+        let loader = if bios { ": boot.img and" } else { ":" };
+        row(
+            0,
+            SECTOR,
+            &format!(
+                "MBR{loader} partition table{}",
+                signature.unwrap_or_default()
+            ),
+        );
+        row(
+            SECTOR,
+            start,
+            if bios {
+                "core.img of GRUB, then free"
+            } else {
+                "free"
+            },
+        );
+    }
+    let end = start + report.filesystem_size;
+    row(
+        start,
+        end,
+        &format!("ext4 `{}`, UUID {}", report.label, report.uuid),
+    );
+    if end < report.disk_size {
+        row(end, report.disk_size, "free");
+    }
+    text.push_str(&figures(report));
+    text
+}
+
+/// A line per figure that `build` and `plan` both show.
+fn figures(report: &Report) -> String {
+    let mut text = String::new();
+    let add = &mut text;
+    line(
+        add,
+        "root",
+        &format!("ext4, {}, {}", report.root, human(report.filesystem_size)),
+    );
+    let space = format!(
+        "{} used, {} available",
+        human(report.used),
+        human(report.available)
+    );
+    line(add, "space", &space);
+    let files = format!(
+        "{} files, directories {}, symbolic links {}, devices and fifos {}, data {}",
+        thousands(report.files),
+        thousands(report.directories),
+        thousands(report.symlinks),
+        thousands(report.specials),
+        human(report.data)
+    );
+    line(add, "files", &files);
+    let inodes = format!(
+        "{}, free {}",
+        thousands(report.inodes),
+        thousands(report.inodes_free)
+    );
+    line(add, "inodes", &inodes);
+    if let Some(kernel) = &report.kernel {
+        line(add, "kernel", kernel);
+    }
+    if !report.edits.is_empty() {
+        // GRUB's modules are hundreds of files; the rest fits a line.
+        let shown: Vec<_> = report
+            .edits
+            .iter()
+            .filter(|path| !is_module(path))
+            .collect();
+        let names = shown
+            .iter()
+            .map(|p| p.as_str())
+            .collect::<Vec<_>>()
+            .join(" ");
+        let modules = report.edits.len() - shown.len();
+        let more = if modules > 0 {
+            format!(" and {modules} files of GRUB")
+        } else {
+            String::new()
+        };
+        line(add, "added", &format!("{names}{more}"));
+    }
+    if report.disk_size >= 100 * GIB {
+        line(add, "note", "the image is sparse: `du` shows what it takes");
+    }
+    text
+}
+
+fn is_module(path: &str) -> bool {
+    path.contains("/grub/i386-pc/")
+}
+
+fn line(text: &mut String, name: &str, value: &str) {
+    writeln!(text, "  {name:<8}{value}").expect("a String takes every write");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use diskwright::units::MIB;
+
+    fn report() -> Report {
+        Report {
+            disk_size: 1200 * MIB,
+            filesystem_size: 1199 * MIB,
+            filesystem_offset: MIB,
+            uuid: uuid::Uuid::from_u128(0x1111_2222),
+            label: "root".into(),
+            root: "UUID=00000000-0000-0000-0000-000011112222".into(),
+            scheme: "mbr",
+            boot: "bios",
+            disk_signature: Some(0xD15C),
+            kernel: Some("vmlinuz-6.1.0-42-cloud-amd64".into()),
+            files: 14_843,
+            directories: 1_920,
+            symlinks: 1_234,
+            specials: 0,
+            inodes: 76_800,
+            inodes_free: 58_000,
+            data: 470 * MIB,
+            used: 520 * MIB,
+            available: 600 * MIB,
+            edits: vec![
+                "/boot/grub/grub.cfg".into(),
+                "/boot/grub/i386-pc/ext2.mod".into(),
+            ],
+            sha256: Some("ab".repeat(32)),
+        }
+    }
+
+    #[test]
+    fn a_build_is_summed_up_with_the_next_command() {
+        expect_test::expect![[r"
+            disk.img: 1.2 GiB in 1.5 s
+              root    ext4, UUID=00000000-0000-0000-0000-000011112222, 1.2 GiB
+              space   520.0 MiB used, 600.0 MiB available
+              files   14,843 files, directories 1,920, symbolic links 1,234, devices and fifos 0, data 470.0 MiB
+              inodes  76,800, free 58,000
+              kernel  vmlinuz-6.1.0-42-cloud-amd64
+              added   /boot/grub/grub.cfg and 1 files of GRUB
+              sha256  abababababababababababababababababababababababababababababababab
+              next    diskwright boot disk.img
+        "]]
+        .assert_eq(&built(Path::new("disk.img"), &report(), Duration::from_millis(1500)));
+    }
+
+    #[test]
+    fn a_plan_shows_what_lies_where() {
+        let text = planned(&report());
+        let table: String = text.lines().take(4).map(|l| format!("{l}\n")).collect();
+        expect_test::expect![[r#"
+            first sector last sector        size  what
+                       0           0       512 B  MBR: boot.img and partition table, disk signature 0000d15c
+                       1        2047  1023.5 KiB  core.img of GRUB, then free
+                    2048     2457599     1.2 GiB  ext4 `root`, UUID 00000000-0000-0000-0000-000011112222
+        "#]]
+        .assert_eq(&table);
+    }
+}

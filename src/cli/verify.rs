@@ -1,0 +1,48 @@
+//! `diskwright verify`: check an image without mounting it.
+
+use super::exit::{self, Code};
+use super::pipeline;
+use super::progress::Progress;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  diskwright verify disk.img
+  diskwright verify disk.img --json | jq '.[].message'";
+
+/// Check the root filesystem of an image; findings give exit code 1
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Raw disk image, or a bare ext4 filesystem
+    image: PathBuf,
+
+    /// No progress; findings, warnings and errors only
+    #[arg(short, long)]
+    quiet: bool,
+
+    /// Print the findings as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
+    let progress = Progress::new(args.quiet);
+    let verified = pipeline::verify(&args.image, &progress);
+    progress.finish();
+    let findings = verified?;
+    if args.json {
+        exit::print_json(&findings)?;
+    } else {
+        for finding in &findings {
+            exit::print(&format!("{}\n", finding.message))?;
+        }
+    }
+    if findings.is_empty() {
+        if !args.quiet {
+            eprintln!("{}: nothing to find fault with", args.image.display());
+        }
+        return Ok(Code::Done);
+    }
+    Ok(Code::Findings)
+}

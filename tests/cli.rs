@@ -1,0 +1,252 @@
+//! The command as a person or a script meets it: help, exit codes, what goes to which stream.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a failed unwrap in a test is a failed test"
+)]
+
+use expect_test::expect;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn diskwright(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_diskwright"));
+    command
+        .env_remove("SOURCE_DATE_EPOCH")
+        .env("COLUMNS", "100")
+        .env("NO_COLOR", "1");
+    command.args(args).stdin(Stdio::null()).output().unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn stdout(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+fn stderr(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).unwrap()
+}
+
+#[test]
+fn help_names_every_verb_and_exit_code() {
+    let output = diskwright(&["--help"]);
+    assert_eq!(code(&output), 0);
+    expect![[r#"
+        Turns a root filesystem archive into a bootable disk image: no root, no loop device, no mount, no VM
+
+        Usage: diskwright <COMMAND>
+
+        Commands:
+          build   Build a bootable disk image from a root filesystem archive
+          plan    Show what build would write, without writing
+          info    Show partitions and filesystems of an image, without mounting it
+          boot    Boot an image in qemu, its serial console on the terminal
+          verify  Check the root filesystem of an image; findings give exit code 1
+          doctor  Say what this machine has, and which package brings what is missing
+          help    Print this message or the help of the given subcommand(s)
+
+        Options:
+          -h, --help     Print help
+          -V, --version  Print version
+
+        Examples:
+          diskwright build rootfs.tar.zst -o disk.img
+          diskwright boot disk.img --expect login:
+
+        Exit codes:
+          0 done   1 findings   2 usage   3 bad input or environment   130, 143 interrupted
+    "#]].assert_eq(stdout(&output));
+}
+
+#[test]
+fn help_of_build_shows_every_flag_with_its_default() {
+    let output = diskwright(&["build", "-h"]);
+    assert_eq!(code(&output), 0);
+    expect![[r#"
+        Build a bootable disk image from a root filesystem archive
+
+        Usage: diskwright build [OPTIONS] [ROOTFS]
+
+        Arguments:
+          [ROOTFS]  Tar archive, plain or compressed with gzip, zstd, xz or bzip2; `-` for standard input
+
+        Options:
+          -o, --output <FILE>  Where the image goes; appears whole or not at all
+              --spec <FILE>    Read flags from a TOML file
+              --force          Replace the output if it exists
+              --sync           Flush the image to the disk before it gets its name
+              --sha256         Show the SHA-256 of the image
+          -q, --quiet          No progress and no summary; warnings and errors only
+              --json           Print the figures of the image as JSON instead of its path
+          -h, --help           Print help (see more with '--help')
+
+        Image:
+              --size <SIZE|fit>      Size of the disk, or `fit`: the smallest that holds everything and
+                                     --free [default: fit]
+              --free <SIZE|PERCENT>  What `df` shows as available on a fitted disk; a percentage means at
+                                     least 64 MiB [default: 10%]
+              --label <LABEL>        Volume label of the root filesystem, at most 16 bytes [default: root]
+              --uuid <UUID>          UUID of the root filesystem [default: from the seed]
+              --seed <TEXT>          Text from which every UUID derives [default: a digest of the archive
+                                     and these flags]
+              --scheme <SCHEME>      Partition table; `none` puts the filesystem at byte 0 [default: mbr]
+                                     [possible values: mbr, none]
+              --max-grow <SIZE>      Size up to which the root can grow online [default: 2 TiB for fit, else
+                                     as mke2fs]
+              --inodes <N>           Inodes, at least [default: one per 16 KiB, and the archive's and a
+                                     tenth more]
+
+        Boot:
+              --boot <BOOT>        Boot loader [default: bios, or none with --scheme none] [possible values:
+                                   bios, none]
+              --root-by <ROOT_BY>  How the kernel and fstab name the root [default: uuid] [possible values:
+                                   uuid, label, partuuid]
+              --cmdline <TEXT>     Kernel command line without root= [default: serial and VGA console]
+              --hostname <NAME>    Host name to write to /etc/hostname
+
+        Examples:
+          diskwright build rootfs.tar.zst -o disk.img
+          diskwright build rootfs.tar -o disk.img --size 8G --hostname web --sha256
+          zstd -dc rootfs.tar.zst | diskwright build - -o disk.img
+          diskwright build --spec image.toml --force
+
+        A spec file has the same names as keys, paths relative to itself; flags override it:
+          rootfs = "rootfs.tar.zst"
+          output = "disk.img"
+          free = "20%"
+          root-by = "label"
+    "#]].assert_eq(stdout(&output));
+}
+
+#[test]
+fn every_verb_has_examples_in_its_help() {
+    for verb in ["build", "plan", "info", "boot", "verify", "doctor"] {
+        let output = diskwright(&[verb, "--help"]);
+        assert!(
+            stdout(&output).contains(&format!("Examples:\n  diskwright {verb}")),
+            "{verb}"
+        );
+    }
+}
+
+#[test]
+fn usage_errors_are_2_and_leave_stdout_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = folder.path().join("image.toml");
+    std::fs::write(&spec, "sise = '4G'\n").unwrap();
+    let spec = spec.to_str().unwrap();
+    for args in [
+        &[][..],
+        &["bild"],
+        &["build"],
+        &["build", "x.tar"],
+        &["build", "x.tar", "-o", "y", "--size", "4 parsecs"],
+        &[
+            "build", "x.tar", "-o", "y", "--scheme", "none", "--boot", "bios",
+        ],
+        &["build", "--spec", spec],
+        &["boot", "x.img", "--expect", "("],
+        &["boot", "x.img", "--memory", "1M"],
+    ] {
+        let output = diskwright(args);
+        assert_eq!(code(&output), 2, "{args:?}: {}", stderr(&output));
+        assert_eq!(stdout(&output), "", "{args:?}");
+    }
+}
+
+#[test]
+fn an_unknown_key_of_a_spec_file_is_told_with_its_line_and_the_nearest_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = folder.path().join("image.toml");
+    std::fs::write(&spec, "# an image\nlable = 'x'\n").unwrap();
+    let output = diskwright(&["build", "--spec", spec.to_str().unwrap()]);
+    let text = stderr(&output).replace(folder.path().to_str().unwrap(), "DIR");
+    expect![[r#"
+        error: DIR/image.toml:2: unknown key `lable`
+        help: did you mean `label`?
+    "#]]
+    .assert_eq(&text);
+}
+
+#[test]
+fn a_spec_file_must_still_name_archive_and_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = folder.path().join("image.toml");
+    std::fs::write(&spec, "rootfs = 'root.tar'\n").unwrap();
+    let output = diskwright(&["build", "--spec", spec.to_str().unwrap()]);
+    assert_eq!(code(&output), 2);
+    assert!(
+        stderr(&output).contains("the image (`output`)"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn input_that_is_not_there_is_3_and_named() {
+    let spec = ["build", "--spec", "/nonexistent/image.toml"];
+    let build = [
+        "build",
+        "/nonexistent/root.tar",
+        "-o",
+        "/nonexistent/disk.img",
+    ];
+    let (plan, info) = (
+        ["plan", "/nonexistent/root.tar"],
+        ["info", "/nonexistent/disk.img"],
+    );
+    let (boot, verify) = (
+        ["boot", "/nonexistent/disk.img"],
+        ["verify", "/nonexistent/disk.img"],
+    );
+    for args in [&spec[..], &build, &plan, &info, &boot, &verify] {
+        let output = diskwright(args);
+        assert_eq!(code(&output), 3, "{args:?}");
+        assert_eq!(stdout(&output), "");
+        assert!(
+            stderr(&output).starts_with("error: cannot "),
+            "{}",
+            stderr(&output)
+        );
+        assert!(
+            stderr(&output).contains("/nonexistent/"),
+            "{}",
+            stderr(&output)
+        );
+    }
+}
+
+#[test]
+fn doctor_needs_nothing_but_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().to_str().unwrap();
+    let output = diskwright(&["doctor", folder, "--json"]);
+    assert_eq!(code(&output), 0);
+    let checks: serde_json::Value = serde_json::from_str(stdout(&output)).unwrap();
+    let state = |name: &str| {
+        let found = checks
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|check| check["name"] == name);
+        found.unwrap()["state"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(state("root"), "not-needed");
+    assert_eq!(state("output folder"), "present");
+    assert_eq!(code(&diskwright(&["doctor", "/nonexistent"])), 3);
+}
+
+#[test]
+fn a_closed_stdout_is_success() {
+    let line = format!("{} doctor | true", env!("CARGO_BIN_EXE_diskwright"));
+    let script = format!("set -o pipefail; {line}");
+    assert!(Path::new("/bin/bash").exists(), "the test needs bash");
+    let status = Command::new("/bin/bash")
+        .args(["-c", &script])
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
