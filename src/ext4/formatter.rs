@@ -98,6 +98,12 @@ impl Formatter {
         extents.iter().map(bytes).collect()
     }
 
+    /// Bytes of blocks that a file was given.
+    #[must_use]
+    pub fn placed(&self, id: DataId) -> u64 {
+        self.placement.extents(id).iter().map(|e| u64::from(e.len)).sum::<u64>() * BLOCK
+    }
+
     /// Where byte `offset` of a file lies: the byte of the filesystem, and for how many bytes on.
     /// `None` in a hole, and when the filesystem is full.
     #[must_use]

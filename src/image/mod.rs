@@ -1,7 +1,23 @@
 //! Plans in, an image out: what was asked for, what was made.
+//!
+//! [`build`] runs the stages: entries are put into the tree and their data into the spool as they come
+//! (`ingest`), `prepare` decides what the image adds, `ext4`, `partition` and `grub` plan their parts,
+//! and the extents of all of them make one [`Image`].
 
+mod build;
+mod error;
+mod ingest;
+mod layout;
+mod prepare;
 mod report;
+mod seed;
 mod spec;
+mod spool;
+mod zeros;
 
+pub use build::{Built, build};
+pub use error::BuildError;
+pub use layout::{Image, ImageError, Source};
 pub use report::Report;
 pub use spec::{Boot, Free, RootBy, Scheme, Size, Spec};
+pub use spool::{PlanSpool, Spool};

@@ -1,0 +1,218 @@
+//! Entries into the tree, their data to where it will live.
+
+use super::zeros::Zeros;
+use super::{BuildError, Spool, prepare};
+use crate::archive::{ArchiveReader, DataRun, Entry, EntryKind};
+use crate::display::display_path;
+use crate::ext4::Formatter;
+use crate::observe::{Observer, Stage};
+use crate::tree::{DataId, Inserted, Tree};
+use crate::units::{count, index};
+use bytes::Bytes;
+
+/// Warnings of one build that are worth reading; of the rest only the number is told.
+const WARNINGS_SHOWN: u64 = 20;
+
+/// Bytes between two reports of progress.
+const PROGRESS_STEP: u64 = 4 << 20;
+
+/// A tree and its placed data, in the making.
+pub(super) struct Ingest<'a> {
+    pub(super) formatter: Formatter,
+    pub(super) tree: Tree,
+    pub(super) zeros: Zeros,
+    /// Byte of the disk at which the filesystem begins.
+    pub(super) base: u64,
+    pub(super) spool: &'a mut dyn Spool,
+    pub(super) observer: &'a dyn Observer,
+    /// Bytes of file data placed and not dropped again.
+    pub(super) data: u64,
+    pub(super) warnings: Warnings<'a>,
+}
+
+/// Passes on the first warnings, counts the rest.
+pub(super) struct Warnings<'a> {
+    observer: &'a dyn Observer,
+    count: u64,
+}
+
+impl Warnings<'_> {
+    pub(super) fn warn(&mut self, message: &str) {
+        self.count += 1;
+        if self.count <= WARNINGS_SHOWN {
+            self.observer.warn(message);
+        }
+    }
+
+    /// Tells how many were held back.
+    pub(super) fn close(&self) {
+        if let Some(more @ 1..) = self.count.checked_sub(WARNINGS_SHOWN) {
+            self.observer.warn(&format!("and {more} more warnings like these"));
+        }
+    }
+}
+
+impl<'a> Ingest<'a> {
+    pub(super) fn new(
+        formatter: Formatter,
+        base: u64,
+        spool: &'a mut dyn Spool,
+        observer: &'a dyn Observer,
+    ) -> Self {
+        Self {
+            formatter,
+            tree: Tree::new(),
+            zeros: Zeros::default(),
+            base,
+            spool,
+            observer,
+            data: 0,
+            warnings: Warnings { observer, count: 0 },
+        }
+    }
+
+    /// Reads the archive to its end.
+    pub(super) fn archive(&mut self, reader: &mut ArchiveReader) -> Result<(), BuildError> {
+        let mut reported = 0;
+        let mut absolute = 0;
+        while let Some(entry) = reader.next_entry()? {
+            self.check()?;
+            absolute += u64::from(entry.path.first() == Some(&b'/'));
+            self.entry(&entry, reader)?;
+            let (done, total) = reader.progress();
+            if done >= reported + PROGRESS_STEP {
+                reported = done;
+                self.observer.progress(Stage::Archive, done, total);
+            }
+            reader.take_warnings().iter().for_each(|w| self.warn(w));
+        }
+        reader.take_warnings().iter().for_each(|w| self.warn(w));
+        let (done, total) = reader.progress();
+        self.observer.progress(Stage::Archive, done, total);
+        if absolute > 0 {
+            self.warn(&format!("{absolute} entries have absolute names; the leading '/' is left out"));
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, entry: &Entry, reader: &mut ArchiveReader) -> Result<(), BuildError> {
+        let Some((id, runs)) = self.insert(entry)? else { return Ok(()) };
+        let keep = prepare::wants(&entry.path);
+        let mut runs = runs.into_iter();
+        let mut run = DataRun { offset: 0, len: 0 };
+        while let Some(mut data) = reader.next_data()? {
+            self.check()?;
+            while !data.is_empty() {
+                if run.len == 0 {
+                    let Some(next) = runs.next() else { break };
+                    run = next;
+                }
+                let part = data.split_to(data.len().min(index(run.len)));
+                let at = run.offset;
+                run = DataRun { offset: at + count(part.len()), len: run.len - count(part.len()) };
+                self.place(id, at, part, keep)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts an entry into the tree; when data follows, where its runs belong.
+    fn insert(&mut self, entry: &Entry) -> Result<Option<(DataId, Vec<DataRun>)>, BuildError> {
+        let Inserted { node, dropped, warning } = self.tree.insert(entry)?;
+        if let Some(w) = warning {
+            self.warn(&w);
+        }
+        self.drop_data(dropped)?;
+        let (Some(node), EntryKind::File { size, data }) = (node, &entry.kind) else {
+            return Ok(None);
+        };
+        // GRUB reads a file that begins with a hole as damaged: under /boot there are none.
+        let holes = data.as_deref().filter(|_| !in_boot(&entry.path));
+        let id = self.formatter.add_file(*size, holes).map_err(|source| BuildError::File {
+            path: display_path(&entry.path).to_string(),
+            source,
+        })?;
+        self.tree.set_data(node, id);
+        self.data += self.formatter.placed(id);
+        let runs = data.clone().unwrap_or_else(|| vec![DataRun { offset: 0, len: *size }]);
+        Ok(Some((id, runs)))
+    }
+
+    /// Puts `data` at byte `offset` of a file.
+    fn place(
+        &mut self,
+        id: DataId,
+        mut offset: u64,
+        mut data: Bytes,
+        keep: bool,
+    ) -> Result<(), BuildError> {
+        while !data.is_empty() {
+            // A full filesystem: the rest is only counted, so that the error can say how much.
+            let Some((at, room)) = self.formatter.locate(id, offset) else { return Ok(()) };
+            let part = data.split_to(data.len().min(index(room)));
+            offset += count(part.len());
+            let (base, spool) = (self.base, &mut self.spool);
+            self.zeros
+                .split(at, &part, |at, part| spool.place(base + at, part, keep))
+                .map_err(BuildError::Spool)?;
+        }
+        Ok(())
+    }
+
+    /// Puts a file of our own into the tree.
+    pub(super) fn edit(&mut self, entry: &Entry, data: Bytes) -> Result<(), BuildError> {
+        if let Some((id, _)) = self.insert(entry)? {
+            self.place(id, 0, data, true)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a file out of the tree.
+    pub(super) fn forget(&mut self, path: &[u8]) -> Result<(), BuildError> {
+        let dropped = self.tree.remove(path).dropped;
+        self.drop_data(dropped)
+    }
+
+    fn drop_data(&mut self, dropped: Vec<DataId>) -> Result<(), BuildError> {
+        for id in dropped {
+            for range in self.formatter.drop_file(id) {
+                self.data -= range.end - range.start;
+                let at = self.base + range.start;
+                self.spool.punch(at, range.end - range.start).map_err(BuildError::Spool)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a file that was placed with `keep`, every symbolic link followed.
+    pub(super) fn read(&mut self, path: &[u8]) -> Result<Option<Vec<u8>>, BuildError> {
+        let Some(node) = self.tree.resolve(path) else { return Ok(None) };
+        let crate::tree::NodeKind::File { size, data } = self.tree.node(node).kind else {
+            return Ok(None);
+        };
+        let mut bytes = vec![0; index(size.min(prepare::READ_MAX))];
+        let Some(id) = data else { return Ok(Some(bytes)) };
+        let mut at = 0;
+        while at < bytes.len() {
+            let Some((from, room)) = self.formatter.locate(id, count(at)) else { break };
+            let end = bytes.len().min(at + index(room));
+            self.spool
+                .read_back(self.base + from, &mut bytes[at..end])
+                .map_err(BuildError::Spool)?;
+            at = end;
+        }
+        Ok(Some(bytes))
+    }
+
+    pub(super) fn warn(&mut self, message: &str) {
+        self.warnings.warn(message);
+    }
+
+    pub(super) fn check(&self) -> Result<(), BuildError> {
+        if self.observer.cancelled() { Err(BuildError::Interrupted) } else { Ok(()) }
+    }
+}
+
+fn in_boot(path: &[u8]) -> bool {
+    prepare::trimmed(path).starts_with(b"boot/")
+}

@@ -1,0 +1,132 @@
+//! The image: extents, and where to read them.
+
+use crate::ext4::Plan;
+use crate::extent::{Content, Extent, SourceNr, TileError, tile};
+use crate::read_at::ReadAt;
+use crate::units::index32;
+use std::fmt;
+use std::sync::Arc;
+
+/// Where bytes of an image come from.
+#[derive(Clone)]
+pub enum Source {
+    /// Rendered on demand, or held in memory.
+    Rendered(Arc<dyn ReadAt>),
+    /// The spool, where they lie at their place on the disk.
+    Spool,
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rendered(r) => write!(f, "Rendered({} bytes)", r.len()),
+            Self::Spool => f.write_str("Spool"),
+        }
+    }
+}
+
+/// A disk image as a value.
+#[derive(Clone, Debug)]
+pub struct Image {
+    pub(super) size: u64,
+    pub(super) extents: Vec<Extent>,
+    pub(super) sources: Vec<Source>,
+    pub(super) filesystem: Arc<Plan>,
+    pub(super) filesystem_offset: u64,
+}
+
+/// Why an image is none: a bug of ours.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// Its extents do not tile the disk.
+    #[error(transparent)]
+    Tile(#[from] TileError),
+    /// An extent reads past the end of its source.
+    #[error(
+        "the extent at byte {start} reads its source up to byte {end}, but that ends at {len}"
+    )]
+    Source {
+        /// Where the extent begins.
+        start: u64,
+        /// Where in the source it ends.
+        end: u64,
+        /// Length of the source.
+        len: u64,
+    },
+}
+
+impl Image {
+    /// Size of the disk in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// What lies where, in order.
+    #[must_use]
+    pub fn extents(&self) -> &[Extent] {
+        &self.extents
+    }
+
+    /// The source of an extent.
+    #[must_use]
+    pub fn source(&self, nr: SourceNr) -> &Source {
+        &self.sources[index32(nr.0)]
+    }
+
+    /// The root filesystem.
+    #[must_use]
+    pub fn filesystem(&self) -> &Plan {
+        &self.filesystem
+    }
+
+    /// Checks that the extents tile the disk and that each source delivers its length.
+    ///
+    /// # Errors
+    /// The first place where they do not.
+    pub fn verify(&self) -> Result<(), ImageError> {
+        tile(&self.extents, self.size)?;
+        for e in &self.extents {
+            let (Content::Bytes { source, offset } | Content::File { source, offset }) = e.content
+            else {
+                continue;
+            };
+            let len = match self.source(source) {
+                Source::Rendered(r) => r.len(),
+                Source::Spool => self.size,
+            };
+            let end = offset + e.len;
+            if end > len {
+                return Err(ImageError::Source { start: e.start, end, len });
+            }
+        }
+        Ok(())
+    }
+
+    /// The layout as text, one extent a line: start and length in bytes, content, structure.
+    ///
+    /// # Errors
+    /// Whatever `out` says.
+    pub fn dump(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        for e in &self.extents {
+            let (kind, name) = match e.content {
+                Content::Bytes { .. } => ("bytes", self.structure(e.start)),
+                Content::File { .. } => ("file", "data"),
+                Content::Zero => ("zero", ""),
+                Content::Free => ("free", ""),
+            };
+            writeln!(out, "{:>15} {:>15} {kind:<5} {name}", e.start, e.len)?;
+        }
+        Ok(())
+    }
+
+    fn structure(&self, start: u64) -> &'static str {
+        let Some(at) = start.checked_sub(self.filesystem_offset) else {
+            return if start == 0 { "boot.img, MBR" } else { "core.img" };
+        };
+        let block = at / crate::ext4::geometry::BLOCK;
+        let pieces = self.filesystem.pieces();
+        let n = pieces.partition_point(|p| p.start + p.len <= block);
+        pieces.get(n).map_or("", |p| p.kind.name())
+    }
+}

@@ -1,0 +1,276 @@
+//! What the image needs beside the archive: the loader's files, grub.cfg, fstab, the host name.
+//!
+//! Edits are entries like the archive's, put into the tree behind it. The rootfs is only read, and only
+//! the files that [`wants`] lists; none of its code is run.
+
+use super::build::root_partuuid;
+use super::ingest::Ingest;
+use super::{Boot, BuildError, RootBy, Spec};
+use crate::archive::{Entry, EntryKind};
+use crate::grub::{
+    Config, DEFAULT_CMDLINE, DROP_IN_PATH, Files, KernelEntry, MARKER, RootIds, RootNamed,
+    bears_marker, drop_in, find_kernels, grub_cfg, grubenv, is_core_input, is_module_file, root_named,
+};
+use crate::tree::{NodeId, NodeKind, ROOT, Tree};
+use crate::units::{MIB, Timestamp, count};
+use bytes::Bytes;
+use uuid::Uuid;
+
+/// No file that is read here is larger.
+pub(super) const READ_MAX: u64 = 16 * MIB;
+
+/// GRUB's files in the rootfs, and where GRUB loads them from.
+const PLATFORM: &str = "usr/lib/grub/i386-pc";
+const BOOT_PLATFORM: &str = "boot/grub/i386-pc";
+const GRUB_CFG: &str = "boot/grub/grub.cfg";
+const GRUB_CFG_ORIG: &str = "boot/grub/grub.cfg.orig";
+const GRUBENV: &str = "boot/grub/grubenv";
+const FSTAB: &str = "etc/fstab";
+const HOSTNAME: &str = "etc/hostname";
+const OS_RELEASE: [&str; 2] = ["etc/os-release", "usr/lib/os-release"];
+
+/// Seconds that the menu waits: long enough to press a key on the serial console.
+const TIMEOUT: u32 = 1;
+
+/// What identifies this image.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts {
+    pub(super) uuid: Uuid,
+    pub(super) disk_signature: u32,
+    pub(super) time: Timestamp,
+}
+
+/// What was prepared beside the edits, which are in the tree.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    /// The files that the loader is made of.
+    pub(super) grub: Option<Files>,
+    /// `root=` of the newest kernel.
+    pub(super) root: String,
+    /// The newest kernel's path.
+    pub(super) kernel: Option<String>,
+    /// Paths that were added or replaced.
+    pub(super) edits: Vec<String>,
+}
+
+/// A name as the tree has it, without what says nothing.
+pub(super) fn trimmed(mut path: &[u8]) -> &[u8] {
+    loop {
+        path = match path {
+            [b'/', rest @ ..] | [b'.', b'/', rest @ ..] => rest,
+            _ => return path,
+        };
+    }
+}
+
+/// Whether [`prepare`] may read the file at `path`, so that a spool keeps it.
+pub(super) fn wants(path: &[u8]) -> bool {
+    let path = trimmed(path);
+    path.strip_prefix(PLATFORM.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'/'))
+        || [GRUB_CFG, FSTAB, OS_RELEASE[0], OS_RELEASE[1]].iter().any(|p| p.as_bytes() == path)
+}
+
+/// Puts everything that the image needs into the tree.
+pub(super) fn prepare(
+    ingest: &mut Ingest<'_>,
+    spec: &Spec,
+    facts: &Facts,
+) -> Result<Prepared, BuildError> {
+    let ids = RootIds {
+        fs_uuid: facts.uuid.to_string(),
+        label: spec.label.clone(),
+        partuuid: root_partuuid(spec, facts),
+    };
+    let root = match (spec.root_by, &ids.partuuid) {
+        (RootBy::Uuid, _) | (RootBy::PartUuid, None) => format!("UUID={}", ids.fs_uuid),
+        (RootBy::Label, _) => format!("LABEL={}", ids.label),
+        (RootBy::PartUuid, Some(p)) => format!("PARTUUID={p}"),
+    };
+    let mut p = Prepared { grub: None, root, kernel: None, edits: Vec::new() };
+    let mut editor = Editor { ingest, time: facts.time, edits: Vec::new() };
+    if let Some(name) = &spec.hostname {
+        editor.write(HOSTNAME, format!("{name}\n").into_bytes())?;
+    }
+    if spec.boot == Boot::Bios {
+        let kernels = kernels(&editor.ingest.tree);
+        let newest = kernels.first().ok_or(BuildError::NoKernel)?;
+        p.kernel = Some(newest.kernel_path.clone());
+        if !newest.has_initrd && spec.root_by != RootBy::PartUuid {
+            editor.ingest.warn(&format!(
+                "{} has no initrd in /boot: it is given root=PARTUUID=, and must have the drivers of \
+                 its disk and ext4 built in",
+                newest.kernel_path
+            ));
+        }
+        let files = platform(editor.ingest)?;
+        let config = config(editor.ingest, spec, ids, kernels)?;
+        editor.modules(&files)?;
+        editor.grub_cfg(&config)?;
+        if editor.ingest.tree.find(GRUBENV.as_bytes()).is_none() {
+            editor.write(GRUBENV, grubenv().to_vec())?;
+        }
+        editor.write(DROP_IN_PATH.trim_start_matches('/'), drop_in(&config)?.into_bytes())?;
+        editor.fstab(&p.root)?;
+        p.grub = Some(files);
+    }
+    p.edits = editor.edits;
+    Ok(p)
+}
+
+fn config(
+    ingest: &mut Ingest<'_>,
+    spec: &Spec,
+    root: RootIds,
+    kernels: Vec<KernelEntry>,
+) -> Result<Config, BuildError> {
+    let mut title = None;
+    for path in OS_RELEASE {
+        if title.is_none() {
+            title = ingest.read(path.as_bytes())?.as_deref().and_then(os_name);
+        }
+    }
+    Ok(Config {
+        title: title.unwrap_or_else(|| "Linux".into()),
+        kernels,
+        root,
+        root_by: match spec.root_by {
+            RootBy::Uuid => crate::grub::RootBy::Uuid,
+            RootBy::Label => crate::grub::RootBy::Label,
+            RootBy::PartUuid => crate::grub::RootBy::PartUuid,
+        },
+        hint: "hd0,msdos1".into(),
+        cmdline: spec.cmdline.clone().unwrap_or_else(|| DEFAULT_CMDLINE.into()),
+        timeout: TIMEOUT,
+    })
+}
+
+/// `NAME` of os-release(5).
+fn os_name(text: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(text);
+    let value = text.lines().find_map(|l| l.strip_prefix("NAME="))?.trim();
+    let value = value.trim_matches(['"', '\'']);
+    (!value.is_empty()).then(|| value.to_owned())
+}
+
+/// Names of the regular files in a directory.
+fn files_in(tree: &Tree, directory: NodeId) -> Vec<String> {
+    let sorted = tree.sorted();
+    let children = tree.children(&sorted, directory);
+    let regular =
+        children.filter(|c| matches!(tree.node(c.node).kind, NodeKind::File { .. }));
+    regular.filter_map(|c| String::from_utf8(c.name.to_vec()).ok()).collect()
+}
+
+fn kernels(tree: &Tree) -> Vec<KernelEntry> {
+    let boot = tree.resolve(b"boot").filter(|&n| tree.node(n).is_directory());
+    let boot = boot.map_or_else(Vec::new, |n| files_in(tree, n));
+    let root = files_in(tree, ROOT);
+    find_kernels(boot.iter().map(String::as_str), root.iter().map(String::as_str))
+}
+
+/// The rootfs's own GRUB: core.img and modules must be of one build.
+fn platform(ingest: &mut Ingest<'_>) -> Result<Files, BuildError> {
+    let Some(folder) = ingest.tree.resolve(PLATFORM.as_bytes()) else {
+        return Err(BuildError::NoGrub { what: "missing" });
+    };
+    if !ingest.tree.node(folder).is_directory() {
+        return Err(BuildError::NoGrub { what: "no directory" });
+    }
+    let mut files = Files::new();
+    for name in files_in(&ingest.tree, folder) {
+        if is_core_input(&name) || is_module_file(&name) {
+            let path = format!("{PLATFORM}/{name}");
+            if let Some(bytes) = ingest.read(path.as_bytes())? {
+                files.insert(name, bytes);
+            }
+        }
+    }
+    if files.is_empty() {
+        return Err(BuildError::NoGrub { what: "empty" });
+    }
+    Ok(files)
+}
+
+/// Puts files of ours into the tree and remembers which.
+struct Editor<'a, 'b> {
+    ingest: &'a mut Ingest<'b>,
+    time: Timestamp,
+    edits: Vec<String>,
+}
+
+impl Editor<'_, '_> {
+    fn write(&mut self, path: &str, bytes: Vec<u8>) -> Result<(), BuildError> {
+        let size = count(bytes.len());
+        let entry = Entry {
+            path: path.as_bytes().to_vec(),
+            kind: EntryKind::File { size, data: None },
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            mtime: self.time,
+            atime: None,
+            ctime: None,
+            xattrs: Vec::new(),
+            acl_access: None,
+            acl_default: None,
+            offset: 0,
+        };
+        self.ingest.edit(&entry, Bytes::from(bytes))?;
+        self.edits.push(format!("/{path}"));
+        Ok(())
+    }
+
+    /// Copies of the modules, where GRUB finds them: on the root filesystem, of core.img's build.
+    fn modules(&mut self, files: &Files) -> Result<(), BuildError> {
+        let before = self.edits.len();
+        // Modules of another build that an earlier grub-install left behind.
+        let stale = self.ingest.tree.resolve(BOOT_PLATFORM.as_bytes());
+        let stale = stale.map_or_else(Vec::new, |n| files_in(&self.ingest.tree, n));
+        for name in stale.iter().filter(|n| !files.contains_key(*n)) {
+            self.ingest.forget(format!("{BOOT_PLATFORM}/{name}").as_bytes())?;
+        }
+        for (name, bytes) in files.iter().filter(|(name, _)| is_module_file(name)) {
+            self.write(&format!("{BOOT_PLATFORM}/{name}"), bytes.clone())?;
+        }
+        self.edits.truncate(before);
+        self.edits.push(format!("/{BOOT_PLATFORM}/"));
+        Ok(())
+    }
+
+    /// grub.cfg, unless the rootfs's own one boots this image.
+    fn grub_cfg(&mut self, config: &Config) -> Result<(), BuildError> {
+        if let Some(own) = self.ingest.read(GRUB_CFG.as_bytes())? {
+            if !bears_marker(&own) {
+                let text = String::from_utf8_lossy(&own);
+                let why = match root_named(&text, &config.root) {
+                    RootNamed::Ours => return Ok(()),
+                    RootNamed::Other(name) => format!("names the root {name}"),
+                    RootNamed::Nothing => "names no root".into(),
+                };
+                self.ingest.warn(&format!(
+                    "/{GRUB_CFG} of the rootfs {why}, which is not in this image: it is replaced, \
+                     and kept as /{GRUB_CFG_ORIG}"
+                ));
+                self.write(GRUB_CFG_ORIG, own)?;
+            }
+        }
+        self.write(GRUB_CFG, grub_cfg(config)?.into_bytes())
+    }
+
+    /// An fstab that mounts the root, unless the rootfs has one with an entry of its own.
+    fn fstab(&mut self, root: &str) -> Result<(), BuildError> {
+        let own = self.ingest.read(FSTAB.as_bytes())?;
+        let has_entry = |text: &[u8]| {
+            let text = String::from_utf8_lossy(text);
+            text.lines().any(|l| !l.trim().is_empty() && !l.trim_start().starts_with('#'))
+        };
+        if own.is_some_and(|text| !bears_marker(&text) && has_entry(&text)) {
+            return Ok(());
+        }
+        // Blanks in a label are octal in fstab(5); "pass" 1: the root is checked first.
+        let root = root.replace(' ', "\\040");
+        let text = format!("{MARKER}\n{root} / ext4 rw,discard,errors=remount-ro 0 1\n");
+        self.write(FSTAB, text.into_bytes())
+    }
+}
+

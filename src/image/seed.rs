@@ -1,0 +1,95 @@
+//! The seed of an image: a digest of the tree as it was read, and of what was asked for.
+
+use super::Spec;
+use crate::seed::Seed;
+use crate::tree::{Node, NodeId, NodeKind, Tree};
+use crate::units::{Timestamp, count};
+use sha2::{Digest, Sha256};
+
+/// What [`super::prepare`] writes, or may have written into the rootfs by an earlier build: none of it
+/// is part of the seed, so that an image made from an image is the same image.
+const OURS: [&[u8]; 6] = [
+    b"boot/grub",
+    b"etc/default/grub.d",
+    b"etc/default/grub.d/50-diskwright.cfg",
+    b"etc/fstab",
+    b"etc/hostname",
+    b"lost+found",
+];
+
+/// The seed of `tree`, before any edit, built as `spec` says.
+pub(super) fn seed(tree: &Tree, spec: &Spec) -> Seed {
+    if let Some(text) = &spec.seed {
+        return Seed::from_text(text);
+    }
+    let mut h = Sha256::new();
+    h.update(b"diskwright seed 1\0");
+    // Debug of a struct names every field: a new one cannot be forgotten here.
+    h.update(format!("{spec:?}\0").as_bytes());
+    let sorted = tree.sorted();
+    let mut record = Vec::new();
+    tree.walk(&sorted, |path, id| {
+        if path.starts_with(b"boot/grub/") || OURS.contains(&path) {
+            return;
+        }
+        record.clear();
+        describe(&mut record, tree, path, id);
+        h.update(&record);
+    });
+    Seed::new(h.finalize().into())
+}
+
+fn describe(out: &mut Vec<u8>, tree: &Tree, path: &[u8], id: NodeId) {
+    let node = tree.node(id);
+    let bytes = |out: &mut Vec<u8>, b: &[u8]| {
+        out.extend_from_slice(&count(b.len()).to_le_bytes());
+        out.extend_from_slice(b);
+    };
+    bytes(out, path);
+    // Directories that no entry describes, and the times of directories that gained our files, are
+    // not the rootfs's own.
+    let parent_of_ours = matches!(path, b"boot" | b"etc" | b"etc/default");
+    kind(out, tree, node);
+    out.extend_from_slice(&node.meta.mode.to_le_bytes());
+    out.extend_from_slice(&node.meta.uid.to_le_bytes());
+    out.extend_from_slice(&node.meta.gid.to_le_bytes());
+    if !parent_of_ours {
+        time(out, node.meta.mtime);
+    }
+    out.extend_from_slice(&node.links.to_le_bytes());
+    for (name, value) in tree.xattrs(id) {
+        bytes(out, name);
+        bytes(out, value);
+    }
+}
+
+fn kind(out: &mut Vec<u8>, tree: &Tree, node: &Node) {
+    match node.kind {
+        NodeKind::File { size, .. } => {
+            out.push(b'f');
+            out.extend_from_slice(&size.to_le_bytes());
+        }
+        NodeKind::Directory { .. } => out.push(b'd'),
+        NodeKind::Symlink { target } => {
+            out.push(b'l');
+            out.extend_from_slice(tree.target(target));
+            out.push(0);
+        }
+        NodeKind::CharDevice { major, minor } => {
+            out.push(b'c');
+            out.extend_from_slice(&major.to_le_bytes());
+            out.extend_from_slice(&minor.to_le_bytes());
+        }
+        NodeKind::BlockDevice { major, minor } => {
+            out.push(b'b');
+            out.extend_from_slice(&major.to_le_bytes());
+            out.extend_from_slice(&minor.to_le_bytes());
+        }
+        NodeKind::Fifo => out.push(b'p'),
+    }
+}
+
+fn time(out: &mut Vec<u8>, t: Timestamp) {
+    out.extend_from_slice(&t.sec.to_le_bytes());
+    out.extend_from_slice(&t.nsec.to_le_bytes());
+}
