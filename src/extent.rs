@@ -38,8 +38,14 @@ impl Content {
     #[must_use]
     pub fn advanced(self, by: u64) -> Self {
         match self {
-            Self::Bytes { source, offset } => Self::Bytes { source, offset: offset + by },
-            Self::File { source, offset } => Self::File { source, offset: offset + by },
+            Self::Bytes { source, offset } => Self::Bytes {
+                source,
+                offset: offset + by,
+            },
+            Self::File { source, offset } => Self::File {
+                source,
+                offset: offset + by,
+            },
             Self::Zero => Self::Zero,
             Self::Free => Self::Free,
         }
@@ -97,7 +103,9 @@ pub enum TileError {
         end: u64,
     },
     /// Bytes that two extents cover, or extents out of order.
-    #[error("the extent at byte {start} begins before byte {expected}, where the one before it ends")]
+    #[error(
+        "the extent at byte {start} begins before byte {expected}, where the one before it ends"
+    )]
     Overlap {
         /// Where the extent begins.
         start: u64,
@@ -122,15 +130,24 @@ pub fn tile(extents: &[Extent], size: u64) -> Result<(), TileError> {
     let mut at = 0;
     for e in extents {
         if e.start < at || e.len == 0 {
-            return Err(TileError::Overlap { start: e.start, expected: at });
+            return Err(TileError::Overlap {
+                start: e.start,
+                expected: at,
+            });
         }
         if e.start > at {
-            return Err(TileError::Gap { start: at, end: e.start });
+            return Err(TileError::Gap {
+                start: at,
+                end: e.start,
+            });
         }
         at = e.end();
     }
     match at.cmp(&size) {
-        std::cmp::Ordering::Less => Err(TileError::Gap { start: at, end: size }),
+        std::cmp::Ordering::Less => Err(TileError::Gap {
+            start: at,
+            end: size,
+        }),
         std::cmp::Ordering::Greater => Err(TileError::PastEnd { end: at, size }),
         std::cmp::Ordering::Equal => Ok(()),
     }

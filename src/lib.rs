@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod checksum;
+pub mod display;
 pub mod extent;
 pub mod observe;
 pub mod read_at;

@@ -1,0 +1,70 @@
+//! Names for people: bytes from an archive, safe to print on a terminal.
+
+use std::fmt::{self, Write as _};
+
+/// How many bytes of a name are shown; Linux's `PATH_MAX` is 4096, a screen is smaller.
+const SHOWN: usize = 512;
+
+/// Shows a name of any bytes: UTF-8 as it is, control characters, other bytes and `\` escaped, long
+/// names cut with their length told. No escape sequence of an archive reaches a terminal.
+#[must_use]
+pub fn display_path(bytes: &[u8]) -> impl fmt::Display + fmt::Debug + '_ {
+    PathDisplay(bytes)
+}
+
+#[derive(Debug)]
+struct PathDisplay<'a>(&'a [u8]);
+
+impl fmt::Display for PathDisplay<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.0.get(..SHOWN).unwrap_or(self.0);
+        for chunk in shown.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                match c {
+                    '\\' => f.write_str("\\\\")?,
+                    c if c.is_control() || reorders(c) => write!(f, "{}", c.escape_default())?,
+                    c => f.write_char(c)?,
+                }
+            }
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        if shown.len() < self.0.len() {
+            write!(f, "… ({} bytes)", self.0.len())?;
+        }
+        Ok(())
+    }
+}
+
+/// Bidirectional overrides and isolates (Unicode TR 36): they make a terminal show another name.
+const fn reorders(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_no_control_bytes_and_keeps_what_is_readable() {
+        let cases: [(&[u8], &str); 6] = [
+            (b"etc/passwd", "etc/passwd"),
+            ("na\u{ef}ve".as_bytes(), "na\u{ef}ve"),
+            (b"a\x1b[31m\n", "a\\u{1b}[31m\\n"),
+            (b"lat\xeen", "lat\\xeen"),
+            (b"back\\slash", "back\\\\slash"),
+            ("\u{202e}gpj".as_bytes(), "\\u{202e}gpj"),
+        ];
+        for (bytes, shown) in cases {
+            assert_eq!(display_path(bytes).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn a_very_long_name_is_cut_and_its_length_told() {
+        let shown = display_path(&[b'x'; 5000]).to_string();
+        assert!(shown.ends_with("… (5000 bytes)"), "{shown}");
+        assert!(shown.len() < 600);
+    }
+}
