@@ -12,5 +12,6 @@ pub mod observe;
 pub mod partition;
 pub mod read_at;
 pub mod seed;
+pub mod sink;
 pub mod tree;
 pub mod units;

@@ -1,5 +1,32 @@
 //! Archives in, entries out. Untrusted input ends here.
+//!
+//! ```text
+//!   file, stdin          decoder thread                       caller's thread
+//!  ┌───────────┐ read ┌─────────────────┐  4 buffers of 1 MiB ┌────────────────┐ Entry
+//!  │ .tar[.gz…]├─────►│ plain gz zst xz ├────────────────────►│ tar headers,   ├──────►
+//!  └───────────┘      │ bz2, by magic   │◄────────────────────┤ pax, sparse    │ Bytes
+//!                     └─────────────────┘   empty ones back   └────────────────┘
+//! ```
+//!
+//! File data is never copied: a decoder writes straight into a buffer of the pool, and what the
+//! caller gets are slices of that buffer. The reader is our own because the `tar` crate reads no pax
+//! sparse file, merges no pax records of several headers, and copies all data through `Read`.
+//!
+//! Nothing here allocates by a length that an archive claims: memory grows only with bytes that came.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
+mod decode;
+mod detect;
 mod entry;
+mod error;
+mod input;
+mod pool;
+mod reader;
+mod source;
+mod tar;
 
+pub use detect::Compression;
 pub use entry::{DataRun, Entry, EntryKind};
+pub use error::{ArchiveError, Part, Place};
+pub use reader::ArchiveReader;

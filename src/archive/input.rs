@@ -1,0 +1,337 @@
+//! The decoder's thread, and the stream of bytes that the tar reader takes from it.
+
+use std::collections::VecDeque;
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use bytes::Bytes;
+
+use super::decode::{Decoder, Failure, Filled};
+use super::detect::{Compression, Content, content};
+use super::error::ArchiveError;
+use super::pool::{Buffer, Pool};
+use super::source::{Shared, Source, read_some};
+use crate::units::{count, index};
+
+/// Filled buffers waiting for the parser: with those being filled and read, 6 MiB, and another 1 MiB
+/// of compressed input. Beyond them only those count of which the caller holds slices.
+const QUEUE: usize = 4;
+
+/// What the decoder's thread sends.
+enum Message {
+    Data(Bytes),
+    End(Option<String>),
+    Failed(Failure),
+}
+
+/// The decompressed archive, front to back.
+pub(super) struct Input {
+    name: Arc<str>,
+    compression: Compression,
+    shared: Arc<Shared>,
+    /// `None` once the stream has ended.
+    messages: Option<Receiver<Message>>,
+    /// Received, not consumed; none is empty.
+    chunks: VecDeque<Bytes>,
+    offset: u64,
+    /// Length of the file, where it is known.
+    total: Option<u64>,
+    remark: Option<String>,
+}
+
+impl Input {
+    /// Reads the head of the file, learns what it is, and starts to decode.
+    pub(super) fn start(
+        name: Arc<str>,
+        mut reader: Box<dyn Read + Send>,
+        total: Option<u64>,
+    ) -> Result<Self, ArchiveError> {
+        let shared = Arc::new(Shared::default());
+        let pool = Pool::default();
+        let mut head = pool.get();
+        let mut len = 0;
+        while let Some(space) = head.space().get_mut(len..).filter(|s| !s.is_empty()) {
+            let offset = count(len);
+            let n = read_some(&mut *reader, space, &shared).map_err(|e| ArchiveError::Read {
+                archive: name.clone(),
+                offset,
+                source: e.0,
+            })?;
+            if n == 0 {
+                break;
+            }
+            len = len.saturating_add(n);
+        }
+        let bytes = head.space().get(..len).unwrap_or_default();
+        if bytes.is_empty() {
+            return Err(ArchiveError::Empty { archive: name });
+        }
+        let compression = match content(bytes) {
+            Content::Tar => Compression::None,
+            Content::Compressed(compression) => compression,
+            Content::Foreign(looks, advice) => {
+                let compression = Compression::None;
+                return Err(ArchiveError::NotTar {
+                    archive: name,
+                    compression,
+                    looks,
+                    advice,
+                });
+            }
+        };
+        let messages = spawn(&name, reader, head, len, compression, &pool, &shared)?;
+        let mut input = Self {
+            name,
+            compression,
+            shared,
+            messages: Some(messages),
+            chunks: VecDeque::new(),
+            offset: 0,
+            total,
+            remark: None,
+        };
+        if compression != Compression::None {
+            input.check_inside()?;
+        }
+        Ok(input)
+    }
+
+    /// What came out of the decoder must be a tar.
+    fn check_inside(&mut self) -> Result<(), ArchiveError> {
+        self.pull()?;
+        let compression = self.compression;
+        let head = self.chunks.front().map(|b| &b[..]).unwrap_or_default();
+        let (looks, advice) = match content(head) {
+            _ if head.is_empty() => (
+                String::from("holds nothing, not a byte"),
+                "the command that made it has failed",
+            ),
+            Content::Tar => return Ok(()),
+            Content::Foreign(looks, advice) => (looks, advice),
+            Content::Compressed(inner) => (
+                format!("is compressed a second time, by {inner}"),
+                "decompress it once",
+            ),
+        };
+        Err(ArchiveError::NotTar {
+            archive: self.name.clone(),
+            compression,
+            looks,
+            advice,
+        })
+    }
+
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    pub(super) fn compression(&self) -> Compression {
+        self.compression
+    }
+
+    /// Bytes consumed: the offset of what comes next in the (decompressed) archive.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Bytes of the archive from here to the end of the file, where that can be known.
+    pub(super) fn left(&self) -> Option<u64> {
+        let plain = self.total.filter(|_| self.compression == Compression::None);
+        plain.map(|total| total.saturating_sub(self.offset))
+    }
+
+    /// Bytes of the file read, and its length.
+    pub(super) fn progress(&self) -> (u64, Option<u64>) {
+        (self.shared.read.load(Ordering::Relaxed), self.total)
+    }
+
+    /// What the decoder remarked at its end.
+    pub(super) fn take_remark(&mut self) -> Option<String> {
+        self.remark.take()
+    }
+
+    /// Receives one more buffer; `false` at the end.
+    fn pull(&mut self) -> Result<bool, ArchiveError> {
+        let Some(messages) = &self.messages else {
+            return Ok(false);
+        };
+        match messages.recv() {
+            Ok(Message::Data(bytes)) => {
+                self.chunks.push_back(bytes);
+                Ok(true)
+            }
+            Ok(Message::End(remark)) => {
+                self.remark = remark;
+                self.messages = None;
+                Ok(false)
+            }
+            Ok(Message::Failed(failure)) => {
+                self.messages = None;
+                Err(self.failure(failure))
+            }
+            // Only a decoder that panicked says nothing at its end.
+            Err(_) => Err(ArchiveError::Spent {
+                archive: self.name.clone(),
+            }),
+        }
+    }
+
+    fn failure(&self, failure: Failure) -> ArchiveError {
+        let archive = self.name.clone();
+        let compression = self.compression;
+        let offset = self.shared.consumed.load(Ordering::Relaxed);
+        match failure {
+            Failure::Io(source) => {
+                let offset = self.shared.read.load(Ordering::Relaxed);
+                ArchiveError::Read {
+                    archive,
+                    offset,
+                    source,
+                }
+            }
+            Failure::Truncated => {
+                let offset = self.shared.read.load(Ordering::Relaxed);
+                ArchiveError::CompressedTruncated {
+                    archive,
+                    compression,
+                    offset,
+                }
+            }
+            Failure::Corrupt(why) => ArchiveError::Corrupt {
+                archive,
+                compression,
+                offset,
+                why,
+            },
+            Failure::Window(window) => ArchiveError::Window {
+                archive,
+                compression,
+                offset,
+                window,
+            },
+        }
+    }
+
+    /// The next bytes, 1 to `max` of them, shared and not copied; `None` at the end.
+    pub(super) fn take(&mut self, max: u64) -> Result<Option<Bytes>, ArchiveError> {
+        if self.chunks.is_empty() && !self.pull()? {
+            return Ok(None);
+        }
+        let Some(front) = self.chunks.front_mut() else {
+            return Ok(None);
+        };
+        let bytes = if count(front.len()) <= max {
+            self.chunks.pop_front().unwrap_or_default()
+        } else {
+            front.split_to(index(max))
+        };
+        self.offset = self.offset.saturating_add(count(bytes.len()));
+        Ok(Some(bytes))
+    }
+
+    /// Passes over `n` bytes, or as many as there are; says how many.
+    pub(super) fn skip(&mut self, n: u64) -> Result<u64, ArchiveError> {
+        let mut left = n;
+        while left > 0 {
+            let Some(bytes) = self.take(left)? else { break };
+            left = left.saturating_sub(count(bytes.len()));
+        }
+        Ok(n.saturating_sub(left))
+    }
+
+    /// Fills `block`, or as much of it as there is; says how much.
+    pub(super) fn read_block(&mut self, block: &mut [u8; 512]) -> Result<usize, ArchiveError> {
+        let got = self.peek_block(block)?;
+        self.skip(count(got))?;
+        Ok(got)
+    }
+
+    /// Like [`Self::read_block`], and consumes nothing.
+    pub(super) fn peek_block(&mut self, block: &mut [u8; 512]) -> Result<usize, ArchiveError> {
+        let mut got: usize = 0;
+        let mut chunk = 0;
+        while got < block.len() {
+            if chunk == self.chunks.len() && !self.pull()? {
+                break;
+            }
+            let bytes = self.chunks.get(chunk).map(|b| &b[..]).unwrap_or_default();
+            let space = block.get_mut(got..).unwrap_or_default();
+            let n = bytes.len().min(space.len());
+            for (to, from) in space.iter_mut().zip(bytes) {
+                *to = *from;
+            }
+            got = got.saturating_add(n);
+            chunk = chunk.saturating_add(1);
+        }
+        Ok(got)
+    }
+}
+
+impl Drop for Input {
+    fn drop(&mut self) {
+        // The thread ends at its next send or read. It is not joined: it may be waiting for a pipe.
+        self.shared.cancelled.store(true, Ordering::Relaxed);
+    }
+}
+
+fn spawn(
+    name: &Arc<str>,
+    reader: Box<dyn Read + Send>,
+    head: Buffer,
+    len: usize,
+    compression: Compression,
+    pool: &Pool,
+    shared: &Arc<Shared>,
+) -> Result<Receiver<Message>, ArchiveError> {
+    let (sender, receiver) = sync_channel(QUEUE);
+    let (pool, shared) = (pool.clone(), shared.clone());
+    std::thread::Builder::new()
+        .name(String::from("archive"))
+        .spawn(move || {
+            if compression == Compression::None {
+                // The head is tar already: the first buffer goes as it is.
+                if sender.send(Message::Data(head.freeze(len))).is_err() {
+                    return;
+                }
+                let source = Source::new(reader, pool.get(), 0, shared);
+                decode(Decoder::new(compression, source), &pool, &sender);
+            } else {
+                let source = Source::new(reader, head, len, shared);
+                decode(Decoder::new(compression, source), &pool, &sender);
+            }
+        })
+        .map_err(|source| ArchiveError::Thread {
+            archive: name.clone(),
+            source,
+        })?;
+    Ok(receiver)
+}
+
+/// Decodes into full buffers until the end, an error, or until nobody listens.
+fn decode(mut decoder: Decoder, pool: &Pool, sender: &SyncSender<Message>) {
+    loop {
+        let mut buffer = pool.get();
+        let mut len: usize = 0;
+        let mut last = None;
+        while let Some(space) = buffer.space().get_mut(len..).filter(|s| !s.is_empty()) {
+            match decoder.fill(space) {
+                Ok(Filled::Bytes(n)) => len = len.saturating_add(n),
+                Ok(Filled::End(remark)) => last = Some(Message::End(remark)),
+                Err(failure) => last = Some(Message::Failed(failure)),
+            }
+            if last.is_some() {
+                break;
+            }
+        }
+        if len > 0 && sender.send(Message::Data(buffer.freeze(len))).is_err() {
+            return;
+        }
+        if let Some(message) = last {
+            // Nobody listening any more is as good an end.
+            let _ = sender.send(message);
+            return;
+        }
+    }
+}

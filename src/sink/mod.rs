@@ -1,0 +1,3 @@
+//! Where an image goes.
+
+pub mod raw;

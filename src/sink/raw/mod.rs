@@ -1,0 +1,226 @@
+//! A raw image: a sparse file, byte for byte the disk.
+//!
+//! ```text
+//!  caller's thread                      writer thread
+//!  place(at, data) ──► batch of 4 MiB ──► pwrite ──► temporary beside the target
+//!                       neighbours join                  │ finish: link or rename
+//! ```
+//! The file is its own spool: data goes to its place while the archive is read, metadata follows. It
+//! appears under its name whole or not at all: the temporary has no name (`O_TMPFILE`) where the
+//! filesystem can do that, so that even SIGKILL leaves nothing behind.
+
+mod batch;
+mod target;
+
+pub use target::RawOptions;
+
+use crate::extent::Content;
+use crate::image::{Image, Source, Spool};
+use crate::observe::{Observer, Stage};
+use crate::units::{MIB, index};
+use batch::Writer;
+use bytes::Bytes;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use target::Target;
+
+/// Metadata is rendered and written so many bytes at a time.
+const RENDER: u64 = 4 * MIB;
+
+/// Why a raw image cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// The output's folder does not exist.
+    #[error("cannot write {path}: its folder does not exist; make it first")]
+    NoFolder {
+        /// The output.
+        path: PathBuf,
+    },
+    /// The output exists.
+    #[error("{path} exists already; say `--force` to replace it")]
+    Exists {
+        /// The output.
+        path: PathBuf,
+    },
+    /// The output is something that a file cannot replace.
+    #[error("{path} is {what}; choose the path of a regular file")]
+    NotFile {
+        /// The output.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// The temporary cannot be made.
+    #[error("cannot make a temporary file beside {path}")]
+    Create {
+        /// The output.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The data cannot be written.
+    #[error("cannot write {path}")]
+    Write {
+        /// The output.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The finished file cannot be put in its place.
+    #[error("the image is written, but cannot be put at {path}")]
+    Rename {
+        /// The output.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Somebody said stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// A raw image under way. Dropped before [`RawFile::finish`], it leaves nothing.
+#[derive(Debug)]
+pub struct RawFile {
+    target: Target,
+    file: Arc<File>,
+    writer: Option<Writer>,
+}
+
+impl RawFile {
+    /// Makes a temporary beside `path`.
+    ///
+    /// # Errors
+    /// When `path` exists and may not be replaced, or its folder takes no files.
+    pub fn create(path: &Path, options: RawOptions) -> Result<Self, SinkError> {
+        let (target, file) = Target::create(path, options)?;
+        let file = Arc::new(file);
+        let writer = Writer::start(Arc::clone(&file));
+        Ok(Self { target, file, writer: Some(writer) })
+    }
+
+    /// The temporary's path, where it has one: what to remove when the process must end at once.
+    #[must_use]
+    pub fn temporary(&self) -> Option<&Path> {
+        self.target.temporary()
+    }
+
+    /// Takes file data at its place.
+    pub fn spool(&mut self) -> &mut dyn Spool {
+        self
+    }
+
+    fn failed(&self, source: io::Error) -> SinkError {
+        SinkError::Write { path: self.target.path().to_owned(), source }
+    }
+
+    fn writer(&mut self) -> &mut Writer {
+        self.writer.as_mut().expect("only finish takes the writer")
+    }
+
+    /// Writes the metadata of `image`, whose file data was placed already, and sets the file's size.
+    ///
+    /// # Errors
+    /// When the disk is full, or the observer says stop.
+    pub fn write(&mut self, image: &Image, observer: &dyn Observer) -> Result<(), SinkError> {
+        let total: u64 = bytes_of(image).map(|(_, len, ..)| len).sum();
+        let mut done = 0;
+        let jobs: Vec<_> = bytes_of(image).collect();
+        for (start, len, source, offset) in jobs {
+            let Source::Rendered(reader) = image.source(source) else { continue };
+            let mut at = 0;
+            while at < len {
+                if observer.cancelled() {
+                    return Err(SinkError::Interrupted);
+                }
+                let step = (len - at).min(RENDER);
+                let mut bytes = vec![0; index(step)];
+                reader.read_exact_at(offset + at, &mut bytes).map_err(|e| self.failed(e))?;
+                let placed = self.writer().place(start + at, Bytes::from(bytes));
+                placed.map_err(|e| self.failed(e))?;
+                at += step;
+                done += step;
+                observer.progress(Stage::Sink, done, Some(total));
+            }
+        }
+        let flushed = self.writer().flush();
+        flushed.map_err(|e| self.failed(e))?;
+        self.file.set_len(image.size()).map_err(|e| self.failed(e))
+    }
+
+    /// The image as it stands, to be read back before it is finished.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Puts the image under its name.
+    ///
+    /// # Errors
+    /// When it cannot be synced (if asked for) or renamed, or the name was taken meanwhile.
+    pub fn finish(mut self) -> Result<(), SinkError> {
+        if let Some(writer) = self.writer.take() {
+            writer.finish().map_err(|e| self.failed(e))?;
+        }
+        self.target.publish(&self.file)
+    }
+}
+
+/// Start, length, source and offset of every extent of metadata.
+fn bytes_of(
+    image: &Image,
+) -> impl Iterator<Item = (u64, u64, crate::extent::SourceNr, u64)> + '_ {
+    image.extents().iter().filter_map(|e| match e.content {
+        Content::Bytes { source, offset } => Some((e.start, e.len, source, offset)),
+        _ => None,
+    })
+}
+
+impl Spool for RawFile {
+    fn place(&mut self, at: u64, data: Bytes, _keep: bool) -> io::Result<()> {
+        self.writer().place(at, data)
+    }
+
+    fn punch(&mut self, at: u64, len: u64) -> io::Result<()> {
+        self.writer().flush()?;
+        punch(&self.file, at, len)
+    }
+
+    fn read_back(&mut self, at: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.writer().flush()?;
+        // Past what was written so far the file will read as zeros.
+        let mut done = 0;
+        while done < buf.len() {
+            match self.file.read_at(&mut buf[done..], at + crate::units::count(done))? {
+                0 => break,
+                n => done += n,
+            }
+        }
+        buf[done..].fill(0);
+        Ok(())
+    }
+}
+
+/// Makes a range a hole; where the filesystem has none, zeros.
+fn punch(file: &File, at: u64, len: u64) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    match fallocate(file, flags, at, len) {
+        Ok(()) => Ok(()),
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {
+            let end = file.metadata()?.len().min(at + len);
+            let zeros = vec![0; index(MIB)];
+            let mut from = at;
+            while from < end {
+                let step = (end - from).min(MIB);
+                file.write_all_at(&zeros[..index(step)], from)?;
+                from += step;
+            }
+            Ok(())
+        }
+        Err(e) => Err(e.into()),
+    }
+}
