@@ -10,7 +10,7 @@ use super::{Checker, groups, journal, resize_inode, usage, xattr};
 use crate::ext4::checksum;
 use crate::ext4::disk::inode as disk;
 use crate::ext4::disk::inode::Inode;
-use crate::ext4::disk::superblock::{COMPAT_EXT_ATTR, COMPAT_RESIZE_INODE};
+use crate::ext4::disk::superblock::{COMPAT_EXT_ATTR, COMPAT_RESIZE_INODE, RO_COMPAT_LARGE_FILE};
 use crate::units::{MIB, count, index, index32, lo8, lo16};
 
 /// `i_mode >> 12` of a regular file.
@@ -258,6 +258,11 @@ fn check_file(cx: &mut Checker, item: &Item) -> Step<Mapped> {
     if mapped.end > blocks || blocks > 1 << 32 {
         let (size, end) = (item.size(), mapped.end);
         let why = format!("i_size {size} is {blocks} blocks, the extents end at block {end}");
+        cx.find(inode(item.ino), item.offset, why)?;
+    }
+    let large = cx.sb.s_feature_ro_compat.get() & RO_COMPAT_LARGE_FILE != 0;
+    if item.size() >= 1 << 31 && !large {
+        let why = format!("i_size {} needs the large_file feature", item.size());
         cx.find(inode(item.ino), item.offset, why)?;
     }
     Ok(mapped)

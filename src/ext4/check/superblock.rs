@@ -263,7 +263,8 @@ fn geometry_of(sb: &Superblock, len: u64) -> Result<Geometry, String> {
     }
     let gdt_blocks = (groups * desc_size).div_ceil(block_size);
     let reserved = u64::from(sb.s_reserved_gdt_blocks.get());
-    if reserved > block_size / 4 || 1 + gdt_blocks + reserved > per_group.min(blocks) {
+    let room = per_group.min(blocks - first_data_block);
+    if reserved > block_size / 4 || 1 + gdt_blocks + reserved > room {
         return Err(format!(
             "s_reserved_gdt_blocks {reserved} do not fit a group"
         ));
