@@ -14,7 +14,9 @@ pub(super) fn check(value: &[u8]) -> Result<(), String> {
     let half = |b: &[u8]| <[u8; 2]>::try_from(b).map_or(0, u16::from_le_bytes);
     let version = value.get(..4).map_or(0, word);
     if version != disk::EXT4_ACL_VERSION {
-        return Err(format!("ACL a_version is {version}, the kernel takes only 1"));
+        return Err(format!(
+            "ACL a_version is {version}, the kernel takes only 1"
+        ));
     }
     let mut rest = &value[4..];
     // Entries come in the order of their tags, named ones by ascending id.
@@ -37,7 +39,9 @@ pub(super) fn check(value: &[u8]) -> Result<(), String> {
         let entry = rest.get(..len).ok_or("an ACL entry is cut short")?;
         let key = (tag, entry.get(4..8).map_or(0, word));
         if last.is_some_and(|l| l >= key) {
-            return Err(format!("ACL entry e_tag {tag} is out of order or there twice"));
+            return Err(format!(
+                "ACL entry e_tag {tag} is out of order or there twice"
+            ));
         }
         last = Some(key);
         seen |= tag;

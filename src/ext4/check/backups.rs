@@ -33,7 +33,11 @@ fn check_superblock(cx: &mut Checker, group: u32, block: u64) -> Step {
     let copy = Superblock::read_from_bytes(&bytes).expect("both have 1024 bytes");
     let place = format!("group {group} backup superblock");
     if let Some(field) = first_difference(&cx.sb, &copy) {
-        cx.find(place.clone(), at, format!("{field} differs from the primary superblock"))?;
+        cx.find(
+            place.clone(),
+            at,
+            format!("{field} differs from the primary superblock"),
+        )?;
     }
     if copy.s_block_group_nr.get() != lo16(group) {
         let why = format!("s_block_group_nr is {}, not {group}", copy.s_block_group_nr);
@@ -42,7 +46,11 @@ fn check_superblock(cx: &mut Checker, group: u32, block: u64) -> Step {
     let crc = checksum::superblock(&bytes);
     if cx.geo.checksums && copy.s_checksum.get() != crc {
         let is = copy.s_checksum.get();
-        cx.find(place, at, format!("s_checksum is 0x{is:08x}, the copy has 0x{crc:08x}"))?;
+        cx.find(
+            place,
+            at,
+            format!("s_checksum is 0x{is:08x}, the copy has 0x{crc:08x}"),
+        )?;
     }
     Ok(())
 }

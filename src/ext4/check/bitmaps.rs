@@ -46,7 +46,11 @@ fn difference(bitmap: &[u8], len: u64, expected: impl Fn(usize) -> u64) -> Optio
         if wrong != 0 {
             let bit = wrong.trailing_zeros();
             let first = count(n) * 64 + u64::from(bit);
-            let new = Difference { bits: 0, first, marked: is >> bit & 1 == 1 };
+            let new = Difference {
+                bits: 0,
+                first,
+                marked: is >> bit & 1 == 1,
+            };
             found.get_or_insert(new).bits += u64::from(wrong.count_ones());
         }
     }
@@ -68,7 +72,10 @@ fn check_blocks(cx: &mut Checker, group: u32, gd: &GroupDesc, meta: u64) -> Step
     let block = groups::block_bitmap(gd);
     if gd.bg_flags.get() & BG_BLOCK_UNINIT != 0 {
         if used != meta {
-            let why = format!("BLOCK_UNINIT, but {} blocks hold data", used.saturating_sub(meta));
+            let why = format!(
+                "BLOCK_UNINIT, but {} blocks hold data",
+                used.saturating_sub(meta)
+            );
             cx.find(place, descriptor, why)?;
         }
     } else if cx.geo.contains(block, 1) {
@@ -78,12 +85,23 @@ fn check_blocks(cx: &mut Checker, group: u32, gd: &GroupDesc, meta: u64) -> Step
         let diff = difference(&bitmap, len, |n| words.get(n).copied().unwrap_or(0));
         if let Some(d) = diff {
             let first = cx.geo.group_start(group) + d.first;
-            let why = if d.marked { "marked but not in use" } else { "in use but not marked" };
-            let why = format!("block {first} is {why} ({} blocks of the group are wrong)", d.bits);
+            let why = if d.marked {
+                "marked but not in use"
+            } else {
+                "in use but not marked"
+            };
+            let why = format!(
+                "block {first} is {why} ({} blocks of the group are wrong)",
+                d.bits
+            );
             cx.find(place.clone(), at + d.first / 8, why)?;
         }
         if !padded(&bitmap, len) {
-            cx.find(place.clone(), at + len / 8, "bits past the end of the group are not set")?;
+            cx.find(
+                place.clone(),
+                at + len / 8,
+                "bits past the end of the group are not set",
+            )?;
         }
         let cover = index(cx.geo.blocks_per_group / 8);
         let crc = checksum::bitmap(cx.seed, &bitmap[..cover]);
@@ -98,16 +116,13 @@ fn check_blocks(cx: &mut Checker, group: u32, gd: &GroupDesc, meta: u64) -> Step
     Ok(free)
 }
 
-fn check_csum(
-    cx: &mut Checker,
-    place: &str,
-    offset: u64,
-    field: &str,
-    is: u32,
-    crc: u32,
-) -> Step {
+fn check_csum(cx: &mut Checker, place: &str, offset: u64, field: &str, is: u32, crc: u32) -> Step {
     // A descriptor of 32 bytes keeps only the low half.
-    let mask = if cx.geo.desc_size < 64 { 0xFFFF } else { u32::MAX };
+    let mask = if cx.geo.desc_size < 64 {
+        0xFFFF
+    } else {
+        u32::MAX
+    };
     if cx.geo.checksums && is != crc & mask {
         let why = format!("{field} is 0x{is:08x}, the bitmap has 0x{:08x}", crc & mask);
         return cx.find(place, offset, why);
@@ -133,8 +148,13 @@ fn check_inodes(
         (0..u64::from(cx.sb.s_first_ino.get().saturating_sub(1))).for_each(&mut mark);
     }
     let infos = cx.inodes.get(range).unwrap_or_default();
-    infos.iter().for_each(|i| mark(u64::from(cx.geo.inode_place(i.ino).1)));
-    let directories = infos.iter().filter(|i| i.kind == inodes::KIND_DIRECTORY).count();
+    infos
+        .iter()
+        .for_each(|i| mark(u64::from(cx.geo.inode_place(i.ino).1)));
+    let directories = infos
+        .iter()
+        .filter(|i| i.kind == inodes::KIND_DIRECTORY)
+        .count();
     let used: u64 = words.iter().map(|w| u64::from(w.count_ones())).sum();
     let free = per_group - used;
     let place = format!("group {group} inode bitmap");
@@ -145,8 +165,15 @@ fn check_inodes(
         let at = cx.geo.byte(block);
         if let Some(d) = difference(&bitmap, per_group, |n| words.get(n).copied().unwrap_or(0)) {
             let first = u64::from(group) * per_group + d.first + 1;
-            let why = if d.marked { "marked but not in use" } else { "in use but not marked" };
-            let why = format!("inode {first} is {why} ({} inodes of the group are wrong)", d.bits);
+            let why = if d.marked {
+                "marked but not in use"
+            } else {
+                "in use but not marked"
+            };
+            let why = format!(
+                "inode {first} is {why} ({} inodes of the group are wrong)",
+                d.bits
+            );
             cx.find(place.clone(), at + d.first / 8, why)?;
         }
         if !padded(&bitmap, per_group) {
@@ -160,11 +187,15 @@ fn check_inodes(
     let mut find = |why: String| cx.report.add(groups::name(group), descriptor, why);
     let is = groups::pair(gd.bg_free_inodes_count_hi, gd.bg_free_inodes_count_lo);
     if u64::from(is) != free {
-        find(format!("bg_free_inodes_count is {is}, {free} inodes are free"))?;
+        find(format!(
+            "bg_free_inodes_count is {is}, {free} inodes are free"
+        ))?;
     }
     let is = groups::pair(gd.bg_used_dirs_count_hi, gd.bg_used_dirs_count_lo);
     if u64::from(is) != count(directories) {
-        find(format!("bg_used_dirs_count is {is}, there are {directories} directories"))?;
+        find(format!(
+            "bg_used_dirs_count is {is}, there are {directories} directories"
+        ))?;
     }
     Ok(free)
 }
@@ -174,19 +205,28 @@ fn check_totals(cx: &mut Checker, free_blocks: u64, free_inodes: u64) -> Step {
     let overhead = cx.used.meta_total() + cx.journal_blocks;
     let first = cx.geo.first_data_block;
     let mut find = |why: String| cx.report.add("superblock", SUPERBLOCK_OFFSET, why);
-    let is = wide(sb.s_free_blocks_count_hi.get(), sb.s_free_blocks_count_lo.get());
+    let is = wide(
+        sb.s_free_blocks_count_hi.get(),
+        sb.s_free_blocks_count_lo.get(),
+    );
     if is != free_blocks {
-        find(format!("s_free_blocks_count is {is}, {free_blocks} blocks are free"))?;
+        find(format!(
+            "s_free_blocks_count is {is}, {free_blocks} blocks are free"
+        ))?;
     }
     let is = sb.s_free_inodes_count.get();
     if u64::from(is) != free_inodes {
-        find(format!("s_free_inodes_count is {is}, {free_inodes} inodes are free"))?;
+        find(format!(
+            "s_free_inodes_count is {is}, {free_inodes} inodes are free"
+        ))?;
     }
     // 0: the kernel counts it at every mount. mke2fs leaves out block 0 of 1 KiB filesystems, the
     // kernel adds it.
     let is = sb.s_overhead_clusters.get();
     if is != 0 && is != lo32(overhead) && is != lo32(overhead + first) {
-        find(format!("s_overhead_clusters is {is}, metadata and journal take {overhead}"))?;
+        find(format!(
+            "s_overhead_clusters is {is}, metadata and journal take {overhead}"
+        ))?;
     }
     Ok(())
 }

@@ -70,11 +70,19 @@ impl<'b> Iterator for Entries<'b> {
         let (head, rest_after) = DirEntry2::read_from_prefix(rest).ok()?;
         let rec_len = rec_len(head.rec_len.get(), self.bytes.len());
         let name_len = usize::from(head.name_len);
-        let needed = if head.inode.get() == 0 { 8 } else { (8 + name_len).next_multiple_of(4) };
-        if rec_len % 4 != 0 || rec_len < needed.max(8) || rec_len > rest.len() {
+        let needed = if head.inode.get() == 0 {
+            8
+        } else {
+            (8 + name_len).next_multiple_of(4)
+        };
+        if !rec_len.is_multiple_of(4) || rec_len < needed.max(8) || rec_len > rest.len() {
             return None;
         }
-        let name = if head.inode.get() == 0 { &[] } else { rest_after.get(..name_len)? };
+        let name = if head.inode.get() == 0 {
+            &[]
+        } else {
+            rest_after.get(..name_len)?
+        };
         let entry = Entry {
             at: self.at,
             ino: head.inode.get(),
@@ -126,8 +134,17 @@ pub(super) fn check(cx: &mut Checker) -> Step {
         cx.cancel_point()?;
         let dir = cx.directories[n];
         let runs = extents::slice(&cx.runs, dir.first_run, dir.end_run).to_vec();
-        let slots = if dir.indexed && dir.whole { htree::read(cx, &dir, &runs)? } else { None };
-        let mut walk = Walk { n, dir, slots, names: Names::default() };
+        let slots = if dir.indexed && dir.whole {
+            htree::read(cx, &dir, &runs)?
+        } else {
+            None
+        };
+        let mut walk = Walk {
+            n,
+            dir,
+            slots,
+            names: Names::default(),
+        };
         for run in &runs {
             walk.run(cx, run)?;
         }
@@ -152,7 +169,11 @@ impl Walk {
     fn run(&mut self, cx: &mut Checker, run: &Run) -> Step {
         for into in 0..run.len {
             let (file, block) = (run.file + into, run.disk + into);
-            let slot = self.slots.as_ref().and_then(|s| s.get(index(file))).copied();
+            let slot = self
+                .slots
+                .as_ref()
+                .and_then(|s| s.get(index(file)))
+                .copied();
             if slot == Some(Slot::Node) && file > 0 {
                 continue;
             }
@@ -178,13 +199,17 @@ impl Walk {
         let is_root = self.dir.indexed && file == 0;
         // Without sound slots one cannot know which blocks are leaves; then no tail is expected.
         let tailed = cx.geo.checksums && !is_root && (slot.is_some() || !self.dir.indexed);
-        let end = if tailed { bytes.len() - 12 } else { bytes.len() };
+        let end = if tailed {
+            bytes.len() - 12
+        } else {
+            bytes.len()
+        };
         if tailed {
             self.check_tail(cx, bytes, offset)?;
         }
         let mut entries = Entries::new(bytes, end);
         let mut n = 0;
-        while let Some(entry) = entries.next() {
+        for entry in entries.by_ref() {
             let at = offset + usage::at(entry.at);
             if file == 0 && n < 2 {
                 self.dots(cx, n, &entry, at)?;
@@ -204,7 +229,9 @@ impl Walk {
     }
 
     fn check_tail(&self, cx: &mut Checker, bytes: &[u8], offset: u64) -> Step {
-        let Ok((_, tail)) = DirEntryTail::read_from_suffix(bytes) else { return Ok(()) };
+        let Ok((_, tail)) = DirEntryTail::read_from_suffix(bytes) else {
+            return Ok(());
+        };
         let crc = checksum::dirent_block(self.dir.seed, bytes);
         let shape = tail.det_reserved_zero1.get() == 0
             && tail.det_rec_len.get() == 12
@@ -212,10 +239,17 @@ impl Walk {
             && tail.det_reserved_ft == disk::EXT4_FT_DIR_CSUM;
         let at = offset + count(bytes.len()) - 12;
         if !shape {
-            return cx.find(inode(self.dir.ino), at, "a directory block ends without its tail");
+            return cx.find(
+                inode(self.dir.ino),
+                at,
+                "a directory block ends without its tail",
+            );
         }
         if tail.det_checksum.get() != crc {
-            let why = format!("det_checksum is 0x{:08x}, not 0x{crc:08x}", tail.det_checksum);
+            let why = format!(
+                "det_checksum is 0x{:08x}, not 0x{crc:08x}",
+                tail.det_checksum
+            );
             return cx.find(inode(self.dir.ino), at, why);
         }
         Ok(())
@@ -242,26 +276,41 @@ impl Walk {
     fn entry(&mut self, cx: &mut Checker, entry: &Entry, at: u64, slot: Option<Slot>) -> Step {
         let shown = entry.name.escape_ascii();
         let name = entry.name;
-        if name.is_empty() || name == b"." || name == b".." || name.iter().any(|b| b"/\0".contains(b))
+        if name.is_empty()
+            || name == b"."
+            || name == b".."
+            || name.iter().any(|b| b"/\0".contains(b))
         {
-            cx.find(inode(self.dir.ino), at, format!("{shown:?} is no name of an entry"))?;
+            cx.find(
+                inode(self.dir.ino),
+                at,
+                format!("{shown:?} is no name of an entry"),
+            )?;
         }
         self.names.add(name, at);
-        if let Some(Slot::Leaf(range)) = slot {
-            if let Some(hash) = range.miss(name) {
-                let why = format!("the name {shown} hashes to 0x{hash:08x}, outside its leaf's range");
-                cx.find(inode(self.dir.ino), at, why)?;
-            }
+        if let Some(Slot::Leaf(range)) = slot
+            && let Some(hash) = range.miss(name)
+        {
+            let why = format!("the name {shown} hashes to 0x{hash:08x}, outside its leaf's range");
+            cx.find(inode(self.dir.ino), at, why)?;
         }
         if entry.ino < cx.sb.s_first_ino.get() {
-            let why = format!("the name {shown} points at the reserved inode {}", entry.ino);
+            let why = format!(
+                "the name {shown} points at the reserved inode {}",
+                entry.ino
+            );
             return cx.find(inode(self.dir.ino), at, why);
         }
-        let Some(place) = self.link(cx, entry, at)? else { return Ok(()) };
+        let Some(place) = self.link(cx, entry, at)? else {
+            return Ok(());
+        };
         let info = &mut cx.inodes[place];
         if info.kind == inodes::KIND_DIRECTORY {
             if info.parent != 0 {
-                let why = format!("the name {shown} is a second link to the directory {}", info.ino);
+                let why = format!(
+                    "the name {shown} is a second link to the directory {}",
+                    info.ino
+                );
                 return cx.find(inode(self.dir.ino), at, why);
             }
             info.parent = self.dir.ino;
@@ -274,7 +323,10 @@ impl Walk {
     fn link(&self, cx: &mut Checker, entry: &Entry, at: u64) -> Step<Option<usize>> {
         let shown = entry.name.escape_ascii();
         let Ok(place) = cx.inodes.binary_search_by_key(&entry.ino, |i| i.ino) else {
-            let why = format!("the name {shown} points at inode {}, which is not in use", entry.ino);
+            let why = format!(
+                "the name {shown} points at inode {}, which is not in use",
+                entry.ino
+            );
             cx.find(inode(self.dir.ino), at, why)?;
             return Ok(None);
         };
@@ -283,7 +335,8 @@ impl Walk {
         let expected = file_type(info.kind);
         if entry.file_type != expected {
             let is = entry.file_type;
-            let why = format!("the name {shown} has file_type {is}, its inode is of type {expected}");
+            let why =
+                format!("the name {shown} has file_type {is}, its inode is of type {expected}");
             cx.find(inode(self.dir.ino), at, why)?;
         }
         Ok(Some(place))

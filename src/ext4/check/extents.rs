@@ -71,13 +71,17 @@ impl Node {
 
     /// First file block of entry `n`, which stands first in both kinds of entry.
     fn first_block(&self, n: usize) -> Option<u64> {
-        self.entry::<ExtentIdx>(n).map(|e| u64::from(e.ei_block.get()))
+        self.entry::<ExtentIdx>(n)
+            .map(|e| u64::from(e.ei_block.get()))
     }
 }
 
 /// Walks the tree in the inode's `i_block`, claims its blocks, and keeps the extents if asked to.
 pub(super) fn walk(cx: &mut Checker, item: &Item, keep: bool) -> Step<Mapped> {
-    let mut mapped = Mapped { sound: true, ..Mapped::default() };
+    let mut mapped = Mapped {
+        sound: true,
+        ..Mapped::default()
+    };
     let root = Node {
         bytes: item.inode.i_block.to_vec(),
         offset: item.offset + 0x28,
@@ -101,11 +105,23 @@ pub(super) fn walk(cx: &mut Checker, item: &Item, keep: bool) -> Step<Mapped> {
                 leaf_entry(cx, item, &mut mapped, ext, offset, keep)?;
             }
         } else {
-            let upper = if n + 1 < top.entries { top.first_block(n + 1) } else { None };
+            let upper = if n + 1 < top.entries {
+                top.first_block(n + 1)
+            } else {
+                None
+            };
             let upper = upper.unwrap_or(top.upper);
             let (depth, offset) = (top.depth, top.offset);
             if let Some(idx) = top.entry::<ExtentIdx>(n) {
-                descend(cx, item, &mut mapped, &mut stack, idx, upper, (depth, offset))?;
+                descend(
+                    cx,
+                    item,
+                    &mut mapped,
+                    &mut stack,
+                    idx,
+                    upper,
+                    (depth, offset),
+                )?;
             }
         }
     }
@@ -151,7 +167,11 @@ fn push(
     let head = ExtentHeader::read_from_prefix(&node.bytes).map(|(h, _)| h);
     let head = head.expect("a node is a block or the 60 bytes of i_block");
     let (entries, max) = (head.eh_entries.get(), head.eh_max.get());
-    let fit = if node.is_root { u64::from(EXT4_EXT_ROOT_MAX) } else { (cx.geo.block_size - 12) / 12 };
+    let fit = if node.is_root {
+        u64::from(EXT4_EXT_ROOT_MAX)
+    } else {
+        (cx.geo.block_size - 12) / 12
+    };
     let is = head.eh_depth.get();
     let why = if head.eh_magic.get() != EXT4_EXT_MAGIC {
         Some(format!("eh_magic is 0x{:04x}, not 0xf30a", head.eh_magic))
@@ -166,7 +186,11 @@ fn push(
     };
     if let Some(why) = why {
         mapped.sound = false;
-        return cx.find(inode(item.ino), node.offset, format!("extent header: {why}"));
+        return cx.find(
+            inode(item.ino),
+            node.offset,
+            format!("extent header: {why}"),
+        );
     }
     if cx.geo.checksums && !node.is_root {
         let tail = 12 + 12 * usize::from(max);
@@ -180,7 +204,9 @@ fn push(
     node.entries = usize::from(entries);
     let mut end = node.lower;
     for n in 0..node.entries {
-        let Some(first) = node.first_block(n) else { break };
+        let Some(first) = node.first_block(n) else {
+            break;
+        };
         let len = entry_len(&node, n);
         let wrong_start = n == 0 && !node.is_root && first != node.lower;
         if first < end || first.saturating_add(len) > node.upper || wrong_start {
@@ -203,7 +229,8 @@ fn entry_len(node: &Node, n: usize) -> u64 {
     if node.depth > 0 {
         return 1;
     }
-    node.entry::<Extent>(n).map_or(0, |e| length(e.ee_len.get()).0)
+    node.entry::<Extent>(n)
+        .map_or(0, |e| length(e.ee_len.get()).0)
 }
 
 /// Blocks of an extent and whether they are written.
@@ -242,7 +269,11 @@ fn leaf_entry(
         mapped.unwritten += 1;
     }
     if keep {
-        mapped.runs.push(Run { file: first, disk: start, len });
+        mapped.runs.push(Run {
+            file: first,
+            disk: start,
+            len,
+        });
     }
     Ok(())
 }
@@ -259,7 +290,10 @@ pub(super) fn claim(
     let why = if !cx.geo.contains(start, len) {
         format!("{what}, blocks {start}+{len}, lies outside the filesystem")
     } else if let Some(double) = cx.used.claim(start, len) {
-        format!("{what} uses block {double}, which belongs to {}", cx.used.owner(double))
+        format!(
+            "{what} uses block {double}, which belongs to {}",
+            cx.used.owner(double)
+        )
     } else {
         return Ok(true);
     };

@@ -7,9 +7,7 @@ use super::superblock::{Geometry, wide};
 use super::usage::Meta;
 use super::{Checker, usage};
 use crate::ext4::checksum;
-use crate::ext4::disk::group_desc::{
-    BG_BLOCK_UNINIT, BG_INODE_UNINIT, BG_INODE_ZEROED, GroupDesc,
-};
+use crate::ext4::disk::group_desc::{BG_BLOCK_UNINIT, BG_INODE_UNINIT, BG_INODE_ZEROED, GroupDesc};
 use crate::ext4::disk::superblock::INCOMPAT_FLEX_BG;
 use crate::units::{index, index32};
 
@@ -79,7 +77,13 @@ pub(super) fn check(cx: &mut Checker) -> Step {
         }
         claim(cx, group, start, 1, Meta::Superblock(group))?;
         claim(cx, group, start + 1, gdt, Meta::Descriptors(group))?;
-        claim(cx, group, start + 1 + gdt, reserved, Meta::ReservedDescriptors(group))?;
+        claim(
+            cx,
+            group,
+            start + 1 + gdt,
+            reserved,
+            Meta::ReservedDescriptors(group),
+        )?;
     }
     for group in 0..cx.geo.groups {
         check_group(cx, group)?;
@@ -107,7 +111,9 @@ fn check_group(cx: &mut Checker, group: u32) -> Step {
         find(format!("bg_flags 0x{flags:x} has unknown bits"))?;
     }
     if flags & (BG_BLOCK_UNINIT | BG_INODE_UNINIT) != 0 && !cx.geo.checksums {
-        find(format!("bg_flags 0x{flags:x} says uninitialised without metadata_csum"))?;
+        find(format!(
+            "bg_flags 0x{flags:x} says uninitialised without metadata_csum"
+        ))?;
     }
     if flags & BG_BLOCK_UNINIT != 0 && group + 1 == cx.geo.groups {
         find("bg_flags: the last group may not be BLOCK_UNINIT, its bitmap has padding".into())?;
@@ -117,10 +123,14 @@ fn check_group(cx: &mut Checker, group: u32) -> Step {
     }
     let unused = pair(gd.bg_itable_unused_hi, gd.bg_itable_unused_lo);
     if unused > cx.geo.inodes_per_group {
-        find(format!("bg_itable_unused {unused} exceeds the inodes of a group"))?;
+        find(format!(
+            "bg_itable_unused {unused} exceeds the inodes of a group"
+        ))?;
     }
     if flags & BG_INODE_UNINIT != 0 && unused != cx.geo.inodes_per_group {
-        find(format!("bg_itable_unused is {unused} although the group is INODE_UNINIT"))?;
+        find(format!(
+            "bg_itable_unused is {unused} although the group is INODE_UNINIT"
+        ))?;
     }
     Ok(())
 }
@@ -141,7 +151,9 @@ fn claim(cx: &mut Checker, group: u32, start: u64, len: u64, what: Meta) -> Step
         cx.find(name(group), at, why)?;
     }
     let before = cx.used.meta_len();
-    let Some(double) = cx.used.claim_meta(start, len, what) else { return Ok(true) };
+    let Some(double) = cx.used.claim_meta(start, len, what) else {
+        return Ok(true);
+    };
     let owner = cx.used.meta_before(before, double);
     let owner = owner.map_or_else(|| "other metadata".into(), |m| m.to_string());
     let why = format!("{what} overlaps {owner} at block {double}");

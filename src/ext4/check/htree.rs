@@ -59,7 +59,9 @@ struct Pending {
 
 /// Reads the index; `None` when it is too damaged to say what the blocks are.
 pub(super) fn read(cx: &mut Checker, dir: &Directory, runs: &[Run]) -> Step<Option<Vec<Slot>>> {
-    let Some(block) = extents::lookup(runs, 0) else { return Ok(None) };
+    let Some(block) = extents::lookup(runs, 0) else {
+        return Ok(None);
+    };
     let root = cx.block(block)?;
     let offset = cx.geo.byte(block) + usage::at(disk::DX_ROOT_INFO_OFFSET);
     let info = DxRootInfo::read_from_prefix(&root[disk::DX_ROOT_INFO_OFFSET..]).map(|(i, _)| i);
@@ -73,17 +75,29 @@ pub(super) fn read(cx: &mut Checker, dir: &Directory, runs: &[Run]) -> Step<Opti
         || info.indirect_levels > levels_max
     {
         let (version, levels) = (info.hash_version, info.indirect_levels);
-        let why = format!("dx_root_info: hash_version {version}, indirect_levels {levels} or its \
-                           constants are wrong");
+        let why = format!(
+            "dx_root_info: hash_version {version}, indirect_levels {levels} or its \
+                           constants are wrong"
+        );
         cx.find(inode(dir.ino), offset, why)?;
         return Ok(None);
     }
-    let hash = (info.hash_version == disk::DX_HASH_HALF_MD4)
-        .then(|| (cx.sb.s_hash_seed.map(zerocopy::little_endian::U32::get), chars(&cx.sb)));
+    let hash = (info.hash_version == disk::DX_HASH_HALF_MD4).then(|| {
+        (
+            cx.sb.s_hash_seed.map(zerocopy::little_endian::U32::get),
+            chars(&cx.sb),
+        )
+    });
     let mut slots = vec![Slot::Unseen; index(dir.blocks)];
-    let Some(first) = slots.first_mut() else { return Ok(None) };
+    let Some(first) = slots.first_mut() else {
+        return Ok(None);
+    };
     *first = Slot::Node;
-    let mut level = vec![Pending { file: 0, lower: 0, upper: None }];
+    let mut level = vec![Pending {
+        file: 0,
+        lower: 0,
+        upper: None,
+    }];
     for below in (0..=info.indirect_levels).rev() {
         let mut children = Vec::new();
         for node in level {
@@ -100,7 +114,11 @@ pub(super) fn read(cx: &mut Checker, dir: &Directory, runs: &[Run]) -> Step<Opti
                 };
                 *slot = Slot::Node;
                 if below == 0 {
-                    *slot = Slot::Leaf(Range { lower: child.lower, upper: child.upper, hash });
+                    *slot = Slot::Leaf(Range {
+                        lower: child.lower,
+                        upper: child.upper,
+                        hash,
+                    });
                 } else {
                     children.push(child);
                 }
@@ -112,16 +130,17 @@ pub(super) fn read(cx: &mut Checker, dir: &Directory, runs: &[Run]) -> Step<Opti
 }
 
 /// Checks one node; its children.
-fn read_node(
-    cx: &mut Checker,
-    dir: &Directory,
-    runs: &[Run],
-    node: Pending,
-) -> Step<Vec<Pending>> {
-    let Some(block) = extents::lookup(runs, node.file) else { return Ok(Vec::new()) };
+fn read_node(cx: &mut Checker, dir: &Directory, runs: &[Run], node: Pending) -> Step<Vec<Pending>> {
+    let Some(block) = extents::lookup(runs, node.file) else {
+        return Ok(Vec::new());
+    };
     let bytes = cx.block(block)?;
     let is_root = node.file == 0;
-    let slots = if is_root { disk::DX_ROOT_ENTRIES_OFFSET } else { disk::DX_NODE_ENTRIES_OFFSET };
+    let slots = if is_root {
+        disk::DX_ROOT_ENTRIES_OFFSET
+    } else {
+        disk::DX_NODE_ENTRIES_OFFSET
+    };
     let tail = if cx.geo.checksums { 8 } else { 0 };
     let fit = (bytes.len() - slots - tail) / 8;
     let at = cx.geo.byte(block) + usage::at(slots);
@@ -137,7 +156,10 @@ fn read_node(
         return Ok(Vec::new());
     }
     if !is_root && !is_empty_dirent(&bytes) {
-        find(0, "it does not look like an empty directory block to old readers".into())?;
+        find(
+            0,
+            "it does not look like an empty directory block to old readers".into(),
+        )?;
     }
     if cx.geo.checksums {
         let crc = checksum::dx_node(dir.seed, &bytes, slots, used, limit);
@@ -148,14 +170,20 @@ fn read_node(
         }
     }
     let entry = |n: usize| DxEntry::read_from_prefix(bytes.get(slots + n * 8..)?).ok();
-    let entries: Vec<DxEntry> = (0..usize::from(used)).filter_map(|n| entry(n)).map(|e| e.0).collect();
+    let entries: Vec<DxEntry> = (0..usize::from(used))
+        .filter_map(entry)
+        .map(|e| e.0)
+        .collect();
     let hash = |n: usize| entries.get(n).map(|e| e.hash.get());
     let mut children = Vec::with_capacity(entries.len());
     let mut previous = node.lower;
     for (n, e) in entries.iter().enumerate() {
         let lower = if n == 0 { node.lower } else { e.hash.get() };
         if lower < previous || node.upper.is_some_and(|u| lower > u) {
-            find(n * 8, format!("entry {n}: hash 0x{lower:08x} is out of order"))?;
+            find(
+                n * 8,
+                format!("entry {n}: hash 0x{lower:08x} is out of order"),
+            )?;
         }
         previous = lower;
         let upper = hash(n + 1).or(node.upper);

@@ -10,7 +10,7 @@ use super::{Checker, groups, journal, resize_inode, usage, xattr};
 use crate::ext4::checksum;
 use crate::ext4::disk::inode as disk;
 use crate::ext4::disk::inode::Inode;
-use crate::ext4::disk::superblock::{COMPAT_EXT_ATTR, COMPAT_RESIZE_INODE};
+use crate::ext4::disk::superblock::{COMPAT_EXT_ATTR, COMPAT_RESIZE_INODE, RO_COMPAT_LARGE_FILE};
 use crate::units::{MIB, count, index, index32, lo8, lo16};
 
 /// `i_mode >> 12` of a regular file.
@@ -91,7 +91,11 @@ pub(super) fn used(cx: &Checker) -> u64 {
 pub(super) fn check(cx: &mut Checker) -> Step {
     for group in 0..cx.geo.groups {
         cx.cancel_point()?;
-        if cx.itable_sound.get(index32(group)).is_some_and(|sound| *sound) {
+        if cx
+            .itable_sound
+            .get(index32(group))
+            .is_some_and(|sound| *sound)
+        {
             check_table(cx, group)?;
         }
     }
@@ -117,17 +121,29 @@ fn check_table(cx: &mut Checker, group: u32) -> Step {
 }
 
 fn check_raw(cx: &mut Checker, ino: u32, raw: &[u8], offset: u64) -> Step {
-    let Ok((head, _)) = Inode::read_from_prefix(raw) else { return Ok(()) };
+    let Ok((head, _)) = Inode::read_from_prefix(raw) else {
+        return Ok(());
+    };
     if head.i_links_count.get() == 0 && raw.iter().all(|b| *b == 0) {
         return Ok(());
     }
     let seed = checksum::inode_seed(cx.seed, ino, head.i_generation.get());
-    let item = Item { ino, inode: head, raw, offset, seed };
+    let item = Item {
+        ino,
+        inode: head,
+        raw,
+        offset,
+        seed,
+    };
     if cx.geo.checksums {
         let crc = checksum::inode(seed, raw);
         let is = u32::from(head.i_checksum_hi.get()) << 16 | u32::from(head.l_i_checksum_lo.get());
         // Without extra fields only the low half is stored: mke2fs leaves unused inodes so.
-        let mask = if head.i_extra_isize.get() >= 4 { u32::MAX } else { 0xFFFF };
+        let mask = if head.i_extra_isize.get() >= 4 {
+            u32::MAX
+        } else {
+            0xFFFF
+        };
         if is & mask != crc & mask {
             let why = format!("i_checksum is 0x{is:08x}, the inode has 0x{crc:08x}");
             cx.find(inode(ino), offset, why)?;
@@ -138,7 +154,13 @@ fn check_raw(cx: &mut Checker, ino: u32, raw: &[u8], offset: u64) -> Step {
     }
     let kind = lo8(u64::from(head.i_mode.get() >> 12));
     let links = head.i_links_count.get();
-    cx.inodes.push(InodeInfo { ino, kind, links, counted: 0, parent: 0 });
+    cx.inodes.push(InodeInfo {
+        ino,
+        kind,
+        links,
+        counted: 0,
+        parent: 0,
+    });
     check_fields(cx, &item)?;
     if ino == disk::EXT4_RESIZE_INO && cx.sb.s_feature_compat.get() & COMPAT_RESIZE_INODE != 0 {
         return resize_inode::check(cx, &item);
@@ -157,17 +179,25 @@ fn check_fields(cx: &mut Checker, item: &Item) -> Step {
     let i = &item.inode;
     let mut find = |why: String| cx.report.add(inode(item.ino), item.offset, why);
     if i.i_dtime.get() != 0 {
-        find(format!("i_dtime is {} although the inode has links", i.i_dtime))?;
+        find(format!(
+            "i_dtime is {} although the inode has links",
+            i.i_dtime
+        ))?;
     }
     let flags = i.i_flags.get();
     if flags & !FLAGS_KNOWN != 0 {
-        find(format!("i_flags 0x{flags:x} has 0x{:x}, which no feature allows", flags & !FLAGS_KNOWN))?;
+        find(format!(
+            "i_flags 0x{flags:x} has 0x{:x}, which no feature allows",
+            flags & !FLAGS_KNOWN
+        ))?;
     }
     let extra = i.i_extra_isize.get();
     let least = cx.sb.s_min_extra_isize.get().max(4);
     let room = lo16(u32::try_from(cx.geo.inode_size).unwrap_or(0)).saturating_sub(128);
-    if extra < least || extra > room || extra % 4 != 0 {
-        find(format!("i_extra_isize is {extra}, not between {least} and {room}"))?;
+    if extra < least || extra > room || !extra.is_multiple_of(4) {
+        find(format!(
+            "i_extra_isize is {extra}, not between {least} and {room}"
+        ))?;
     }
     let times = [
         ("i_ctime_extra", i.i_ctime_extra, 8),
@@ -215,7 +245,10 @@ fn check_extents(cx: &mut Checker, item: &Item, keep: bool) -> Step<Mapped> {
         cx.find(inode(item.ino), item.offset, why)?;
         return Ok(Mapped::default());
     }
-    Ok(Mapped { sound: true, ..Mapped::default() })
+    Ok(Mapped {
+        sound: true,
+        ..Mapped::default()
+    })
 }
 
 fn check_file(cx: &mut Checker, item: &Item) -> Step<Mapped> {
@@ -227,13 +260,18 @@ fn check_file(cx: &mut Checker, item: &Item) -> Step<Mapped> {
         let why = format!("i_size {size} is {blocks} blocks, the extents end at block {end}");
         cx.find(inode(item.ino), item.offset, why)?;
     }
+    let large = cx.sb.s_feature_ro_compat.get() & RO_COMPAT_LARGE_FILE != 0;
+    if item.size() >= 1 << 31 && !large {
+        let why = format!("i_size {} needs the large_file feature", item.size());
+        cx.find(inode(item.ino), item.offset, why)?;
+    }
     Ok(mapped)
 }
 
 fn check_directory(cx: &mut Checker, item: &Item) -> Step<Mapped> {
     let mapped = check_extents(cx, item, true)?;
     let blocks = item.size() / cx.geo.block_size;
-    let whole = item.size() % cx.geo.block_size == 0 && blocks > 0;
+    let whole = item.size().is_multiple_of(cx.geo.block_size) && blocks > 0;
     let complete = mapped.unwritten == 0 && extents::covers(&mapped.runs, blocks);
     if mapped.sound && !(whole && complete) {
         let why = format!(
@@ -283,7 +321,10 @@ fn check_symlink(cx: &mut Checker, item: &Item) -> Step<Mapped> {
         let why = format!("i_size {size} is not the length of the target in i_block ({len})");
         cx.find(inode(item.ino), item.offset, why)?;
     }
-    Ok(Mapped { sound: true, ..Mapped::default() })
+    Ok(Mapped {
+        sound: true,
+        ..Mapped::default()
+    })
 }
 
 /// Devices, whose number is in word 0 (old encoding) or 1 (new) of `i_block`; fifos and sockets.
@@ -297,19 +338,32 @@ fn check_special(cx: &mut Checker, item: &Item, device: bool) -> Step<Mapped> {
         cx.find(inode(item.ino), item.offset, why)?;
     }
     if item.size() != 0 || item.flag(disk::EXT4_EXTENTS_FL) {
-        let why = format!("a device, fifo or socket has i_size {} or extents", item.size());
+        let why = format!(
+            "a device, fifo or socket has i_size {} or extents",
+            item.size()
+        );
         cx.find(inode(item.ino), item.offset, why)?;
     }
-    Ok(Mapped { sound: true, ..Mapped::default() })
+    Ok(Mapped {
+        sound: true,
+        ..Mapped::default()
+    })
 }
 
 fn check_sectors(cx: &mut Checker, item: &Item, mapped: &Mapped, xattr_blocks: u64) -> Step {
     let hi = u32::from(item.inode.l_i_blocks_high.get());
     let is = wide(hi, item.inode.i_blocks_lo.get());
-    let unit = if item.flag(disk::EXT4_HUGE_FILE_FL) { 1 } else { cx.geo.block_size / 512 };
+    let unit = if item.flag(disk::EXT4_HUGE_FILE_FL) {
+        1
+    } else {
+        cx.geo.block_size / 512
+    };
     let blocks = mapped.data + mapped.nodes + xattr_blocks;
     if mapped.sound && is != blocks * unit {
-        let why = format!("i_blocks is {is}, the inode has {blocks} blocks ({})", blocks * unit);
+        let why = format!(
+            "i_blocks is {is}, the inode has {blocks} blocks ({})",
+            blocks * unit
+        );
         cx.find(inode(item.ino), item.offset, why)?;
     }
     Ok(())

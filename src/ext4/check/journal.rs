@@ -36,7 +36,9 @@ pub(super) fn check(cx: &mut Checker, item: &Item, mapped: &Mapped) -> Step {
     };
     let block = run.disk;
     let bytes = cx.block(block)?;
-    let Ok((jsb, _)) = JournalSuperblock::read_from_prefix(&bytes) else { return Ok(()) };
+    let Ok((jsb, _)) = JournalSuperblock::read_from_prefix(&bytes) else {
+        return Ok(());
+    };
     check_superblock(cx, &jsb, &bytes, block, blocks)
 }
 
@@ -71,25 +73,40 @@ fn check_superblock(
     if jsb.h_magic.get() != disk::JBD2_MAGIC_NUMBER
         || jsb.h_blocktype.get() != disk::JBD2_SUPERBLOCK_V2
     {
-        return find(format!("h_magic 0x{:08x}, h_blocktype {}", jsb.h_magic, jsb.h_blocktype));
+        return find(format!(
+            "h_magic 0x{:08x}, h_blocktype {}",
+            jsb.h_magic, jsb.h_blocktype
+        ));
     }
     if u64::from(jsb.s_blocksize.get()) != block_size {
-        find(format!("s_blocksize is {}, the filesystem has {block_size}", jsb.s_blocksize))?;
+        find(format!(
+            "s_blocksize is {}, the filesystem has {block_size}",
+            jsb.s_blocksize
+        ))?;
     }
     if u64::from(jsb.s_maxlen.get()) != blocks {
-        find(format!("s_maxlen is {}, the journal has {blocks} blocks", jsb.s_maxlen))?;
+        find(format!(
+            "s_maxlen is {}, the journal has {blocks} blocks",
+            jsb.s_maxlen
+        ))?;
     }
     if jsb.s_first.get() != 1 {
         find(format!("s_first is {}, not 1", jsb.s_first))?;
     }
     if jsb.s_start.get() != 0 {
-        find(format!("s_start is {}: the journal is not clean", jsb.s_start))?;
+        find(format!(
+            "s_start is {}: the journal is not clean",
+            jsb.s_start
+        ))?;
     }
     if jsb.s_sequence.get() == 0 {
         find("s_sequence is 0".into())?;
     }
     if jsb.s_errno.get() != 0 {
-        find(format!("s_errno is {}: the journal was aborted", jsb.s_errno))?;
+        find(format!(
+            "s_errno is {}: the journal was aborted",
+            jsb.s_errno
+        ))?;
     }
     // Before the first mount the kernel expects its UUID only for an external journal, but e2fsck
     // and tune2fs write it, and so should every writer.
@@ -101,13 +118,20 @@ fn check_superblock(
     }
     let incompat = jsb.s_feature_incompat.get();
     if incompat & !0x3F != 0 || jsb.s_feature_ro_compat.get() != 0 {
-        find(format!("s_feature_incompat 0x{incompat:x} has unknown bits"))?;
+        find(format!(
+            "s_feature_incompat 0x{incompat:x} has unknown bits"
+        ))?;
     }
     let summed = disk::JBD2_FEATURE_INCOMPAT_CSUM_V2 | disk::JBD2_FEATURE_INCOMPAT_CSUM_V3;
-    let Some(Ok(bytes)) = bytes.get(..1024).map(<&[u8; 1024]>::try_from) else { return Ok(()) };
+    let Some(Ok(bytes)) = bytes.get(..1024).map(<&[u8; 1024]>::try_from) else {
+        return Ok(());
+    };
     let crc = checksum::journal_superblock(bytes);
     if incompat & summed != 0 && jsb.s_checksum.get() != crc {
-        find(format!("s_checksum is 0x{:08x}, not 0x{crc:08x}", jsb.s_checksum))?;
+        find(format!(
+            "s_checksum is 0x{:08x}, not 0x{crc:08x}",
+            jsb.s_checksum
+        ))?;
     }
     Ok(())
 }
@@ -125,7 +149,10 @@ pub(super) fn check_presence(cx: &mut Checker) -> Step {
         find(format!("s_journal_dev is {}", sb.s_journal_dev))?;
     }
     if has != (inum != 0) {
-        find(format!("s_journal_inum is {inum}, has_journal is {}", u8::from(has)))?;
+        find(format!(
+            "s_journal_inum is {inum}, has_journal is {}",
+            u8::from(has)
+        ))?;
     }
     if has && cx.journal_blocks == 0 {
         find(format!("s_journal_inum {inum} is no journal with blocks"))?;

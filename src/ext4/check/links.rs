@@ -10,7 +10,11 @@ pub(super) fn check(cx: &mut Checker) -> Step {
     journal::check_presence(cx)?;
     let root = cx.inodes.iter().find(|i| i.ino == EXT4_ROOT_INO);
     if root.is_none_or(|i| i.kind != inodes::KIND_DIRECTORY) {
-        cx.find(inode(EXT4_ROOT_INO), inodes::offset(cx, EXT4_ROOT_INO), "there is no root directory")?;
+        cx.find(
+            inode(EXT4_ROOT_INO),
+            inodes::offset(cx, EXT4_ROOT_INO),
+            "there is no root directory",
+        )?;
     } else if !cx.lost_found {
         let why = "the root has no directory lost+found";
         cx.find(inode(EXT4_ROOT_INO), inodes::offset(cx, EXT4_ROOT_INO), why)?;
@@ -37,9 +41,15 @@ fn check_counts(cx: &mut Checker) -> Step {
         let is_dir = i.kind == inodes::KIND_DIRECTORY;
         let overflown = many && is_dir && i.links == 1 && i.counted > EXT4_LINK_MAX;
         let why = if i.counted == 0 || (is_dir && i.parent == 0 && i.ino != EXT4_ROOT_INO) {
-            format!("no directory holds a name of it (i_links_count is {})", i.links)
+            format!(
+                "no directory holds a name of it (i_links_count is {})",
+                i.links
+            )
         } else if u32::from(i.links) != i.counted && !overflown {
-            format!("i_links_count is {}, directories hold {} links", i.links, i.counted)
+            format!(
+                "i_links_count is {}, directories hold {} links",
+                i.links, i.counted
+            )
         } else {
             continue;
         };
@@ -53,9 +63,16 @@ fn check_dotdot(cx: &mut Checker) -> Step {
         let dir = cx.directories[n];
         let place = cx.inodes.binary_search_by_key(&dir.ino, |i| i.ino);
         let parent = place.map_or(0, |p| cx.inodes[p].parent);
-        let parent = if dir.ino == EXT4_ROOT_INO { EXT4_ROOT_INO } else { parent };
+        let parent = if dir.ino == EXT4_ROOT_INO {
+            EXT4_ROOT_INO
+        } else {
+            parent
+        };
         if parent != 0 && dir.dotdot != 0 && dir.dotdot != parent {
-            let why = format!("\"..\" is inode {}, the directory lies in inode {parent}", dir.dotdot);
+            let why = format!(
+                "\"..\" is inode {}, the directory lies in inode {parent}",
+                dir.dotdot
+            );
             cx.find(inode(dir.ino), dir.offset, why)?;
         }
     }

@@ -36,9 +36,7 @@ mod usage;
 mod xattr;
 
 #[cfg(test)]
-mod fixtures;
-#[cfg(test)]
-mod mutations;
+mod tests;
 
 use std::collections::HashMap;
 use std::io;
@@ -71,7 +69,11 @@ pub struct Finding {
 
 impl std::fmt::Display for Finding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} (byte {}): {}", self.structure, self.offset, self.message)
+        write!(
+            f,
+            "{} (byte {}): {}",
+            self.structure, self.offset, self.message
+        )
     }
 }
 
@@ -113,7 +115,9 @@ pub enum CheckError {
         found: u16,
     },
     /// Too short to hold a superblock.
-    #[error("no ext4 filesystem: {len} bytes are too few for a superblock, which ends at byte 2048")]
+    #[error(
+        "no ext4 filesystem: {len} bytes are too few for a superblock, which ends at byte 2048"
+    )]
     TooShort {
         /// Bytes there are.
         len: u64,
@@ -218,7 +222,12 @@ impl Checker<'_> {
     fn summary(&self, complete: bool) -> Summary {
         let named = |kind| {
             let first = self.sb.s_first_ino.get();
-            count(self.inodes.iter().filter(|i| i.kind == kind && i.ino >= first).count())
+            count(
+                self.inodes
+                    .iter()
+                    .filter(|i| i.kind == kind && i.ino >= first)
+                    .count(),
+            )
         };
         let kinds = inodes::KIND_SPECIALS.iter();
         Summary {
@@ -251,11 +260,20 @@ impl Checker<'_> {
     }
 
     fn cancel_point(&self) -> Step {
-        if self.observer.cancelled() { Err(Stop::Error(CheckError::Cancelled)) } else { Ok(()) }
+        if self.observer.cancelled() {
+            Err(Stop::Error(CheckError::Cancelled))
+        } else {
+            Ok(())
+        }
     }
 }
 
 fn read(fs: &dyn ReadAt, offset: u64, buf: &mut [u8]) -> Result<(), CheckError> {
     let len = count(buf.len());
-    fs.read_exact_at(offset, buf).map_err(|source| CheckError::Read { offset, len, source })
+    fs.read_exact_at(offset, buf)
+        .map_err(|source| CheckError::Read {
+            offset,
+            len,
+            source,
+        })
 }

@@ -59,7 +59,9 @@ fn path(names: &Names, ino: u32) -> Option<String> {
     let mut parts = Vec::new();
     let mut at = ino;
     while at != EXT4_ROOT_INO && parts.len() < DEPTH_MAX {
-        let Some((parent, name)) = names.get(&at) else { break };
+        let Some((parent, name)) = names.get(&at) else {
+            break;
+        };
         parts.push(shown(name));
         at = *parent;
     }

@@ -62,8 +62,16 @@ impl Report {
         offset: u64,
         message: impl Into<String>,
     ) -> Step {
-        self.findings.push(Raw { place: place.into(), offset, message: message.into() });
-        if self.findings.len() < MAX_FINDINGS { Ok(()) } else { Err(Stop::Full) }
+        self.findings.push(Raw {
+            place: place.into(),
+            offset,
+            message: message.into(),
+        });
+        if self.findings.len() < MAX_FINDINGS {
+            Ok(())
+        } else {
+            Err(Stop::Full)
+        }
     }
 
     /// The inodes that findings are about.

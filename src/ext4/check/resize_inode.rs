@@ -19,7 +19,11 @@ use crate::units::{count, index};
 pub(super) fn check(cx: &mut Checker, item: &Item) -> Step {
     let slots = cx.geo.block_size / 4;
     let size = (slots * slots + slots + 12) * cx.geo.block_size;
-    let copies: Vec<u64> = cx.geo.backup_groups().map(|g| cx.geo.group_start(g)).collect();
+    let copies: Vec<u64> = cx
+        .geo
+        .backup_groups()
+        .map(|g| cx.geo.group_start(g))
+        .collect();
     let reserved = cx.geo.reserved_gdt_blocks;
     let sectors = (1 + reserved * (1 + count(copies.len()))) * (cx.geo.block_size / 512);
     let i = &item.inode;
@@ -31,7 +35,10 @@ pub(super) fn check(cx: &mut Checker, item: &Item) -> Step {
         find("the resize inode has flags or xattrs".into())?;
     }
     if item.size() != size {
-        find(format!("i_size is {}, the resize inode has {size}", item.size()))?;
+        find(format!(
+            "i_size is {}, the resize inode has {size}",
+            item.size()
+        ))?;
     }
     let is = wide(u32::from(i.l_i_blocks_high.get()), i.i_blocks_lo.get());
     if is != sectors {
@@ -42,7 +49,14 @@ pub(super) fn check(cx: &mut Checker, item: &Item) -> Step {
     }
     let dind = u64::from(item.block_word(EXT4_DIND_BLOCK));
     let mut mapped = Mapped::default();
-    if !extents::claim(cx, item, &mut mapped, (dind, 1), item.offset, "the DIND block")? {
+    if !extents::claim(
+        cx,
+        item,
+        &mut mapped,
+        (dind, 1),
+        item.offset,
+        "the DIND block",
+    )? {
         return Ok(());
     }
     let first = cx.geo.first_data_block + 1 + cx.geo.gdt_blocks;
@@ -65,7 +79,9 @@ pub(super) fn check(cx: &mut Checker, item: &Item) -> Step {
 
 /// Reports the first entry of a table that is not the expected one.
 fn compare(cx: &mut Checker, what: &str, block: u64, table: &[u8], expected: &[u64]) -> Step {
-    let entries = table.chunks_exact(4).map(|b| <[u8; 4]>::try_from(b).unwrap_or_default());
+    let entries = table
+        .chunks_exact(4)
+        .map(|b| <[u8; 4]>::try_from(b).unwrap_or_default());
     let entries = entries.map(|b| u64::from(u32::from_le_bytes(b)));
     for ((n, is), expected) in (0u64..).zip(entries).zip(expected) {
         if is != *expected {

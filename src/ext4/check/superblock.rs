@@ -81,7 +81,8 @@ impl Geometry {
 
     /// Blocks of a group; the last may be short.
     pub(super) fn group_len(&self, group: u32) -> u64 {
-        self.blocks_per_group.min(self.blocks.saturating_sub(self.group_start(group)))
+        self.blocks_per_group
+            .min(self.blocks.saturating_sub(self.group_start(group)))
     }
 
     /// Byte of a block.
@@ -106,7 +107,10 @@ impl Geometry {
 
     /// Group and place in it of an inode, which must not be 0.
     pub(super) fn inode_place(&self, ino: u32) -> (u32, u32) {
-        ((ino - 1) / self.inodes_per_group, (ino - 1) % self.inodes_per_group)
+        (
+            (ino - 1) / self.inodes_per_group,
+            (ino - 1) % self.inodes_per_group,
+        )
     }
 
     /// Checksum seed of the filesystem.
@@ -129,7 +133,11 @@ fn is_power(n: u32, base: u32) -> bool {
 /// How the filesystem's directory hashes take characters.
 pub(super) fn chars(sb: &Superblock) -> Chars {
     let unsigned = sb.s_flags.get() & disk::EXT2_FLAGS_UNSIGNED_HASH != 0;
-    if unsigned { Chars::Unsigned } else { Chars::Signed }
+    if unsigned {
+        Chars::Unsigned
+    } else {
+        Chars::Signed
+    }
 }
 
 /// A 64-bit number from its halves.
@@ -146,7 +154,9 @@ pub(super) fn read(fs: &dyn ReadAt) -> Result<Superblock, CheckError> {
     super::read(fs, SUPERBLOCK_OFFSET, &mut bytes)?;
     let sb = Superblock::read_from_bytes(&bytes).expect("both have 1024 bytes");
     if sb.s_magic.get() != disk::EXT4_SUPER_MAGIC {
-        return Err(CheckError::NotExt4 { found: sb.s_magic.get() });
+        return Err(CheckError::NotExt4 {
+            found: sb.s_magic.get(),
+        });
     }
     Ok(sb)
 }
@@ -154,7 +164,11 @@ pub(super) fn read(fs: &dyn ReadAt) -> Result<Superblock, CheckError> {
 /// The geometry, or a finding that says why nothing else can be read.
 pub(super) fn geometry(sb: &Superblock, len: u64, report: &mut Report) -> Step<Option<Geometry>> {
     let stop = |report: &mut Report, why: String| {
-        report.add("superblock", SUPERBLOCK_OFFSET, format!("{why}; nothing else was checked"))?;
+        report.add(
+            "superblock",
+            SUPERBLOCK_OFFSET,
+            format!("{why}; nothing else was checked"),
+        )?;
         Ok(None)
     };
     if let Some(why) = unreadable_feature(sb) {
@@ -171,14 +185,20 @@ fn unreadable_feature(sb: &Superblock) -> Option<String> {
     let ro_compat = sb.s_feature_ro_compat.get();
     if incompat & !INCOMPAT_KNOWN != 0 {
         let bits = incompat & !INCOMPAT_KNOWN;
-        return Some(format!("s_feature_incompat has 0x{bits:x}, which this checker cannot read"));
+        return Some(format!(
+            "s_feature_incompat has 0x{bits:x}, which this checker cannot read"
+        ));
     }
     if incompat & INCOMPAT_NEEDED != INCOMPAT_NEEDED {
-        return Some(format!("s_feature_incompat 0x{incompat:x} lacks filetype or extents"));
+        return Some(format!(
+            "s_feature_incompat 0x{incompat:x} lacks filetype or extents"
+        ));
     }
     if ro_compat & !RO_COMPAT_KNOWN != 0 {
         let bits = ro_compat & !RO_COMPAT_KNOWN;
-        return Some(format!("s_feature_ro_compat has 0x{bits:x}, which this checker cannot read"));
+        return Some(format!(
+            "s_feature_ro_compat has 0x{bits:x}, which this checker cannot read"
+        ));
     }
     let compat = sb.s_feature_compat.get() & !COMPAT_KNOWN;
     (compat != 0)
@@ -189,16 +209,25 @@ fn geometry_of(sb: &Superblock, len: u64) -> Result<Geometry, String> {
     let log = sb.s_log_block_size.get();
     if log > 6 || sb.s_log_cluster_size.get() != log {
         let cluster = sb.s_log_cluster_size.get();
-        return Err(format!("s_log_block_size {log} and s_log_cluster_size {cluster} make no sense"));
+        return Err(format!(
+            "s_log_block_size {log} and s_log_cluster_size {cluster} make no sense"
+        ));
     }
     let block_size = 1024u64 << log;
     let blocks = wide(sb.s_blocks_count_hi.get(), sb.s_blocks_count_lo.get());
-    if blocks.checked_mul(block_size).is_none_or(|bytes| bytes > len) {
-        return Err(format!("s_blocks_count {blocks} blocks of {block_size} bytes exceed {len} bytes"));
+    if blocks
+        .checked_mul(block_size)
+        .is_none_or(|bytes| bytes > len)
+    {
+        return Err(format!(
+            "s_blocks_count {blocks} blocks of {block_size} bytes exceed {len} bytes"
+        ));
     }
     let first_data_block = u64::from(sb.s_first_data_block.get());
     if first_data_block != u64::from(log == 0) || blocks <= first_data_block {
-        return Err(format!("s_first_data_block {first_data_block} of {blocks} blocks is wrong"));
+        return Err(format!(
+            "s_first_data_block {first_data_block} of {blocks} blocks is wrong"
+        ));
     }
     let per_group = u64::from(sb.s_blocks_per_group.get());
     if per_group == 0
@@ -206,17 +235,23 @@ fn geometry_of(sb: &Superblock, len: u64) -> Result<Geometry, String> {
         || per_group > block_size * 8
         || sb.s_clusters_per_group != sb.s_blocks_per_group
     {
-        return Err(format!("s_blocks_per_group {per_group} (or s_clusters_per_group) is wrong"));
+        return Err(format!(
+            "s_blocks_per_group {per_group} (or s_clusters_per_group) is wrong"
+        ));
     }
     let groups = (blocks - first_data_block).div_ceil(per_group);
     let inodes_per_group = sb.s_inodes_per_group.get();
     let (ipg, inodes) = (u64::from(inodes_per_group), sb.s_inodes_count.get());
     if ipg == 0 || ipg % 8 != 0 || ipg > block_size * 8 || groups * ipg != u64::from(inodes) {
-        return Err(format!("s_inodes_count {inodes} is not {groups} groups of {ipg}"));
+        return Err(format!(
+            "s_inodes_count {inodes} is not {groups} groups of {ipg}"
+        ));
     }
     let inode_size = u64::from(sb.s_inode_size.get());
     if !inode_size.is_power_of_two() || !(256..=block_size).contains(&inode_size) {
-        return Err(format!("s_inode_size {inode_size} is not supported (256 to the block size)"));
+        return Err(format!(
+            "s_inode_size {inode_size} is not supported (256 to the block size)"
+        ));
     }
     if sb.s_rev_level.get() != disk::EXT4_DYNAMIC_REV || sb.s_first_ino.get() > inodes {
         return Err("s_rev_level or s_first_ino is wrong".into());
@@ -228,8 +263,11 @@ fn geometry_of(sb: &Superblock, len: u64) -> Result<Geometry, String> {
     }
     let gdt_blocks = (groups * desc_size).div_ceil(block_size);
     let reserved = u64::from(sb.s_reserved_gdt_blocks.get());
-    if reserved > block_size / 4 || 1 + gdt_blocks + reserved > per_group.min(blocks) {
-        return Err(format!("s_reserved_gdt_blocks {reserved} do not fit a group"));
+    let room = per_group.min(blocks - first_data_block);
+    if reserved > block_size / 4 || 1 + gdt_blocks + reserved > room {
+        return Err(format!(
+            "s_reserved_gdt_blocks {reserved} do not fit a group"
+        ));
     }
     Ok(Geometry {
         block_size,
@@ -258,10 +296,15 @@ pub(super) fn check(cx: &mut Checker) -> Step {
     let crc = checksum::superblock(&bytes);
     if cx.geo.checksums && sb.s_checksum.get() != crc {
         let is = sb.s_checksum.get();
-        find(format!("s_checksum is 0x{is:08x}, the superblock has 0x{crc:08x}"))?;
+        find(format!(
+            "s_checksum is 0x{is:08x}, the superblock has 0x{crc:08x}"
+        ))?;
     }
     if sb.s_state.get() != disk::EXT4_VALID_FS {
-        find(format!("s_state is 0x{:x}: the filesystem is not clean", sb.s_state.get()))?;
+        find(format!(
+            "s_state is 0x{:x}: the filesystem is not clean",
+            sb.s_state.get()
+        ))?;
     }
     if sb.s_feature_incompat.get() & disk::INCOMPAT_RECOVER != 0 {
         find("s_feature_incompat says that the journal needs recovery".into())?;
@@ -269,13 +312,19 @@ pub(super) fn check(cx: &mut Checker) -> Step {
     if sb.s_last_orphan.get() != 0
         || sb.s_feature_ro_compat.get() & disk::RO_COMPAT_ORPHAN_PRESENT != 0
     {
-        find(format!("s_last_orphan is {}: there are orphan inodes", sb.s_last_orphan))?;
+        find(format!(
+            "s_last_orphan is {}: there are orphan inodes",
+            sb.s_last_orphan
+        ))?;
     }
     if sb.s_error_count.get() != 0 {
         find(format!("s_error_count is {}", sb.s_error_count))?;
     }
     if sb.s_block_group_nr.get() != 0 {
-        find(format!("s_block_group_nr is {}, not 0", sb.s_block_group_nr))?;
+        find(format!(
+            "s_block_group_nr is {}, not 0",
+            sb.s_block_group_nr
+        ))?;
     }
     let first_ino = sb.s_first_ino.get();
     if first_ino != disk::EXT4_GOOD_OLD_FIRST_INO {
@@ -283,18 +332,24 @@ pub(super) fn check(cx: &mut Checker) -> Step {
     }
     let reserved = wide(sb.s_r_blocks_count_hi.get(), sb.s_r_blocks_count_lo.get());
     if reserved > cx.geo.blocks / 2 {
-        find(format!("s_r_blocks_count {reserved} is more than half of the filesystem"))?;
+        find(format!(
+            "s_r_blocks_count {reserved} is more than half of the filesystem"
+        ))?;
     }
     let room = count(cx.geo.inode_size) - 128;
-    for (name, size) in
-        [("s_min_extra_isize", sb.s_min_extra_isize), ("s_want_extra_isize", sb.s_want_extra_isize)]
-    {
+    for (name, size) in [
+        ("s_min_extra_isize", sb.s_min_extra_isize),
+        ("s_want_extra_isize", sb.s_want_extra_isize),
+    ] {
         if u64::from(size.get()) > room || size.get() % 4 != 0 {
             find(format!("{name} {size} does not fit an inode"))?;
         }
     }
     if cx.geo.checksums && sb.s_checksum_type != disk::EXT4_CRC32C_CHKSUM {
-        find(format!("s_checksum_type is {}, not 1 (crc32c)", sb.s_checksum_type))?;
+        find(format!(
+            "s_checksum_type is {}, not 1 (crc32c)",
+            sb.s_checksum_type
+        ))?;
     }
     let hashes = disk::EXT2_FLAGS_SIGNED_HASH | disk::EXT2_FLAGS_UNSIGNED_HASH;
     if sb.s_flags.get() & hashes == hashes || sb.s_def_hash_version > 5 {
@@ -311,7 +366,10 @@ pub(super) fn check(cx: &mut Checker) -> Step {
     }
     let backed = sb.s_feature_incompat.get() & disk::INCOMPAT_FLEX_BG != 0;
     if backed && sb.s_log_groups_per_flex > 31 {
-        find(format!("s_log_groups_per_flex {} is over 31", sb.s_log_groups_per_flex))?;
+        find(format!(
+            "s_log_groups_per_flex {} is over 31",
+            sb.s_log_groups_per_flex
+        ))?;
     }
     Ok(())
 }

@@ -52,7 +52,12 @@ impl UsedBlocks {
     pub(super) fn new(geo: &Geometry) -> Self {
         let mut groups = Vec::new();
         groups.resize_with(index(u64::from(geo.groups)), || None);
-        Self { first: geo.first_data_block, per_group: geo.blocks_per_group, groups, meta: vec![] }
+        Self {
+            first: geo.first_data_block,
+            per_group: geo.blocks_per_group,
+            groups,
+            meta: vec![],
+        }
     }
 
     /// Marks `len` blocks from `start`, all in the filesystem, and returns the first of them that
@@ -96,7 +101,8 @@ impl UsedBlocks {
 
     /// Who uses `block`, as words for a finding.
     pub(super) fn owner(&self, block: u64) -> String {
-        self.meta_at(block).map_or_else(|| "another structure".into(), |m| m.to_string())
+        self.meta_at(block)
+            .map_or_else(|| "another structure".into(), |m| m.to_string())
     }
 
     /// Blocks of fixed metadata in all groups.
@@ -126,7 +132,11 @@ impl UsedBlocks {
 
     /// Blocks in use in a group.
     pub(super) fn in_group(&self, group: usize) -> u64 {
-        self.words(group).unwrap_or_default().iter().map(|w| u64::from(w.count_ones())).sum()
+        self.words(group)
+            .unwrap_or_default()
+            .iter()
+            .map(|w| u64::from(w.count_ones()))
+            .sum()
     }
 
     /// Blocks in use.
@@ -162,7 +172,9 @@ impl UsedBlocks {
 
 /// Bit `n` of a bitmap block, the lowest bit of a byte first.
 pub(super) fn bit(bitmap: &[u8], n: u64) -> bool {
-    bitmap.get(index(n / 8)).is_some_and(|b| b >> lo32(n % 8) & 1 == 1)
+    bitmap
+        .get(index(n / 8))
+        .is_some_and(|b| b >> lo32(n % 8) & 1 == 1)
 }
 
 /// The eight bytes of a bitmap block at word `n`.

@@ -18,15 +18,25 @@ const EXTRA: usize = 128;
 
 /// Checks the xattrs of an inode; the number of blocks they take.
 pub(super) fn check(cx: &mut Checker, item: &Item) -> Step<u64> {
-    let area = item.raw.get(EXTRA + usize::from(item.inode.i_extra_isize.get())..);
+    let area = item
+        .raw
+        .get(EXTRA + usize::from(item.inode.i_extra_isize.get())..);
     let area = area.unwrap_or_default();
     let mut names = Vec::new();
     let magic = disk::EXT4_XATTR_MAGIC.to_le_bytes();
     if area.get(..4) == Some(&magic) {
-        let space = Space { bytes: &area[4..], first: 0, in_inode: true };
+        let space = Space {
+            bytes: &area[4..],
+            first: 0,
+            in_inode: true,
+        };
         let at = item.offset + usage::at(item.raw.len() - area.len() + 4);
         if let Err((into, why)) = entries(&space, item, &mut names) {
-            cx.find(inode(item.ino), at + usage::at(into), format!("xattr in the inode: {why}"))?;
+            cx.find(
+                inode(item.ino),
+                at + usage::at(into),
+                format!("xattr in the inode: {why}"),
+            )?;
         }
     } else if area.iter().any(|b| *b != 0) {
         let why = "the bytes after i_extra_isize are neither xattrs nor zeros";
@@ -65,24 +75,36 @@ fn check_block(cx: &mut Checker, item: &Item, nr: u64, names: &mut Vec<Name>) ->
     let seed_checked = cx.geo.checksums;
     let mut find = |into: usize, why: String| {
         let at = at + usage::at(into);
-        cx.report.add(inode(item.ino), at, format!("xattr block {nr}: {why}"))
+        cx.report
+            .add(inode(item.ino), at, format!("xattr block {nr}: {why}"))
     };
     if head.h_magic.get() != disk::EXT4_XATTR_MAGIC || head.h_blocks.get() != 1 {
         let (magic, blocks) = (head.h_magic, head.h_blocks);
         return find(0, format!("h_magic 0x{magic:08x}, h_blocks {blocks}"));
     }
     if seed_checked && head.h_checksum.get() != crc {
-        find(0, format!("h_checksum is 0x{:08x}, not 0x{crc:08x}", head.h_checksum))?;
+        find(
+            0,
+            format!("h_checksum is 0x{:08x}, not 0x{crc:08x}", head.h_checksum),
+        )?;
     }
     if head.h_refcount.get() == 0 || head.h_refcount.get() > disk::EXT4_XATTR_REFCOUNT_MAX {
         find(0, format!("h_refcount is {}", head.h_refcount))?;
     }
-    let space = Space { bytes: &bytes, first: BLOCK_ENTRIES, in_inode: false };
+    let space = Space {
+        bytes: &bytes,
+        first: BLOCK_ENTRIES,
+        in_inode: false,
+    };
     match entries(&space, item, names) {
         Err((into, why)) => find(into, why),
-        Ok(hash) if head.h_hash.get() != 0 && head.h_hash.get() != hash => {
-            find(0, format!("h_hash is 0x{:08x}, the entries give 0x{hash:08x}", head.h_hash))
-        }
+        Ok(hash) if head.h_hash.get() != 0 && head.h_hash.get() != hash => find(
+            0,
+            format!(
+                "h_hash is 0x{:08x}, the entries give 0x{hash:08x}",
+                head.h_hash
+            ),
+        ),
         Ok(_) => Ok(()),
     }
 }
@@ -125,18 +147,29 @@ fn entries(space: &Space, item: &Item, names: &mut Vec<Name>) -> Result<u32, (us
     let mut shareable = true;
     while space.bytes.get(at..at + 4).is_some_and(|b| b != [0; 4]) {
         let fault = |why: String| (at, why);
-        let entry = space.bytes.get(at..).and_then(|b| XattrEntry::read_from_prefix(b).ok());
+        let entry = space
+            .bytes
+            .get(at..)
+            .and_then(|b| XattrEntry::read_from_prefix(b).ok());
         let (entry, rest) = entry.ok_or_else(|| fault("an entry leaves its space".into()))?;
         let name = rest.get(..usize::from(entry.e_name_len));
         let name = name.ok_or_else(|| fault("a name leaves its space".into()))?;
         let key = (entry.e_name_index, entry.e_name_len, name);
         if !space.in_inode && previous.is_some_and(|p| p >= key) {
-            return Err(fault("entries are not in the order the kernel searches in".into()));
+            return Err(fault(
+                "entries are not in the order the kernel searches in".into(),
+            ));
         }
         previous = Some(key);
         check_name(entry.e_name_index, name).map_err(fault)?;
-        if names.iter().any(|(i, n)| *i == entry.e_name_index && n == name) {
-            return Err(fault(format!("{} is there twice", shown(entry.e_name_index, name))));
+        if names
+            .iter()
+            .any(|(i, n)| *i == entry.e_name_index && n == name)
+        {
+            return Err(fault(format!(
+                "{} is there twice",
+                shown(entry.e_name_index, name)
+            )));
         }
         names.push((entry.e_name_index, name.to_vec()));
         let value = value_of(space, &entry).map_err(fault)?;
@@ -159,7 +192,10 @@ fn entries(space: &Space, item: &Item, names: &mut Vec<Name>) -> Result<u32, (us
     let mut free = end;
     for (start, stop) in values {
         if start < free {
-            return Err((start, "a value overlaps the entries or another value".into()));
+            return Err((
+                start,
+                "a value overlaps the entries or another value".into(),
+            ));
         }
         free = stop;
     }
@@ -187,7 +223,10 @@ fn value_of<'b>(space: &Space<'b>, entry: &XattrEntry) -> Result<&'b [u8], Strin
     let size = index32(entry.e_value_size.get());
     let start = usize::from(entry.e_value_offs.get());
     if entry.e_value_inum.get() != 0 {
-        return Err(format!("e_value_inum is {} without ea_inode", entry.e_value_inum));
+        return Err(format!(
+            "e_value_inum is {} without ea_inode",
+            entry.e_value_inum
+        ));
     }
     if size == 0 {
         return Ok(&[]);
@@ -195,7 +234,9 @@ fn value_of<'b>(space: &Space<'b>, entry: &XattrEntry) -> Result<&'b [u8], Strin
     if start % 4 != 0 {
         return Err(format!("e_value_offs {start} is not a multiple of 4"));
     }
-    let padded = size.checked_next_multiple_of(4).and_then(|n| n.checked_add(start));
+    let padded = size
+        .checked_next_multiple_of(4)
+        .and_then(|n| n.checked_add(start));
     let value = padded.and_then(|end| space.bytes.get(start..end));
     value.ok_or_else(|| format!("the value, bytes {start}+{size}, leaves its space"))
 }
@@ -208,20 +249,29 @@ fn check_hash(space: &Space, entry: &XattrEntry, name: &[u8], value: &[u8]) -> R
     }
     let fold = |start: u32| {
         let word = |b: &[u8]| u32::from_le_bytes(<[u8; 4]>::try_from(b).unwrap_or_default());
-        value.chunks_exact(4).fold(start, |h, b| h.rotate_left(16) ^ word(b))
+        value
+            .chunks_exact(4)
+            .fold(start, |h, b| h.rotate_left(16) ^ word(b))
     };
-    let unsigned = name.iter().fold(0u32, |h, b| h.rotate_left(5) ^ u32::from(*b));
+    let unsigned = name
+        .iter()
+        .fold(0u32, |h, b| h.rotate_left(5) ^ u32::from(*b));
     // Kernels before 6.2 took name bytes as signed characters where the compiler does.
     let signed = |b: &u8| i32::from(b.cast_signed()).cast_unsigned();
     let signed = name.iter().fold(0u32, |h, b| h.rotate_left(5) ^ signed(b));
     if is != fold(unsigned) && is != fold(signed) {
-        return Err(format!("e_hash is 0x{is:08x}, name and value give 0x{:08x}", fold(unsigned)));
+        return Err(format!(
+            "e_hash is 0x{is:08x}, name and value give 0x{:08x}",
+            fold(unsigned)
+        ));
     }
     Ok(())
 }
 
 fn check_value(item: &Item, entry: &XattrEntry, value: &[u8]) -> Result<(), String> {
-    let value = value.get(..index(u64::from(entry.e_value_size.get()))).unwrap_or_default();
+    let value = value
+        .get(..index(u64::from(entry.e_value_size.get())))
+        .unwrap_or_default();
     let is_dir = item.inode.i_mode.get() & S_IFMT == S_IFDIR;
     match entry.e_name_index {
         disk::EXT4_XATTR_INDEX_POSIX_ACL_ACCESS => acl::check(value),

@@ -1,0 +1,23 @@
+//! Sound filesystems have no findings; every damage has the finding that names it.
+//!
+//! | file | proves |
+//! |---|---|
+//! | `clean` | what e2fsprogs makes is without findings |
+//! | `damage` | one damaged field, one finding that names it |
+//! | `blind_spots` | what `e2fsck -fn` accepts is found all the same |
+//! | `hostile` | no bytes make it panic |
+//!
+//! `fixtures` makes the filesystems, `lab` damages and mends them.
+
+mod blind_spots;
+mod clean;
+mod damage;
+mod fixtures;
+mod hostile;
+mod lab;
+
+const TOOLS: [&str; 3] = ["mke2fs", "debugfs", "e2fsck"];
+/// Byte of the superblock.
+const SB: usize = 1024;
+/// Byte of group 1.
+const GROUP: usize = 32_768 * 4096;
