@@ -8,6 +8,7 @@ pub mod ext4;
 pub mod extent;
 pub mod grub;
 pub mod image;
+pub mod inspect;
 pub mod observe;
 pub mod partition;
 pub mod read_at;

@@ -1,7 +1,10 @@
 //! `diskwright info`: partitions and filesystems of an image.
 
-use super::exit::Code;
+use super::exit::{self, Code};
+use super::summary;
 use anyhow::Context;
+use diskwright::inspect;
+use diskwright::read_at::FileAt;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -22,9 +25,14 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
-    // TODO(stub): inspect::info comes with the partition and ext4 readers.
-    let _ = args.json;
-    std::fs::File::open(&args.image)
-        .with_context(|| format!("cannot open {}", args.image.display()))?;
-    anyhow::bail!("info is not wired to inspect::info yet")
+    let reading = || format!("cannot read {}", args.image.display());
+    let file = std::fs::File::open(&args.image).with_context(reading)?;
+    let disk = FileAt::new(file).with_context(reading)?;
+    let info = inspect::info(&disk).with_context(reading)?;
+    if args.json {
+        exit::print_json(&info)?;
+    } else {
+        exit::print(&summary::inspected(&info))?;
+    }
+    Ok(Code::Done)
 }

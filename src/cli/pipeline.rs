@@ -1,23 +1,19 @@
 //! The one place where the command line meets the library's stages.
-//!
-//! TODO(stub): `build`, `plan` and `verify` answer with an error until the stages are merged. Then:
-//!
-//! ```text
-//! let mut reader = archive::ArchiveReader::…(rootfs)
-//! let mut raw = sink::raw::RawFile::create(&job.output, RawOptions { force, sync })?
-//! let _guard = raw.temporary().map(signals::guard)
-//! let built = image::build(&mut reader, &job.spec, raw.spool(), observer)?
-//! raw.write(&built.image, observer)?   then digest, then raw.finish()?
-//! ```
 
-use anyhow::{Context, bail};
-use diskwright::image::{Report, Spec};
+use super::signals;
+use anyhow::Context;
+use diskwright::archive::ArchiveReader;
+use diskwright::ext4::check;
+use diskwright::image::{self, PlanSpool, Report, Spec, Structure};
+use diskwright::inspect;
 use diskwright::observe::{Observer, Stage};
+use diskwright::read_at::{FileAt, Window};
+use diskwright::sink::raw::{RawFile, RawOptions};
 use diskwright::units::{MIB, count, index};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::Read;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// What `build` was asked for.
@@ -34,81 +30,84 @@ pub(super) struct Job {
 
 /// Builds the image.
 pub(super) fn build(job: &Job, observer: &dyn Observer) -> anyhow::Result<Report> {
-    let mut archive = open(&job.rootfs)?;
-    let asked = (job.force, job.sync);
-    let mut report = stages(
-        &mut *archive,
-        &job.spec,
-        Some((&job.output, asked)),
-        observer,
-    )?;
+    let options = RawOptions { force: job.force, sync: job.sync };
+    // The output first: nobody should wait for an archive to learn that it has no place to go.
+    let mut raw = RawFile::create(&job.output, options)?;
+    let _guard = raw.temporary().map(signals::guard);
+    let mut reader = ArchiveReader::open(&job.rootfs)?;
+    let built = image::build(&mut reader, &job.spec, raw.spool(), observer)?;
+    built.image.verify()?;
+    raw.write(&built.image, observer)?;
+    let mut report = built.report;
     if job.sha256 {
-        report.sha256 = Some(digest(&job.output, observer)?);
+        report.sha256 = Some(digest(raw.file(), built.image.size(), observer)?);
     }
+    if observer.cancelled() {
+        return Err(image::BuildError::Interrupted.into());
+    }
+    raw.finish()?;
     Ok(report)
 }
 
 /// What [`build`] would build. Reads the archive, writes nothing.
-pub(super) fn plan(rootfs: &Path, spec: &Spec, observer: &dyn Observer) -> anyhow::Result<Report> {
-    stages(&mut *open(rootfs)?, spec, None, observer)
+pub(super) fn plan(
+    rootfs: &Path,
+    spec: &Spec,
+    observer: &dyn Observer,
+) -> anyhow::Result<(Report, Vec<Structure>)> {
+    let mut reader = ArchiveReader::open(rootfs)?;
+    let built = image::build(&mut reader, spec, &mut PlanSpool::default(), observer)?;
+    built.image.verify()?;
+    Ok((built.report, built.image.structures()))
 }
 
 /// One thing that is wrong with an image.
 #[derive(Clone, Debug, serde::Serialize)]
 pub(super) struct Finding {
+    /// The structure at fault.
+    pub(super) structure: String,
+    /// Its byte on the disk.
+    pub(super) offset: u64,
     pub(super) message: String,
 }
 
 /// Checks the filesystem of an image.
-pub(super) fn verify(image: &Path, observer: &dyn Observer) -> anyhow::Result<Vec<Finding>> {
-    let _ = (open(image)?, observer);
-    bail!("verify is not wired to ext4::check yet")
+pub(super) fn verify(path: &Path, observer: &dyn Observer) -> anyhow::Result<Vec<Finding>> {
+    let reading = || format!("cannot read {}", path.display());
+    let file = File::open(path).with_context(reading)?;
+    let disk = FileAt::new(file).with_context(reading)?;
+    let root = inspect::root(&disk).with_context(reading)?;
+    let window = Window::new(&disk, root.offset, root.len);
+    let (_, findings) = check::check(&window, observer).with_context(reading)?;
+    Ok(findings
+        .into_iter()
+        .map(|f| Finding {
+            structure: f.structure,
+            offset: root.offset + f.offset,
+            message: f.message,
+        })
+        .collect())
 }
 
-fn stages(
-    archive: &mut dyn Read,
-    spec: &Spec,
-    output: Option<(&PathBuf, (bool, bool))>,
-    observer: &dyn Observer,
-) -> anyhow::Result<Report> {
-    let _ = (archive, spec, output, observer);
-    bail!("the pipeline is not wired to the library's stages yet")
-}
-
-fn open(path: &Path) -> anyhow::Result<Box<dyn Read>> {
-    if path.as_os_str() == "-" {
-        return Ok(Box::new(std::io::stdin().lock()));
-    }
-    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    Ok(Box::new(file))
-}
-
-/// SHA-256 of a file, in hex.
-fn digest(path: &Path, observer: &dyn Observer) -> anyhow::Result<String> {
-    let reading = || format!("cannot read {} back", path.display());
-    let mut file = File::open(path).with_context(reading)?;
-    let total = file.metadata().with_context(reading)?.len();
+/// SHA-256 of a file's first `total` bytes, in hex.
+fn digest(file: &File, total: u64, observer: &dyn Observer) -> anyhow::Result<String> {
     let mut buffer = vec![0; index(MIB)];
     let (mut hasher, mut done) = (Sha256::new(), 0);
-    loop {
-        let len = file.read(&mut buffer).with_context(reading)?;
-        if len == 0 {
-            break;
-        }
-        hasher.update(&buffer[..len]);
+    while done < total {
+        let len = buffer.len().min(index(total - done));
+        let part = &mut buffer[..len];
+        file.read_exact_at(part, done).context("cannot read the image back")?;
+        hasher.update(&*part);
         done += count(len);
         observer.progress(Stage::Digest, done, Some(total));
         if observer.cancelled() {
-            bail!("interrupted");
+            return Err(image::BuildError::Interrupted.into());
         }
     }
-    Ok(hasher
-        .finalize()
-        .iter()
-        .fold(String::new(), |mut hex, byte| {
-            write!(hex, "{byte:02x}").expect("a String takes every write");
-            hex
-        }))
+    Ok(hasher.finalize().iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").expect("a String takes every write");
+        hex
+    }))
 }
 
 #[cfg(test)]
@@ -119,11 +118,8 @@ mod tests {
     fn digest_is_sha256_in_hex() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "abc").unwrap();
-        let hex = digest(file.path(), &diskwright::observe::Silent).unwrap();
+        let hex = digest(file.as_file(), 3, &diskwright::observe::Silent).unwrap();
         // FIPS 180-4, the one-block example.
-        assert_eq!(
-            hex,
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
+        assert_eq!(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 }

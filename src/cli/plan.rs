@@ -52,11 +52,12 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
     let progress = Progress::new(args.quiet);
     let planned = pipeline::plan(&rootfs, &spec, &progress);
     progress.finish();
-    let report = planned?;
+    let (report, structures) = planned?;
     if args.json {
-        exit::print_json(&report)?;
+        exit::print_json(&summary::Planned { report: &report, structures: &structures })?;
     } else {
         exit::print(&summary::planned(&report))?;
+        exit::print(&summary::structures(&structures))?;
     }
     Ok(Code::Done)
 }

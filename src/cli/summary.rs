@@ -1,7 +1,8 @@
 //! What a build made, for people and for machines.
 
 use super::sizes::{human, thousands};
-use diskwright::image::Report;
+use diskwright::image::{Report, Structure};
+use diskwright::inspect::{Filesystem, Info};
 use diskwright::units::{GIB, SECTOR};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -86,6 +87,66 @@ pub(super) fn planned(report: &Report) -> String {
     }
     text.push_str(&figures(report));
     text
+}
+
+/// The JSON of a plan.
+#[derive(Debug, Serialize)]
+pub(super) struct Planned<'a> {
+    #[serde(flatten)]
+    pub(super) report: &'a Report,
+    pub(super) structures: &'a [Structure],
+}
+
+/// What the disk is made of.
+pub(super) fn structures(list: &[Structure]) -> String {
+    let mut text = String::from("\n     extents        size  structure\n");
+    for s in list {
+        let (extents, bytes) = (thousands(s.extents), human(s.bytes));
+        writeln!(text, "{extents:>12}{bytes:>12}  {}", s.structure)
+            .expect("a String takes every write");
+    }
+    text
+}
+
+/// Partitions and filesystems, for `info`.
+pub(super) fn inspected(info: &Info) -> String {
+    let mut text = format!("{}, ", human(info.size));
+    match &info.disk_signature {
+        Some(s) => text.push_str(&format!("MBR, disk signature {s}\n")),
+        None => text.push_str("no partition table\n"),
+    }
+    if info.grub {
+        text.push_str("boot sector: GRUB\n");
+    }
+    for p in &info.partitions {
+        let active = if p.active { ", active" } else { "" };
+        writeln!(
+            text,
+            "partition {}: sector {} to {}, {}, type {}{active}, PARTUUID {}",
+            p.number,
+            p.start,
+            (p.start + p.sectors).saturating_sub(1),
+            human(p.sectors * SECTOR),
+            p.kind,
+            p.partuuid
+        )
+        .expect("a String takes every write");
+        p.filesystem.iter().for_each(|f| filesystem(&mut text, f));
+    }
+    info.filesystem.iter().for_each(|f| filesystem(&mut text, f));
+    text
+}
+
+fn filesystem(text: &mut String, f: &Filesystem) {
+    line(text, "label", &f.label);
+    line(text, "uuid", &f.uuid.to_string());
+    let size = f.blocks.saturating_mul(f.block_size);
+    let free = f.blocks_free.saturating_mul(f.block_size);
+    line(text, "space", &format!("{}, {} free", human(size), human(free)));
+    let inodes = (thousands(u64::from(f.inodes)), thousands(u64::from(f.inodes_free)));
+    line(text, "inodes", &format!("{}, {} free", inodes.0, inodes.1));
+    line(text, "state", if f.clean { "clean" } else { "not clean" });
+    line(text, "features", &f.features.join(" "));
 }
 
 /// A line per figure that `build` and `plan` both show.

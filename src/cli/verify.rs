@@ -35,7 +35,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
         exit::print_json(&findings)?;
     } else {
         for finding in &findings {
-            exit::print(&format!("{}\n", finding.message))?;
+            let (at, what) = (finding.offset, &finding.structure);
+            exit::print(&format!("byte {at}, {what}: {}\n", finding.message))?;
         }
     }
     if findings.is_empty() {

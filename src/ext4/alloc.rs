@@ -6,7 +6,7 @@ use std::ops::Range;
 
 /// Hands out blocks in ascending order. Placement is a fold over sizes: it depends on nothing else.
 #[derive(Debug)]
-pub struct Allocator {
+pub(crate) struct Allocator {
     /// Blocks to leave out.
     reserved: Vec<Range<u64>>,
     /// The first of them that ends after `next`.
@@ -24,14 +24,14 @@ pub struct Allocator {
 impl Allocator {
     /// For a filesystem of known size, all of whose fixed places are in `reserved`.
     #[must_use]
-    pub fn sized(reserved: &BlockSet, blocks: u64) -> Self {
+    pub(crate) fn sized(reserved: &BlockSet, blocks: u64) -> Self {
         Self::new(reserved.iter().collect(), Some(blocks))
     }
 
     /// For a filesystem whose size comes out in the end, with `descriptor_blocks` reserved in every
     /// group that has a superblock.
     #[must_use]
-    pub fn fitted(descriptor_blocks: u64) -> Self {
+    pub(crate) fn fitted(descriptor_blocks: u64) -> Self {
         const GROUP: u64 = 32_768;
         // Past the last power that 2^32 blocks reach there is nothing to leave out.
         let groups = (0..(1_u64 << 32) / GROUP).filter(|&g| Geometry::has_super(g));
@@ -44,7 +44,7 @@ impl Allocator {
     }
 
     /// Up to `want` blocks in a row; none past the end of the filesystem.
-    pub fn take(&mut self, want: u64) -> Option<Range<u64>> {
+    pub(crate) fn take(&mut self, want: u64) -> Option<Range<u64>> {
         while let Some(r) = self.reserved.get(self.ahead) {
             if self.next < r.start {
                 break;
@@ -67,7 +67,7 @@ impl Allocator {
     }
 
     /// `len` blocks in a row: what is too short on the way stays free.
-    pub fn take_contiguous(&mut self, len: u64) -> Option<u64> {
+    pub(crate) fn take_contiguous(&mut self, len: u64) -> Option<u64> {
         loop {
             let run = self.take(len)?;
             if run.end - run.start == len {
@@ -78,31 +78,31 @@ impl Allocator {
     }
 
     /// Gives back blocks of a file that was replaced. They stay free.
-    pub fn give_back(&mut self, run: Range<u64>) {
+    pub(crate) fn give_back(&mut self, run: Range<u64>) {
         self.freed += run.end - run.start;
         self.taken.remove(run);
     }
 
     /// Counts blocks that could not be had, so that the error can say how many are missing.
-    pub fn miss(&mut self, blocks: u64) {
+    pub(crate) fn miss(&mut self, blocks: u64) {
         self.missing += blocks;
     }
 
     /// Blocks in use.
     #[must_use]
-    pub fn taken(&self) -> &BlockSet {
+    pub(crate) fn taken(&self) -> &BlockSet {
         &self.taken
     }
 
     /// Blocks that were given back.
     #[must_use]
-    pub fn freed(&self) -> u64 {
+    pub(crate) fn freed(&self) -> u64 {
         self.freed
     }
 
     /// Blocks that were wanted and not there.
     #[must_use]
-    pub fn missing(&self) -> u64 {
+    pub(crate) fn missing(&self) -> u64 {
         self.missing
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 /// A set of blocks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BlockSet {
+pub(crate) struct BlockSet {
     /// First block → one past the last; ranges never touch.
     ranges: BTreeMap<u64, u64>,
 }
@@ -18,7 +18,7 @@ impl BlockSet {
     }
 
     /// Adds a range; what is in the set already stays.
-    pub fn insert(&mut self, range: Range<u64>) {
+    pub(crate) fn insert(&mut self, range: Range<u64>) {
         if range.is_empty() {
             return;
         }
@@ -35,7 +35,7 @@ impl BlockSet {
     }
 
     /// Takes a range out of the set.
-    pub fn remove(&mut self, range: Range<u64>) {
+    pub(crate) fn remove(&mut self, range: Range<u64>) {
         if range.is_empty() {
             return;
         }
@@ -54,19 +54,19 @@ impl BlockSet {
     }
 
     /// The ranges in order.
-    pub fn iter(&self) -> impl Iterator<Item = Range<u64>> + '_ {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Range<u64>> + '_ {
         self.ranges.iter().map(|(&s, &e)| s..e)
     }
 
     /// Blocks in the set.
     #[must_use]
-    pub fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.iter().map(|r| r.end - r.start).sum()
     }
 
     /// The first run of `len` blocks outside the set that begins at `from` or later and ends by `to`.
     #[must_use]
-    pub fn first_gap(&self, from: u64, to: u64, len: u64) -> Option<u64> {
+    pub(crate) fn first_gap(&self, from: u64, to: u64, len: u64) -> Option<u64> {
         let mut at = match self.reaching(from) {
             Some((_, end)) => end.max(from),
             None => from,
@@ -82,12 +82,12 @@ impl BlockSet {
 
     /// Blocks of the set inside `range`.
     #[must_use]
-    pub fn count_in(&self, range: &Range<u64>) -> u64 {
+    pub(crate) fn count_in(&self, range: &Range<u64>) -> u64 {
         self.parts_in(range).map(|r| r.end - r.start).sum()
     }
 
     /// The parts of the set inside `range`, in order.
-    pub fn parts_in(&self, range: &Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
+    pub(crate) fn parts_in(&self, range: &Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
         let (from, to) = (range.start, range.end);
         let first = self.reaching(from).map_or(from, |(s, _)| s);
         self.ranges

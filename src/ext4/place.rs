@@ -4,7 +4,7 @@ use super::alloc::Allocator;
 use super::geometry::BLOCK;
 use crate::archive::DataRun;
 use crate::tree::DataId;
-use crate::units::{count, count32, index32};
+use crate::units::{count32, index32};
 use std::ops::Range;
 
 /// The longest initialised extent: `EXT_INIT_MAX_LEN`.
@@ -39,7 +39,7 @@ pub struct FileTooLarge {
 
 /// The extents of every file.
 #[derive(Debug, Default)]
-pub struct Placement {
+pub(crate) struct Placement {
     extents: Vec<FileExtent>,
     /// By [`DataId`]: the file's part of `extents`.
     files: Vec<(u32, u32)>,
@@ -51,7 +51,7 @@ impl Placement {
     ///
     /// # Errors
     /// When the file is over 16 TiB.
-    pub fn add(
+    pub(crate) fn add(
         &mut self,
         alloc: &mut Allocator,
         size: u64,
@@ -99,32 +99,20 @@ impl Placement {
 
     /// The extents of a file, in file order.
     #[must_use]
-    pub fn extents(&self, id: DataId) -> &[FileExtent] {
+    pub(crate) fn extents(&self, id: DataId) -> &[FileExtent] {
         let (from, to) = self.files[index32(id.0)];
         &self.extents[index32(from)..index32(to)]
     }
 
     /// Where byte `offset` of a file lies: the byte of the filesystem, and for how many bytes on.
     #[must_use]
-    pub fn locate(&self, id: DataId, offset: u64) -> Option<(u64, u64)> {
+    pub(crate) fn locate(&self, id: DataId, offset: u64) -> Option<(u64, u64)> {
         let extents = self.extents(id);
         let block = offset / BLOCK;
         let n = extents.partition_point(|e| u64::from(e.logical) + u64::from(e.len) <= block);
         let e = extents.get(n).filter(|e| u64::from(e.logical) <= block)?;
         let into = offset - u64::from(e.logical) * BLOCK;
         Some((e.start * BLOCK + into, u64::from(e.len) * BLOCK - into))
-    }
-
-    /// Files that were ever placed.
-    #[must_use]
-    pub fn len(&self) -> u64 {
-        count(self.files.len())
-    }
-
-    /// Whether no file was.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.files.is_empty()
     }
 }
 

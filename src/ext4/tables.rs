@@ -6,18 +6,18 @@ use crate::units::index;
 
 /// First blocks, by group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tables {
+pub(crate) struct Tables {
     /// Block bitmaps, one block each.
-    pub block_bitmap: Vec<u64>,
+    pub(crate) block_bitmap: Vec<u64>,
     /// Inode bitmaps, one block each.
-    pub inode_bitmap: Vec<u64>,
+    pub(crate) inode_bitmap: Vec<u64>,
     /// Inode tables, [`Geometry::inode_table_blocks`] each.
-    pub inode_table: Vec<u64>,
+    pub(crate) inode_table: Vec<u64>,
 }
 
 /// Superblocks, descriptors and reserved descriptors of every group.
 #[must_use]
-pub fn supers(g: &Geometry) -> BlockSet {
+pub(crate) fn supers(g: &Geometry) -> BlockSet {
     let mut set = BlockSet::default();
     for group in (0..g.groups).filter(|&n| Geometry::has_super(n)) {
         let start = g.group_start(group);
@@ -30,7 +30,7 @@ impl Tables {
     /// The places that mke2fs chooses (`ext2fs_allocate_group_table` with `flex_bg`): all that belong
     /// to a flex group stand at its start, bitmaps before tables. They are added to `used`.
     #[must_use]
-    pub fn as_mke2fs(g: &Geometry, used: &mut BlockSet) -> Option<Self> {
+    pub(crate) fn as_mke2fs(g: &Geometry, used: &mut BlockSet) -> Option<Self> {
         let mut t = Self::default();
         let table = g.inode_table_blocks();
         for group in 0..g.groups {

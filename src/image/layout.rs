@@ -35,6 +35,21 @@ pub struct Image {
     pub(super) filesystem_offset: u64,
 }
 
+/// A kind of structure, all of its extents together.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Structure {
+    /// Its name.
+    pub structure: &'static str,
+    /// `bytes`, `file`, `zero` or `free`.
+    pub content: &'static str,
+    /// Byte of the disk at which the first of them begins.
+    pub first: u64,
+    /// How many extents.
+    pub extents: u64,
+    /// Bytes in all.
+    pub bytes: u64,
+}
+
 /// Why an image is none: a bug of ours.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
@@ -118,6 +133,34 @@ impl Image {
             writeln!(out, "{:>15} {:>15} {kind:<5} {name}", e.start, e.len)?;
         }
         Ok(())
+    }
+
+    /// What the disk is made of: every structure with its extents and bytes, by where it begins first.
+    #[must_use]
+    pub fn structures(&self) -> Vec<Structure> {
+        let mut list: Vec<Structure> = Vec::new();
+        for e in &self.extents {
+            let (content, structure) = match e.content {
+                Content::Bytes { .. } => ("bytes", self.structure(e.start)),
+                Content::File { .. } => ("file", "file data"),
+                Content::Zero => ("zero", "zeros: journal, inode tables, zero runs of files"),
+                Content::Free => ("free", "free"),
+            };
+            match list.iter_mut().find(|s| s.structure == structure) {
+                Some(s) => {
+                    s.extents += 1;
+                    s.bytes += e.len;
+                }
+                None => list.push(Structure {
+                    structure,
+                    content,
+                    first: e.start,
+                    extents: 1,
+                    bytes: e.len,
+                }),
+            }
+        }
+        list
     }
 
     fn structure(&self, start: u64) -> &'static str {

@@ -17,7 +17,7 @@ mod zeros;
 
 pub use build::{Built, build};
 pub use error::BuildError;
-pub use layout::{Image, ImageError, Source};
+pub use layout::{Image, ImageError, Source, Structure};
 pub use report::Report;
 pub use spec::{Boot, Free, RootBy, Scheme, Size, Spec};
 pub use spool::{PlanSpool, Spool};

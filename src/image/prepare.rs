@@ -222,7 +222,6 @@ impl Editor<'_, '_> {
 
     /// Copies of the modules, where GRUB finds them: on the root filesystem, of core.img's build.
     fn modules(&mut self, files: &Files) -> Result<(), BuildError> {
-        let before = self.edits.len();
         // Modules of another build that an earlier grub-install left behind.
         let stale = self.ingest.tree.resolve(BOOT_PLATFORM.as_bytes());
         let stale = stale.map_or_else(Vec::new, |n| files_in(&self.ingest.tree, n));
@@ -232,8 +231,6 @@ impl Editor<'_, '_> {
         for (name, bytes) in files.iter().filter(|(name, _)| is_module_file(name)) {
             self.write(&format!("{BOOT_PLATFORM}/{name}"), bytes.clone())?;
         }
-        self.edits.truncate(before);
-        self.edits.push(format!("/{BOOT_PLATFORM}/"));
         Ok(())
     }
 

@@ -27,7 +27,7 @@ use super::geometry::{BLOCK, Geometry, Need};
 use super::place::Placement;
 use super::tables::{Tables, supers};
 use crate::tree::{DataId, NodeId, NodeKind, Sorted, Tree};
-use crate::units::{InodeNr, Timestamp, count, count32, index, index32};
+use crate::units::{InodeNr, Timestamp, count, count32, index32};
 use directory::Layout;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -398,9 +398,4 @@ impl Steps<'_> {
 /// Inode numbers in group `group`: first and one past the last, as counted from 0.
 pub(crate) fn group_inodes(g: &Geometry, group: u64) -> Range<u64> {
     group * g.inodes_per_group..(group + 1) * g.inodes_per_group
-}
-
-/// Blocks of `bytes` bytes.
-pub(crate) fn blocks_of(bytes: u64) -> usize {
-    index(bytes.div_ceil(BLOCK))
 }

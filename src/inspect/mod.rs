@@ -1,0 +1,5 @@
+//! Looking at an image, ours or not, without mounting it.
+
+mod info;
+
+pub use info::{Filesystem, Info, InspectError, Partition, Root, info, root};
