@@ -10,16 +10,17 @@
 //!            [verdict.rs] --expect in order, --fail at any time, --timeout ──► Outcome
 //! ```
 //!
-//! Needs neither root nor KVM: [`Accel::Auto`] runs five bytes of a guest under KVM and takes TCG, qemu's
-//! translator, where that fails. The image is never changed unless [`Machine::persist`] says so.
+//! Needs neither root nor KVM: [`Accel::Auto`] runs a guest of a few bytes under KVM and takes TCG,
+//! qemu's translator, where that fails or is slow. The image is never changed unless [`Machine::persist`] says so.
 
+mod guest;
 mod probe;
 mod qemu;
 mod run;
 mod serial;
 mod verdict;
 
-pub use probe::{find_qemu, kvm_works, qemu_version};
+pub use probe::{Kvm, find_qemu, probe_kvm, qemu_version};
 pub use qemu::{Accel, Firmware, Machine, Network};
 pub use run::run;
 pub use serial::PlainText;
@@ -39,7 +40,9 @@ pub enum BootError {
         program: PathBuf,
     },
     /// [`Accel::Kvm`] was asked for.
-    #[error("KVM was asked for and does not work here: a guest of five bytes did not run under it")]
+    #[error(
+        "KVM was asked for and does not work here: a guest of a few bytes did not run under it"
+    )]
     NoKvm,
     /// The image cannot be opened, or is no regular file or block device.
     #[error("cannot open the image {}", path.display())]

@@ -1,6 +1,7 @@
 //! The machine: qemu's command line.
 
-use super::{BootError, probe};
+use super::BootError;
+use super::probe::{self, Kvm};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -42,9 +43,9 @@ impl Default for Machine {
 /// What runs the guest's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accel {
-    /// KVM where it runs a guest, else TCG.
+    /// KVM where it runs a guest at the processor's speed, else TCG.
     Auto,
-    /// KVM; an error where it does not work.
+    /// KVM, however slow; an error where it does not work.
     Kvm,
     /// qemu's translator: slower, needs nothing.
     Tcg,
@@ -84,9 +85,11 @@ impl Machine {
         };
         let kvm = match self.accel {
             Accel::Tcg => false,
-            Accel::Auto => probe::kvm_works(&program),
-            Accel::Kvm if probe::kvm_works(&program) => true,
-            Accel::Kvm => return Err(BootError::NoKvm),
+            Accel::Auto => probe::probe_kvm(&program) == Kvm::Fast,
+            Accel::Kvm if probe::probe_kvm(&program) == Kvm::Absent => {
+                return Err(BootError::NoKvm);
+            }
+            Accel::Kvm => true,
         };
         let mut command = Command::new(program);
         command.args(self.arguments(image, input, kvm));

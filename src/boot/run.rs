@@ -1,23 +1,21 @@
-//! One run: the reader, the watchdog and the end of qemu.
+//! One run: start, follow, judge.
 
+use super::guest::{Guest, Kill, Watchdog};
 use super::qemu::Input;
 use super::serial::{Log, Tail};
 use super::verdict::{Next, Progress};
 use super::{BootError, Machine, Outcome, Script, Verdict};
 use crate::observe::Observer;
-use rustix::process::{Pid, Signal, kill_process};
 use std::io::{self, Read, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::process::{ChildStdin, ChildStdout, Stdio};
+use std::sync::mpsc::channel;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often the watchdog looks at the clock and asks whether to stop.
-const TICK: Duration = Duration::from_millis(50);
-/// How long qemu gets to close its files and give the terminal back.
-const GRACE: Duration = Duration::from_secs(2);
+/// How long a guest that failed may go on: long enough for the line and the trace that say why.
+const AFTERMATH: Duration = Duration::from_secs(1);
 /// Most of qemu's standard error that is kept, in bytes.
 const STDERR_CAP: u64 = 64 << 10;
 
@@ -71,17 +69,19 @@ pub fn run(
         .stderr
         .take()
         .expect("standard error was asked to be a pipe");
-    let guest = Guest(Mutex::new(child));
+    let guest = Guest::new(child);
     let (done, stop) = channel::<()>();
+    let deadline = Mutex::new(script.timeout.map(|timeout| begun + timeout));
     let watchdog = Watchdog {
         guest: &guest,
         stop,
-        deadline: script.timeout.map(|t| begun + t),
+        deadline: &deadline,
     };
-
     let mut session = Session {
         progress: Progress::new(script),
         log: Log::default(),
+        failed: None,
+        deadline: &deadline,
     };
     let (followed, killed_for, complaints) = thread::scope(|scope| {
         let complaints = scope.spawn(|| read_all(stderr));
@@ -96,7 +96,7 @@ pub fn run(
     let killed_for = killed_for.expect("the watchdog does not panic");
     let stderr = complaints.expect("the reader of standard error does not panic");
     let (verdict, status) = followed?;
-    let verdict = match (verdict, killed_for) {
+    let verdict = match (verdict.or(session.failed), killed_for) {
         (Some(verdict), _) => verdict,
         (None, Some(Kill::Deadline)) => Verdict::TimedOut {
             waiting_for: session.progress.waiting_for(),
@@ -126,6 +126,9 @@ fn read_all(from: impl Read) -> String {
 struct Session<'a> {
     progress: Progress<'a>,
     log: Log,
+    /// The failure seen; the guest is in its aftermath then.
+    failed: Option<Verdict>,
+    deadline: &'a Mutex<Option<Instant>>,
 }
 
 impl Session<'_> {
@@ -156,14 +159,41 @@ impl Session<'_> {
                 .write_all(raw)
                 .and_then(|()| console.flush())
                 .map_err(BootError::Console)?;
+            if self.failed.is_some() {
+                if let Next::Done(verdict) = self.progress.advance(&mut tail) {
+                    self.fail(verdict);
+                }
+                continue;
+            }
             loop {
                 match self.progress.advance(&mut tail) {
                     Next::Wait => break,
+                    Next::Done(verdict @ Verdict::Failed { .. }) => {
+                        self.fail(verdict);
+                        break;
+                    }
                     Next::Done(verdict) => return Ok(Some(verdict)),
                     Next::Send(text) => type_line(keyboard.as_mut(), text)?,
                 }
             }
         }
+    }
+
+    /// Notes a failure and has the watchdog end the guest soon; or notes more of the same line.
+    fn fail(&mut self, verdict: Verdict) {
+        let Verdict::Failed { line, .. } = &verdict else {
+            return;
+        };
+        match &self.failed {
+            Some(Verdict::Failed { line: before, .. }) if !line.starts_with(before) => return,
+            Some(_) => {}
+            None => {
+                let soon = Instant::now() + AFTERMATH;
+                let mut deadline = self.deadline.lock().unwrap_or_else(PoisonError::into_inner);
+                *deadline = Some(deadline.map_or(soon, |timeout| timeout.min(soon)));
+            }
+        }
+        self.failed = Some(verdict);
     }
 }
 
@@ -182,99 +212,6 @@ fn type_line(keyboard: Option<&mut ChildStdin>, text: &str) -> Result<(), BootEr
             source,
         }),
         Ok(()) => Ok(()),
-    }
-}
-
-/// A running qemu, which does not outlive this value.
-struct Guest(Mutex<Child>);
-
-impl Guest {
-    fn with<T>(&self, f: impl FnOnce(&mut Child) -> T) -> T {
-        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Asks qemu to end: it closes the image and gives the terminal back.
-    fn terminate(&self) {
-        self.with(|child| {
-            // A child that was not waited for keeps its pid, so this reaches nobody else.
-            if let (Ok(None), Ok(pid)) = (child.try_wait(), i32::try_from(child.id())) {
-                let _ = Pid::from_raw(pid).map(|pid| kill_process(pid, Signal::TERM));
-            }
-        });
-    }
-
-    fn kill(&self) {
-        // An error means that it has ended.
-        let _ = self.with(Child::kill);
-    }
-
-    /// Waits for the end, asking for it unless qemu is already `ending`.
-    fn end(&self, ending: bool) -> Result<ExitStatus, BootError> {
-        let serial = |source| BootError::Serial {
-            doing: "close",
-            source,
-        };
-        if !ending {
-            self.terminate();
-        }
-        let asked = Instant::now();
-        while asked.elapsed() < GRACE {
-            if let Some(status) = self.with(Child::try_wait).map_err(serial)? {
-                return Ok(status);
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-        self.kill();
-        self.with(Child::wait).map_err(serial)
-    }
-}
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        if matches!(self.with(Child::try_wait), Ok(None)) {
-            self.kill();
-            let _ = self.with(Child::wait);
-        }
-    }
-}
-
-/// Why the watchdog ended qemu.
-#[derive(Clone, Copy, Debug)]
-enum Kill {
-    Deadline,
-    Cancelled,
-}
-
-/// Ends qemu at the deadline or when the observer says so, even while nothing comes from the guest or
-/// nobody takes what goes to the console.
-struct Watchdog<'a> {
-    guest: &'a Guest,
-    stop: Receiver<()>,
-    deadline: Option<Instant>,
-}
-
-impl Watchdog<'_> {
-    fn watch(self, observer: &dyn Observer) -> Option<Kill> {
-        let reason = loop {
-            match self.stop.recv_timeout(TICK) {
-                Err(RecvTimeoutError::Timeout) => {}
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => return None,
-            }
-            if observer.cancelled() {
-                break Kill::Cancelled;
-            }
-            if self
-                .deadline
-                .is_some_and(|deadline| Instant::now() >= deadline)
-            {
-                break Kill::Deadline;
-            }
-        };
-        self.guest.terminate();
-        if self.stop.recv_timeout(GRACE) == Err(RecvTimeoutError::Timeout) {
-            self.guest.kill();
-        }
-        Some(reason)
     }
 }
 

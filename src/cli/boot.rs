@@ -54,7 +54,7 @@ pub(super) struct Args {
     #[arg(value_parser = clap::value_parser!(u32).range(1..=255))]
     cpus: u32,
 
-    /// Use KVM; auto tries it and falls back to TCG, which is slower
+    /// Use KVM; auto tries it and takes TCG where it fails or only emulates
     #[arg(long, value_enum, default_value = "auto")]
     kvm: Kvm,
 

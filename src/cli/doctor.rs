@@ -1,7 +1,7 @@
 //! `diskwright doctor`: what this machine has, and what is missing for which verb.
 
 use super::exit::{self, Code};
-use diskwright::boot::{find_qemu, kvm_works, qemu_version};
+use diskwright::boot::{Kvm, find_qemu, probe_kvm, qemu_version};
 use diskwright::units::MIB;
 use rustix::fs::{CWD, Mode, OFlags};
 use serde::Serialize;
@@ -167,10 +167,14 @@ fn qemu() -> Vec<Check> {
         return vec![check.help("apt-get install qemu-system-x86")];
     };
     let version = qemu_version(&program).unwrap_or_else(|e| e.to_string());
-    let kvm = if kvm_works(&program) {
-        Check::new("kvm", State::Present, "ran a guest")
-    } else {
-        Check::new("kvm", State::Absent, "boot uses TCG, several times slower")
+    let kvm = match probe_kvm(&program) {
+        Kvm::Fast => Check::new("kvm", State::Present, "ran a guest"),
+        Kvm::Slow => Check::new(
+            "kvm",
+            State::Absent,
+            "it emulates its guests: boot uses TCG",
+        ),
+        Kvm::Absent => Check::new("kvm", State::Absent, "boot uses TCG, several times slower"),
     };
     vec![Check::new("qemu", State::Present, version), kvm]
 }
