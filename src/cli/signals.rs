@@ -73,11 +73,7 @@ fn die(signal: Caught) -> ! {
 pub(super) struct Guard(PathBuf);
 
 /// Registers `path`, before or right after the file is made; drop the guard before it is renamed into place.
-// The raw sink's named temporary (where O_TMPFILE does not work) will register here.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "pipeline.rs will guard the raw sink's temporary")
-)]
+// The raw sink's named temporary (where O_TMPFILE does not work) registers here.
 pub(super) fn guard(path: &Path) -> Guard {
     TEMPORARIES
         .lock()
