@@ -20,11 +20,21 @@ pub struct Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.archive)?;
-        if let Some(path) = &self.path {
-            write!(f, "entry '{}' ", display_path(path))?;
+        let Self {
+            archive,
+            offset,
+            path,
+        } = self;
+        match path {
+            Some(path) => {
+                write!(
+                    f,
+                    "{archive}: entry '{}' (header at byte {offset})",
+                    display_path(path)
+                )
+            }
+            None => write!(f, "{archive}: header at byte {offset}"),
         }
-        write!(f, "(header at byte {})", self.offset)
     }
 }
 

@@ -20,12 +20,14 @@
 //! | one zero block, then more | stops | stops | an error: files would be missing |
 //! | wrong checksum | skips on | an error | an error |
 
+mod extension;
 mod header;
 mod member;
 mod number;
 mod pax;
 mod pax_value;
 mod reader;
+mod report;
 mod sparse;
 
 pub(super) use header::looks_like_header;

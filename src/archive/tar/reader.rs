@@ -2,19 +2,15 @@
 
 use bytes::Bytes;
 
-use super::header::{Header, checksums, verifies};
+use super::header::{Header, verifies};
 use super::member::{Body, Member, Pending, SparseBody, member, path};
-use super::pax::{Fault, Records};
+use super::pax::Records;
 use super::sparse::{Map, MapReader, RUNS_MAX, old_gnu_block, runs};
-use super::{BLOCK, FILE_MAX, padding};
+use super::{BLOCK, padding};
 use crate::archive::entry::{Entry, EntryKind};
 use crate::archive::error::{ArchiveError, Part, Place};
 use crate::archive::input::Input;
-use crate::display::display_path;
 use crate::units::count;
-
-/// Bytes of a long name. Linux's PATH_MAX is 4096; GNU tar and libarchive accept more, so do we.
-const NAME_MAX: u64 = 1 << 20;
 
 /// Bytes of pax records for one entry. Linux lets a file have 64 KiB of attribute names with values of up
 /// to 64 KiB each, ext4 a block of them all; a sparse map 0.1 of 800,000 runs fits.
@@ -23,24 +19,21 @@ const RECORDS_MAX: u64 = 16 << 20;
 /// Bytes of global records that are kept: every entry pays for them.
 const GLOBAL_MAX: usize = 64 << 10;
 
-/// Warnings kept until they are taken: a hostile archive has one for every header.
-const WARNINGS_MAX: usize = 1000;
-
 /// Reads tar from a decoded stream.
 pub(in crate::archive) struct TarReader {
-    input: Input,
+    pub(super) input: Input,
     pending: Pending,
     global: Records,
     /// The entry under way, for messages.
-    place: Place,
+    pub(super) place: Place,
     /// Bytes of its data in the archive, and how many of them are still to come.
     stored: u64,
     left: u64,
     pad: u64,
     ended: bool,
     failed: bool,
-    warnings: Vec<String>,
-    warnings_lost: u64,
+    pub(super) warnings: Vec<String>,
+    pub(super) warnings_lost: u64,
 }
 
 impl TarReader {
@@ -67,15 +60,6 @@ impl TarReader {
 
     pub(in crate::archive) fn input(&self) -> &Input {
         &self.input
-    }
-
-    pub(in crate::archive) fn take_warnings(&mut self) -> Vec<String> {
-        let mut warnings = std::mem::take(&mut self.warnings);
-        match std::mem::take(&mut self.warnings_lost) {
-            0 => {}
-            n => warnings.push(format!("{}: {n} more warnings", self.place.archive)),
-        }
-        warnings
     }
 
     pub(in crate::archive) fn next_entry(&mut self) -> Result<Option<Entry>, ArchiveError> {
@@ -309,64 +293,6 @@ impl TarReader {
         Ok(got > 0 && block.iter().any(|&b| b != 0) && !(got == 512 && verifies(&block)))
     }
 
-    /// The size field of a header that is no entry: pax records do not speak of those.
-    fn own_size(&mut self, header: &Header) -> Result<u64, ArchiveError> {
-        let size = super::sparse::unsigned(&header.size);
-        let size = size.map_err(|why| {
-            self.malformed(Fault {
-                field: String::from("header.size"),
-                why,
-            })
-        })?;
-        self.limit("size", size)?;
-        Ok(size)
-    }
-
-    fn long_name(&mut self, header: &Header, what: &'static str) -> Result<Vec<u8>, ArchiveError> {
-        let mut name = self.extension(header, what, NAME_MAX, NAME_MAX)?;
-        // GNU tar counts the NUL at the end. One inside is refused with the entry.
-        let len = name
-            .iter()
-            .rposition(|&b| b != 0)
-            .map_or(0, |last| last.saturating_add(1));
-        name.truncate(len);
-        Ok(name)
-    }
-
-    /// The body of a header that says more about another; grows only as its bytes arrive.
-    fn extension(
-        &mut self,
-        header: &Header,
-        field: &'static str,
-        room: u64,
-        limit: u64,
-    ) -> Result<Vec<u8>, ArchiveError> {
-        let size = self.own_size(header)?;
-        self.check_left(size)?;
-        if size > room {
-            return Err(ArchiveError::TooLarge {
-                at: Box::new(self.place.clone()),
-                field,
-                size,
-                limit,
-                why: "no filesystem can hold that; the archive is damaged or hostile",
-            });
-        }
-        let mut body = Vec::new();
-        loop {
-            let found = count(body.len());
-            if found == size {
-                break;
-            }
-            match self.input.take(size.saturating_sub(found))? {
-                Some(bytes) => body.extend_from_slice(&bytes),
-                None => return Err(self.truncated(Part::Extension, size, found)),
-            }
-        }
-        self.input.skip(padding(size))?;
-        Ok(body)
-    }
-
     /// Passes over a body that nobody will ask for, and its padding.
     fn skip_body_of(&mut self, size: u64) -> Result<(), ArchiveError> {
         self.stored = size;
@@ -422,83 +348,5 @@ impl TarReader {
             self.note(&remark);
         }
         Ok(())
-    }
-
-    fn limit(&self, field: &'static str, size: u64) -> Result<(), ArchiveError> {
-        if size <= FILE_MAX {
-            return Ok(());
-        }
-        Err(ArchiveError::TooLarge {
-            at: Box::new(self.place.clone()),
-            field,
-            size,
-            limit: FILE_MAX,
-            why: "ext4 can hold no larger file; the size is damaged, or the file must stay out",
-        })
-    }
-
-    /// Refuses data beyond the end of a plain archive whose length is known.
-    fn check_left(&self, claimed: u64) -> Result<(), ArchiveError> {
-        match self.input.left() {
-            Some(left) if left < claimed => Err(ArchiveError::EntryLarger {
-                at: Box::new(self.place.clone()),
-                claimed,
-                left,
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    fn truncated(&self, part: Part, expected: u64, found: u64) -> ArchiveError {
-        ArchiveError::Truncated {
-            at: Box::new(self.place.clone()),
-            part,
-            expected,
-            found,
-        }
-    }
-
-    fn malformed(&self, fault: Fault) -> ArchiveError {
-        let Fault { field, why } = fault;
-        ArchiveError::Malformed {
-            at: Box::new(self.place.clone()),
-            field,
-            why,
-        }
-    }
-
-    fn bad_map(&self, why: String) -> ArchiveError {
-        self.malformed(Fault {
-            field: String::from("sparse map"),
-            why,
-        })
-    }
-
-    fn bad_checksum(&self, block: &[u8; 512], before: Option<Vec<u8>>) -> ArchiveError {
-        let stored = display_path(super::header::text(&Header::of(block).chksum)).to_string();
-        ArchiveError::Checksum {
-            at: Box::new(self.place.clone()),
-            after: before.map(|path| format!(" (after entry '{}')", display_path(&path))),
-            stored,
-            computed: checksums(block).0,
-        }
-    }
-
-    /// A warning about the entry under way.
-    fn warn(&mut self, what: &str) {
-        self.keep(format!("{}: {what}", self.place));
-    }
-
-    /// A warning about the archive.
-    fn note(&mut self, what: &str) {
-        self.keep(format!("{}: {what}", self.place.archive));
-    }
-
-    fn keep(&mut self, warning: String) {
-        if self.warnings.len() < WARNINGS_MAX {
-            self.warnings.push(warning);
-        } else {
-            self.warnings_lost = self.warnings_lost.saturating_add(1);
-        }
     }
 }
