@@ -82,11 +82,12 @@ pub fn push(list: &mut Vec<Extent>, extent: Extent) {
     if extent.len == 0 {
         return;
     }
-    if let Some(last) = list.last_mut() {
-        if last.end() == extent.start && last.content.continues(last.len, extent.content) {
-            last.len += extent.len;
-            return;
-        }
+    if let Some(last) = list.last_mut()
+        && last.end() == extent.start
+        && last.content.continues(last.len, extent.content)
+    {
+        last.len += extent.len;
+        return;
     }
     list.push(extent);
 }

@@ -30,7 +30,10 @@ pub(super) struct Job {
 
 /// Builds the image.
 pub(super) fn build(job: &Job, observer: &dyn Observer) -> anyhow::Result<Report> {
-    let options = RawOptions { force: job.force, sync: job.sync };
+    let options = RawOptions {
+        force: job.force,
+        sync: job.sync,
+    };
     // The output first: nobody should wait for an archive to learn that it has no place to go.
     let mut raw = RawFile::create(&job.output, options)?;
     let _guard = raw.temporary().map(signals::guard);
@@ -96,7 +99,8 @@ fn digest(file: &File, total: u64, observer: &dyn Observer) -> anyhow::Result<St
     while done < total {
         let len = buffer.len().min(index(total - done));
         let part = &mut buffer[..len];
-        file.read_exact_at(part, done).context("cannot read the image back")?;
+        file.read_exact_at(part, done)
+            .context("cannot read the image back")?;
         hasher.update(&*part);
         done += count(len);
         observer.progress(Stage::Digest, done, Some(total));
@@ -104,10 +108,13 @@ fn digest(file: &File, total: u64, observer: &dyn Observer) -> anyhow::Result<St
             return Err(image::BuildError::Interrupted.into());
         }
     }
-    Ok(hasher.finalize().iter().fold(String::new(), |mut hex, byte| {
-        write!(hex, "{byte:02x}").expect("a String takes every write");
-        hex
-    }))
+    Ok(hasher
+        .finalize()
+        .iter()
+        .fold(String::new(), |mut hex, byte| {
+            write!(hex, "{byte:02x}").expect("a String takes every write");
+            hex
+        }))
 }
 
 #[cfg(test)]
@@ -120,6 +127,9 @@ mod tests {
         std::fs::write(file.path(), "abc").unwrap();
         let hex = digest(file.as_file(), 3, &diskwright::observe::Silent).unwrap();
         // FIPS 180-4, the one-block example.
-        assert_eq!(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(
+            hex,
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
     }
 }

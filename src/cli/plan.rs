@@ -54,7 +54,10 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
     progress.finish();
     let (report, structures) = planned?;
     if args.json {
-        exit::print_json(&summary::Planned { report: &report, structures: &structures })?;
+        exit::print_json(&summary::Planned {
+            report: &report,
+            structures: &structures,
+        })?;
     } else {
         exit::print(&summary::planned(&report))?;
         exit::print(&summary::structures(&structures))?;

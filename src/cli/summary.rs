@@ -133,7 +133,9 @@ pub(super) fn inspected(info: &Info) -> String {
         .expect("a String takes every write");
         p.filesystem.iter().for_each(|f| filesystem(&mut text, f));
     }
-    info.filesystem.iter().for_each(|f| filesystem(&mut text, f));
+    info.filesystem
+        .iter()
+        .for_each(|f| filesystem(&mut text, f));
     text
 }
 
@@ -142,8 +144,15 @@ fn filesystem(text: &mut String, f: &Filesystem) {
     line(text, "uuid", &f.uuid.to_string());
     let size = f.blocks.saturating_mul(f.block_size);
     let free = f.blocks_free.saturating_mul(f.block_size);
-    line(text, "space", &format!("{}, {} free", human(size), human(free)));
-    let inodes = (thousands(u64::from(f.inodes)), thousands(u64::from(f.inodes_free)));
+    line(
+        text,
+        "space",
+        &format!("{}, {} free", human(size), human(free)),
+    );
+    let inodes = (
+        thousands(u64::from(f.inodes)),
+        thousands(u64::from(f.inodes_free)),
+    );
     line(text, "inodes", &format!("{}, {} free", inodes.0, inodes.1));
     line(text, "state", if f.clean { "clean" } else { "not clean" });
     line(text, "features", &f.features.join(" "));

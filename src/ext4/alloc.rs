@@ -35,12 +35,22 @@ impl Allocator {
         const GROUP: u64 = 32_768;
         // Past the last power that 2^32 blocks reach there is nothing to leave out.
         let groups = (0..(1_u64 << 32) / GROUP).filter(|&g| Geometry::has_super(g));
-        let reserved = groups.map(|g| g * GROUP..g * GROUP + 1 + descriptor_blocks).collect();
+        let reserved = groups
+            .map(|g| g * GROUP..g * GROUP + 1 + descriptor_blocks)
+            .collect();
         Self::new(reserved, None)
     }
 
     fn new(reserved: Vec<Range<u64>>, end: Option<u64>) -> Self {
-        Self { reserved, ahead: 0, next: 0, end, taken: BlockSet::default(), freed: 0, missing: 0 }
+        Self {
+            reserved,
+            ahead: 0,
+            next: 0,
+            end,
+            taken: BlockSet::default(),
+            freed: 0,
+            missing: 0,
+        }
     }
 
     /// Up to `want` blocks in a row; none past the end of the filesystem.

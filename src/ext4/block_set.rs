@@ -40,8 +40,11 @@ impl BlockSet {
             return;
         }
         let first = self.reaching(range.start).map_or(range.start, |(s, _)| s);
-        let hit: Vec<(u64, u64)> =
-            self.ranges.range(first..range.end).map(|(&s, &e)| (s, e)).collect();
+        let hit: Vec<(u64, u64)> = self
+            .ranges
+            .range(first..range.end)
+            .map(|(&s, &e)| (s, e))
+            .collect();
         for (s, e) in hit {
             self.ranges.remove(&s);
             if s < range.start {

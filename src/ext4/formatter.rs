@@ -34,7 +34,10 @@ pub(super) enum Shape {
     /// All but the files.
     Sized(Box<Fixed>),
     /// That descriptors take so many blocks.
-    Fitted { descriptor_blocks: u64, available: Available },
+    Fitted {
+        descriptor_blocks: u64,
+        available: Available,
+    },
 }
 
 /// The places that mke2fs gives what every filesystem has.
@@ -67,7 +70,11 @@ impl Formatter {
         let geometry = Geometry::of_size(size, inodes, max_grow)?;
         let fixed = Fixed::new(geometry).ok_or(GeometryError::TooSmall { size })?;
         let alloc = Allocator::sized(&fixed.blocks, geometry.blocks);
-        Ok(Self { shape: Shape::Sized(Box::new(fixed)), alloc, placement: Placement::default() })
+        Ok(Self {
+            shape: Shape::Sized(Box::new(fixed)),
+            alloc,
+            placement: Placement::default(),
+        })
     }
 
     /// The smallest filesystem that holds what will be placed and leaves `available` for `df` to show.
@@ -76,15 +83,26 @@ impl Formatter {
     pub fn fitted(available: Available, max_grow: u64) -> Self {
         let descriptor_blocks = Geometry::descriptor_blocks(max_grow);
         let alloc = Allocator::fitted(descriptor_blocks);
-        let shape = Shape::Fitted { descriptor_blocks, available };
-        Self { shape, alloc, placement: Placement::default() }
+        let shape = Shape::Fitted {
+            descriptor_blocks,
+            available,
+        };
+        Self {
+            shape,
+            alloc,
+            placement: Placement::default(),
+        }
     }
 
     /// Places a file of `size` bytes; `data` are the parts that are no holes, `None` when it has none.
     ///
     /// # Errors
     /// When the file is over 16 TiB.
-    pub fn add_file(&mut self, size: u64, data: Option<&[DataRun]>) -> Result<DataId, FileTooLarge> {
+    pub fn add_file(
+        &mut self,
+        size: u64,
+        data: Option<&[DataRun]>,
+    ) -> Result<DataId, FileTooLarge> {
         self.placement.add(&mut self.alloc, size, data)
     }
 
@@ -101,7 +119,12 @@ impl Formatter {
     /// Bytes of blocks that a file was given.
     #[must_use]
     pub fn placed(&self, id: DataId) -> u64 {
-        self.placement.extents(id).iter().map(|e| u64::from(e.len)).sum::<u64>() * BLOCK
+        self.placement
+            .extents(id)
+            .iter()
+            .map(|e| u64::from(e.len))
+            .sum::<u64>()
+            * BLOCK
     }
 
     /// Where byte `offset` of a file lies: the byte of the filesystem, and for how many bytes on.
@@ -147,9 +170,22 @@ impl Fixed {
         let resize_dind = take(&mut used, tables.inode_table[0] + g.inode_table_blocks(), 1)?;
         let journal = journal_runs(g, &mut used)?;
         let tree = extent_tree::blocks(as_extents(&journal).len());
-        let journal_node = if tree > 0 { take(&mut used, 0, tree)? } else { 0 };
+        let journal_node = if tree > 0 {
+            take(&mut used, 0, tree)?
+        } else {
+            0
+        };
         let blocks = used;
-        Some(Self { geometry, tables, root, lost_found, resize_dind, journal, journal_node, blocks })
+        Some(Self {
+            geometry,
+            tables,
+            root,
+            lost_found,
+            resize_dind,
+            journal,
+            journal_node,
+            blocks,
+        })
     }
 }
 
@@ -163,7 +199,10 @@ fn journal_runs(g: &Geometry, used: &mut BlockSet) -> Option<Vec<Range<u64>>> {
     let mut at = g.group_start(journal_group(g, used));
     while left > 0 {
         let start = used.first_gap(at, g.blocks, 1)?;
-        let stop = used.parts_in(&(start..g.blocks)).next().map_or(g.blocks, |r| r.start);
+        let stop = used
+            .parts_in(&(start..g.blocks))
+            .next()
+            .map_or(g.blocks, |r| r.start);
         let run = start..stop.min(start + left);
         left -= run.end - run.start;
         at = run.end;
@@ -212,4 +251,3 @@ pub(super) fn as_extents(runs: &[Range<u64>]) -> Vec<(u64, Range<u64>)> {
     }
     list
 }
-

@@ -108,7 +108,9 @@ impl Geometry {
         if asked > u64::from(u32::MAX) {
             return Err(GeometryError::TooLarge { size });
         }
-        let wanted = inodes.unwrap_or(asked * BLOCK / inode_ratio(asked)).max(FIRST_INODE + 1);
+        let wanted = inodes
+            .unwrap_or(asked * BLOCK / inode_ratio(asked))
+            .max(FIRST_INODE + 1);
         let reserved_blocks = asked * 5 / 100;
         let mut g = Self {
             blocks: asked,
@@ -130,7 +132,10 @@ impl Geometry {
             if per_group > BITMAP_BITS {
                 // mke2fs makes groups smaller until each needs no more than one inode bitmap.
                 if g.blocks_per_group < 256 {
-                    return Err(GeometryError::TooManyInodes { inodes: wanted, blocks: asked });
+                    return Err(GeometryError::TooManyInodes {
+                        inodes: wanted,
+                        blocks: asked,
+                    });
                 }
                 g.blocks_per_group -= 8;
                 g.blocks = asked;
@@ -141,7 +146,10 @@ impl Geometry {
             if 3 + g.inode_table_blocks() + g.reserved_gdt_blocks + g.gdt_blocks
                 > g.blocks_per_group
             {
-                return Err(GeometryError::TooManyInodes { inodes: wanted, blocks: asked });
+                return Err(GeometryError::TooManyInodes {
+                    inodes: wanted,
+                    blocks: asked,
+                });
             }
             let rest = g.blocks % g.blocks_per_group;
             let overhead = 2 + g.inode_table_blocks() + g.super_blocks(g.groups - 1);
@@ -165,8 +173,12 @@ impl Geometry {
     /// `max_grow` blocks.
     fn reserved_for_growth(&self, max_grow: Option<u64>) -> u64 {
         let limit = u64::from(u32::MAX);
-        let blocks = max_grow.unwrap_or(self.blocks * 1024).clamp(self.blocks, limit);
-        let gdt = blocks.div_ceil(self.blocks_per_group).div_ceil(DESC_PER_BLOCK);
+        let blocks = max_grow
+            .unwrap_or(self.blocks * 1024)
+            .clamp(self.blocks, limit);
+        let gdt = blocks
+            .div_ceil(self.blocks_per_group)
+            .div_ceil(DESC_PER_BLOCK);
         (gdt - self.gdt_blocks).min(ADDR_PER_BLOCK)
     }
 
@@ -191,7 +203,11 @@ impl Geometry {
     /// Blocks of superblock, descriptors and reserved descriptors at the start of `group`.
     #[must_use]
     pub fn super_blocks(&self, group: u64) -> u64 {
-        if Self::has_super(group) { 1 + self.gdt_blocks + self.reserved_gdt_blocks } else { 0 }
+        if Self::has_super(group) {
+            1 + self.gdt_blocks + self.reserved_gdt_blocks
+        } else {
+            0
+        }
     }
 
     /// First block of `group`.
@@ -265,13 +281,18 @@ impl Geometry {
 
     fn fitted_at(need: &Need, blocks: u64) -> Result<Self, GeometryError> {
         if blocks > u64::from(u32::MAX) {
-            return Err(GeometryError::TooLarge { size: blocks.saturating_mul(BLOCK) });
+            return Err(GeometryError::TooLarge {
+                size: blocks.saturating_mul(BLOCK),
+            });
         }
         let groups = blocks.div_ceil(BITMAP_BITS);
         let gdt_blocks = groups.div_ceil(DESC_PER_BLOCK);
         if gdt_blocks > need.descriptor_blocks {
             let reach = need.descriptor_blocks * DESC_PER_BLOCK * BITMAP_BITS * BLOCK;
-            return Err(GeometryError::PastMaxGrow { needed: blocks * BLOCK, reach });
+            return Err(GeometryError::PastMaxGrow {
+                needed: blocks * BLOCK,
+                reach,
+            });
         }
         let inodes = need.inodes.max(blocks / (16 * KIB / BLOCK));
         let per_group = inodes.div_ceil(groups);
@@ -297,9 +318,12 @@ impl Geometry {
     fn legal(&self, blocks: u64) -> u64 {
         let rest = blocks % self.blocks_per_group;
         let group = blocks / self.blocks_per_group;
-        let overhead =
-            2 + self.inode_table_blocks() + self.super_blocks(group) + LAST_GROUP_SPARE;
-        if rest == 0 || rest >= overhead { blocks } else { blocks - rest + overhead }
+        let overhead = 2 + self.inode_table_blocks() + self.super_blocks(group) + LAST_GROUP_SPARE;
+        if rest == 0 || rest >= overhead {
+            blocks
+        } else {
+            blocks - rest + overhead
+        }
     }
 }
 
@@ -343,7 +367,7 @@ fn round_inodes(per_group: u64, groups: u64) -> u64 {
 }
 
 fn is_power(mut n: u64, base: u64) -> bool {
-    while n > 1 && n % base == 0 {
+    while n > 1 && n.is_multiple_of(base) {
         n /= base;
     }
     n == 1
@@ -372,7 +396,10 @@ fn journal_blocks(blocks: u64) -> u64 {
         (64 * GIB / BLOCK, 65_536),
         (128 * GIB / BLOCK, 131_072),
     ];
-    STEPS.iter().find(|(below, _)| blocks < *below).map_or(262_144, |&(_, journal)| journal)
+    STEPS
+        .iter()
+        .find(|(below, _)| blocks < *below)
+        .map_or(262_144, |&(_, journal)| journal)
 }
 
 /// A group number as it stands on disk.

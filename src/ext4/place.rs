@@ -61,7 +61,10 @@ impl Placement {
             return Err(FileTooLarge { size });
         }
         let first = count32(self.extents.len());
-        let dense = [DataRun { offset: 0, len: size }];
+        let dense = [DataRun {
+            offset: 0,
+            len: size,
+        }];
         // The next file block that has no place yet: runs that share a block share its place.
         let mut done = 0;
         for run in data.unwrap_or(&dense) {
@@ -94,7 +97,11 @@ impl Placement {
                 return;
             }
         }
-        self.extents.push(FileExtent { logical: narrow(logical), len: narrow(len), start });
+        self.extents.push(FileExtent {
+            logical: narrow(logical),
+            len: narrow(len),
+            start,
+        });
     }
 
     /// The extents of a file, in file order.

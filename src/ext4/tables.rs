@@ -48,9 +48,17 @@ impl Tables {
             };
             let hint = (!leads).then(|| t.block_bitmap[index(group - 1)] + 1);
             let block_bitmap = place(used, hint, 1)?;
-            let hint = if leads { block_bitmap + step } else { t.inode_bitmap[index(group - 1)] + 1 };
+            let hint = if leads {
+                block_bitmap + step
+            } else {
+                t.inode_bitmap[index(group - 1)] + 1
+            };
             let inode_bitmap = place(used, Some(hint), 1)?;
-            let hint = if leads { inode_bitmap + step } else { t.inode_table[index(group - 1)] + table };
+            let hint = if leads {
+                inode_bitmap + step
+            } else {
+                t.inode_table[index(group - 1)] + table
+            };
             let inode_table = place(used, Some(hint), table)?;
             t.block_bitmap.push(block_bitmap);
             t.inode_bitmap.push(inode_bitmap);
@@ -78,7 +86,10 @@ fn search(
             return found;
         }
     }
-    let (from, to) = (g.group_start(first), g.group_start(last) + g.group_blocks(last));
+    let (from, to) = (
+        g.group_start(first),
+        g.group_start(last) + g.group_blocks(last),
+    );
     used.first_gap(from, to, all)
         .or_else(|| used.first_gap(from, to, len))
         .or_else(|| used.first_gap(0, g.blocks, len))

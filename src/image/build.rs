@@ -2,9 +2,7 @@
 
 use super::ingest::Ingest;
 use super::prepare::{self, Facts, Prepared};
-use super::{
-    Boot, BuildError, Free, Image, Report, Scheme, Size, Source, Spec, Spool, seed::seed,
-};
+use super::{Boot, BuildError, Free, Image, Report, Scheme, Size, Source, Spec, Spool, seed::seed};
 use crate::archive::ArchiveReader;
 use crate::ext4::geometry::BLOCK;
 use crate::ext4::{Available, DEFAULT_MAX_GROW, Formatter, Identity, Plan};
@@ -64,7 +62,14 @@ pub fn build(
     let prepared = prepare::prepare(&mut ingest, spec, &facts)?;
     drop(prepare_span);
 
-    let Ingest { formatter, tree, zeros, data, mut warnings, .. } = ingest;
+    let Ingest {
+        formatter,
+        tree,
+        zeros,
+        data,
+        mut warnings,
+        ..
+    } = ingest;
     let plan = info_span!("ext4").in_scope(|| {
         observer.progress(Stage::Ext4, 0, None);
         let identity = identity(spec, &facts, &seed);
@@ -83,7 +88,10 @@ pub fn build(
 /// What can be refused before the archive is read.
 fn check(spec: &Spec) -> Result<(), BuildError> {
     if spec.label.len() > 16 {
-        return Err(BuildError::Label { label: spec.label.clone(), len: spec.label.len() });
+        return Err(BuildError::Label {
+            label: spec.label.clone(),
+            len: spec.label.len(),
+        });
     }
     if spec.boot == Boot::Bios && spec.scheme == Scheme::None {
         return Err(BuildError::BootNeedsTable);
@@ -113,9 +121,10 @@ fn formatter(spec: &Spec, base: u64) -> Result<Formatter, BuildError> {
         Size::Fit => {
             let available = match spec.free {
                 Free::Bytes(n) => Available::Blocks(n.div_ceil(BLOCK)),
-                Free::Percent(percent) => {
-                    Available::Percent { percent: percent.min(90), at_least: FREE_MIN / BLOCK }
-                }
+                Free::Percent(percent) => Available::Percent {
+                    percent: percent.min(90),
+                    at_least: FREE_MIN / BLOCK,
+                },
             };
             Formatter::fitted(available, spec.max_grow.unwrap_or(DEFAULT_MAX_GROW))
         }
@@ -154,20 +163,52 @@ fn assemble(
     let mut front = Vec::new();
     if base > 0 {
         front = loader(prepared, facts, base, end, disk_size)?;
-        let content = Content::Bytes { source: LOADER, offset: 0 };
-        push(&mut extents, Extent { start: 0, len: count(front.len()), content });
+        let content = Content::Bytes {
+            source: LOADER,
+            offset: 0,
+        };
+        push(
+            &mut extents,
+            Extent {
+                start: 0,
+                len: count(front.len()),
+                content,
+            },
+        );
         let start = count(front.len());
-        push(&mut extents, Extent { start, len: base - start, content: Content::Free });
+        push(
+            &mut extents,
+            Extent {
+                start,
+                len: base - start,
+                content: Content::Free,
+            },
+        );
     }
-    plan.extents(base, PLAN, SPOOL, zero_runs).into_iter().for_each(|e| push(&mut extents, e));
-    push(&mut extents, Extent { start: end, len: disk_size - end, content: Content::Free });
+    plan.extents(base, PLAN, SPOOL, zero_runs)
+        .into_iter()
+        .for_each(|e| push(&mut extents, e));
+    push(
+        &mut extents,
+        Extent {
+            start: end,
+            len: disk_size - end,
+            content: Content::Free,
+        },
+    );
     let sources = vec![
         Source::Rendered(Arc::<Plan>::clone(&plan)),
         Source::Spool,
         Source::Rendered(Arc::new(front)),
     ];
     let size = disk_size;
-    Ok(Image { size, extents, sources, filesystem: plan, filesystem_offset: base })
+    Ok(Image {
+        size,
+        extents,
+        sources,
+        filesystem: plan,
+        filesystem_offset: base,
+    })
 }
 
 /// The sectors in front of the first partition: MBR, and core.img where there is a loader.
@@ -185,7 +226,9 @@ fn loader(
         // To the end of the filesystem when fitted; where a size was asked for, to the end of the disk.
         sectors: (disk_size.max(end) - base) / SECTOR,
     })?;
-    let Some(files) = &prepared.grub else { return Ok(sector0.to_vec()) };
+    let Some(files) = &prepared.grub else {
+        return Ok(sector0.to_vec());
+    };
     let loader = crate::grub::bios(
         files,
         &BiosSpec {
@@ -193,7 +236,10 @@ fn loader(
             modules: &MODULES_EXT_ON_MBR,
             config: None,
             sector0: &sector0,
-            area: Area { first: crate::units::Lba(1), sectors: FIRST_PARTITION.0 - 1 },
+            area: Area {
+                first: crate::units::Lba(1),
+                sectors: FIRST_PARTITION.0 - 1,
+            },
             rs: true,
         },
     )?;
@@ -206,7 +252,11 @@ fn report(image: &Image, spec: &Spec, facts: &Facts, prepared: Prepared, data: u
     let plan = image.filesystem();
     let g = plan.geometry();
     let mut counts = [0_u64; 4];
-    for (_, node) in plan.tree().nodes().filter(|(id, n)| n.links > 0 && *id != ROOT) {
+    for (_, node) in plan
+        .tree()
+        .nodes()
+        .filter(|(id, n)| n.links > 0 && *id != ROOT)
+    {
         let at = match node.kind {
             NodeKind::File { .. } => 0,
             NodeKind::Directory { .. } => 1,

@@ -47,7 +47,8 @@ impl Warnings<'_> {
     /// Tells how many were held back.
     pub(super) fn close(&self) {
         if let Some(more @ 1..) = self.count.checked_sub(WARNINGS_SHOWN) {
-            self.observer.warn(&format!("and {more} more warnings like these"));
+            self.observer
+                .warn(&format!("and {more} more warnings like these"));
         }
     }
 }
@@ -90,13 +91,17 @@ impl<'a> Ingest<'a> {
         let (done, total) = reader.progress();
         self.observer.progress(Stage::Archive, done, total);
         if absolute > 0 {
-            self.warn(&format!("{absolute} entries have absolute names; the leading '/' is left out"));
+            self.warn(&format!(
+                "{absolute} entries have absolute names; the leading '/' is left out"
+            ));
         }
         Ok(())
     }
 
     fn entry(&mut self, entry: &Entry, reader: &mut ArchiveReader) -> Result<(), BuildError> {
-        let Some((id, runs)) = self.insert(entry)? else { return Ok(()) };
+        let Some((id, runs)) = self.insert(entry)? else {
+            return Ok(());
+        };
         let keep = prepare::wants(&entry.path);
         let mut runs = runs.into_iter();
         let mut run = DataRun { offset: 0, len: 0 };
@@ -109,7 +114,10 @@ impl<'a> Ingest<'a> {
                 }
                 let part = data.split_to(data.len().min(index(run.len)));
                 let at = run.offset;
-                run = DataRun { offset: at + count(part.len()), len: run.len - count(part.len()) };
+                run = DataRun {
+                    offset: at + count(part.len()),
+                    len: run.len - count(part.len()),
+                };
                 self.place(id, at, part, keep)?;
             }
         }
@@ -118,7 +126,11 @@ impl<'a> Ingest<'a> {
 
     /// Puts an entry into the tree; when data follows, where its runs belong.
     fn insert(&mut self, entry: &Entry) -> Result<Option<(DataId, Vec<DataRun>)>, BuildError> {
-        let Inserted { node, dropped, warning } = self.tree.insert(entry)?;
+        let Inserted {
+            node,
+            dropped,
+            warning,
+        } = self.tree.insert(entry)?;
         if let Some(w) = warning {
             self.warn(&w);
         }
@@ -128,13 +140,21 @@ impl<'a> Ingest<'a> {
         };
         // GRUB reads a file that begins with a hole as damaged: under /boot there are none.
         let holes = data.as_deref().filter(|_| !in_boot(&entry.path));
-        let id = self.formatter.add_file(*size, holes).map_err(|source| BuildError::File {
-            path: display_path(&entry.path).to_string(),
-            source,
-        })?;
+        let id = self
+            .formatter
+            .add_file(*size, holes)
+            .map_err(|source| BuildError::File {
+                path: display_path(&entry.path).to_string(),
+                source,
+            })?;
         self.tree.set_data(node, id);
         self.data += self.formatter.placed(id);
-        let runs = data.clone().unwrap_or_else(|| vec![DataRun { offset: 0, len: *size }]);
+        let runs = data.clone().unwrap_or_else(|| {
+            vec![DataRun {
+                offset: 0,
+                len: *size,
+            }]
+        });
         Ok(Some((id, runs)))
     }
 
@@ -148,7 +168,9 @@ impl<'a> Ingest<'a> {
     ) -> Result<(), BuildError> {
         while !data.is_empty() {
             // A full filesystem: the rest is only counted, so that the error can say how much.
-            let Some((at, room)) = self.formatter.locate(id, offset) else { return Ok(()) };
+            let Some((at, room)) = self.formatter.locate(id, offset) else {
+                return Ok(());
+            };
             let part = data.split_to(data.len().min(index(room)));
             offset += count(part.len());
             let (base, spool) = (self.base, &mut self.spool);
@@ -178,7 +200,9 @@ impl<'a> Ingest<'a> {
             for range in self.formatter.drop_file(id) {
                 self.data -= range.end - range.start;
                 let at = self.base + range.start;
-                self.spool.punch(at, range.end - range.start).map_err(BuildError::Spool)?;
+                self.spool
+                    .punch(at, range.end - range.start)
+                    .map_err(BuildError::Spool)?;
             }
         }
         Ok(())
@@ -186,15 +210,21 @@ impl<'a> Ingest<'a> {
 
     /// Reads a file that was placed with `keep`, every symbolic link followed.
     pub(super) fn read(&mut self, path: &[u8]) -> Result<Option<Vec<u8>>, BuildError> {
-        let Some(node) = self.tree.resolve(path) else { return Ok(None) };
+        let Some(node) = self.tree.resolve(path) else {
+            return Ok(None);
+        };
         let crate::tree::NodeKind::File { size, data } = self.tree.node(node).kind else {
             return Ok(None);
         };
         let mut bytes = vec![0; index(size.min(prepare::READ_MAX))];
-        let Some(id) = data else { return Ok(Some(bytes)) };
+        let Some(id) = data else {
+            return Ok(Some(bytes));
+        };
         let mut at = 0;
         while at < bytes.len() {
-            let Some((from, room)) = self.formatter.locate(id, count(at)) else { break };
+            let Some((from, room)) = self.formatter.locate(id, count(at)) else {
+                break;
+            };
             let end = bytes.len().min(at + index(room));
             self.spool
                 .read_back(self.base + from, &mut bytes[at..end])
@@ -209,7 +239,11 @@ impl<'a> Ingest<'a> {
     }
 
     pub(super) fn check(&self) -> Result<(), BuildError> {
-        if self.observer.cancelled() { Err(BuildError::Interrupted) } else { Ok(()) }
+        if self.observer.cancelled() {
+            Err(BuildError::Interrupted)
+        } else {
+            Ok(())
+        }
     }
 }
 

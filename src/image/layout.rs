@@ -57,9 +57,7 @@ pub enum ImageError {
     #[error(transparent)]
     Tile(#[from] TileError),
     /// An extent reads past the end of its source.
-    #[error(
-        "the extent at byte {start} reads its source up to byte {end}, but that ends at {len}"
-    )]
+    #[error("the extent at byte {start} reads its source up to byte {end}, but that ends at {len}")]
     Source {
         /// Where the extent begins.
         start: u64,
@@ -112,7 +110,11 @@ impl Image {
             };
             let end = offset + e.len;
             if end > len {
-                return Err(ImageError::Source { start: e.start, end, len });
+                return Err(ImageError::Source {
+                    start: e.start,
+                    end,
+                    len,
+                });
             }
         }
         Ok(())
@@ -165,7 +167,11 @@ impl Image {
 
     fn structure(&self, start: u64) -> &'static str {
         let Some(at) = start.checked_sub(self.filesystem_offset) else {
-            return if start == 0 { "boot.img, MBR" } else { "core.img" };
+            return if start == 0 {
+                "boot.img, MBR"
+            } else {
+                "core.img"
+            };
         };
         let block = at / crate::ext4::geometry::BLOCK;
         let pieces = self.filesystem.pieces();

@@ -9,7 +9,8 @@ use super::{Boot, BuildError, RootBy, Spec};
 use crate::archive::{Entry, EntryKind};
 use crate::grub::{
     Config, DEFAULT_CMDLINE, DROP_IN_PATH, Files, KernelEntry, MARKER, RootIds, RootNamed,
-    bears_marker, drop_in, find_kernels, grub_cfg, grubenv, is_core_input, is_module_file, root_named,
+    bears_marker, drop_in, find_kernels, grub_cfg, grubenv, is_core_input, is_module_file,
+    root_named,
 };
 use crate::tree::{NodeId, NodeKind, ROOT, Tree};
 use crate::units::{MIB, Timestamp, count};
@@ -66,8 +67,11 @@ pub(super) fn trimmed(mut path: &[u8]) -> &[u8] {
 /// Whether [`prepare`] may read the file at `path`, so that a spool keeps it.
 pub(super) fn wants(path: &[u8]) -> bool {
     let path = trimmed(path);
-    path.strip_prefix(PLATFORM.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'/'))
-        || [GRUB_CFG, FSTAB, OS_RELEASE[0], OS_RELEASE[1]].iter().any(|p| p.as_bytes() == path)
+    path.strip_prefix(PLATFORM.as_bytes())
+        .is_some_and(|rest| rest.first() == Some(&b'/'))
+        || [GRUB_CFG, FSTAB, OS_RELEASE[0], OS_RELEASE[1]]
+            .iter()
+            .any(|p| p.as_bytes() == path)
 }
 
 /// Puts everything that the image needs into the tree.
@@ -86,8 +90,17 @@ pub(super) fn prepare(
         (RootBy::Label, _) => format!("LABEL={}", ids.label),
         (RootBy::PartUuid, Some(p)) => format!("PARTUUID={p}"),
     };
-    let mut p = Prepared { grub: None, root, kernel: None, edits: Vec::new() };
-    let mut editor = Editor { ingest, time: facts.time, edits: Vec::new() };
+    let mut p = Prepared {
+        grub: None,
+        root,
+        kernel: None,
+        edits: Vec::new(),
+    };
+    let mut editor = Editor {
+        ingest,
+        time: facts.time,
+        edits: Vec::new(),
+    };
     if let Some(name) = &spec.hostname {
         editor.write(HOSTNAME, format!("{name}\n").into_bytes())?;
     }
@@ -109,7 +122,10 @@ pub(super) fn prepare(
         if editor.ingest.tree.find(GRUBENV.as_bytes()).is_none() {
             editor.write(GRUBENV, grubenv().to_vec())?;
         }
-        editor.write(DROP_IN_PATH.trim_start_matches('/'), drop_in(&config)?.into_bytes())?;
+        editor.write(
+            DROP_IN_PATH.trim_start_matches('/'),
+            drop_in(&config)?.into_bytes(),
+        )?;
         editor.fstab(&p.root)?;
         p.grub = Some(files);
     }
@@ -139,7 +155,10 @@ fn config(
             RootBy::PartUuid => crate::grub::RootBy::PartUuid,
         },
         hint: "hd0,msdos1".into(),
-        cmdline: spec.cmdline.clone().unwrap_or_else(|| DEFAULT_CMDLINE.into()),
+        cmdline: spec
+            .cmdline
+            .clone()
+            .unwrap_or_else(|| DEFAULT_CMDLINE.into()),
         timeout: TIMEOUT,
     })
 }
@@ -156,16 +175,22 @@ fn os_name(text: &[u8]) -> Option<String> {
 fn files_in(tree: &Tree, directory: NodeId) -> Vec<String> {
     let sorted = tree.sorted();
     let children = tree.children(&sorted, directory);
-    let regular =
-        children.filter(|c| matches!(tree.node(c.node).kind, NodeKind::File { .. }));
-    regular.filter_map(|c| String::from_utf8(c.name.to_vec()).ok()).collect()
+    let regular = children.filter(|c| matches!(tree.node(c.node).kind, NodeKind::File { .. }));
+    regular
+        .filter_map(|c| String::from_utf8(c.name.to_vec()).ok())
+        .collect()
 }
 
 fn kernels(tree: &Tree) -> Vec<KernelEntry> {
-    let boot = tree.resolve(b"boot").filter(|&n| tree.node(n).is_directory());
+    let boot = tree
+        .resolve(b"boot")
+        .filter(|&n| tree.node(n).is_directory());
     let boot = boot.map_or_else(Vec::new, |n| files_in(tree, n));
     let root = files_in(tree, ROOT);
-    find_kernels(boot.iter().map(String::as_str), root.iter().map(String::as_str))
+    find_kernels(
+        boot.iter().map(String::as_str),
+        root.iter().map(String::as_str),
+    )
 }
 
 /// The rootfs's own GRUB: core.img and modules must be of one build.
@@ -174,7 +199,9 @@ fn platform(ingest: &mut Ingest<'_>) -> Result<Files, BuildError> {
         return Err(BuildError::NoGrub { what: "missing" });
     };
     if !ingest.tree.node(folder).is_directory() {
-        return Err(BuildError::NoGrub { what: "no directory" });
+        return Err(BuildError::NoGrub {
+            what: "no directory",
+        });
     }
     let mut files = Files::new();
     for name in files_in(&ingest.tree, folder) {
@@ -226,7 +253,8 @@ impl Editor<'_, '_> {
         let stale = self.ingest.tree.resolve(BOOT_PLATFORM.as_bytes());
         let stale = stale.map_or_else(Vec::new, |n| files_in(&self.ingest.tree, n));
         for name in stale.iter().filter(|n| !files.contains_key(*n)) {
-            self.ingest.forget(format!("{BOOT_PLATFORM}/{name}").as_bytes())?;
+            self.ingest
+                .forget(format!("{BOOT_PLATFORM}/{name}").as_bytes())?;
         }
         for (name, bytes) in files.iter().filter(|(name, _)| is_module_file(name)) {
             self.write(&format!("{BOOT_PLATFORM}/{name}"), bytes.clone())?;
@@ -236,20 +264,20 @@ impl Editor<'_, '_> {
 
     /// grub.cfg, unless the rootfs's own one boots this image.
     fn grub_cfg(&mut self, config: &Config) -> Result<(), BuildError> {
-        if let Some(own) = self.ingest.read(GRUB_CFG.as_bytes())? {
-            if !bears_marker(&own) {
-                let text = String::from_utf8_lossy(&own);
-                let why = match root_named(&text, &config.root) {
-                    RootNamed::Ours => return Ok(()),
-                    RootNamed::Other(name) => format!("names the root {name}"),
-                    RootNamed::Nothing => "names no root".into(),
-                };
-                self.ingest.warn(&format!(
-                    "/{GRUB_CFG} of the rootfs {why}, which is not in this image: it is replaced, \
+        if let Some(own) = self.ingest.read(GRUB_CFG.as_bytes())?
+            && !bears_marker(&own)
+        {
+            let text = String::from_utf8_lossy(&own);
+            let why = match root_named(&text, &config.root) {
+                RootNamed::Ours => return Ok(()),
+                RootNamed::Other(name) => format!("names the root {name}"),
+                RootNamed::Nothing => "names no root".into(),
+            };
+            self.ingest.warn(&format!(
+                "/{GRUB_CFG} of the rootfs {why}, which is not in this image: it is replaced, \
                      and kept as /{GRUB_CFG_ORIG}"
-                ));
-                self.write(GRUB_CFG_ORIG, own)?;
-            }
+            ));
+            self.write(GRUB_CFG_ORIG, own)?;
         }
         self.write(GRUB_CFG, grub_cfg(config)?.into_bytes())
     }
@@ -259,7 +287,8 @@ impl Editor<'_, '_> {
         let own = self.ingest.read(FSTAB.as_bytes())?;
         let has_entry = |text: &[u8]| {
             let text = String::from_utf8_lossy(text);
-            text.lines().any(|l| !l.trim().is_empty() && !l.trim_start().starts_with('#'))
+            text.lines()
+                .any(|l| !l.trim().is_empty() && !l.trim_start().starts_with('#'))
         };
         if own.is_some_and(|text| !bears_marker(&text) && has_entry(&text)) {
             return Ok(());
@@ -270,4 +299,3 @@ impl Editor<'_, '_> {
         self.write(FSTAB, text.into_bytes())
     }
 }
-

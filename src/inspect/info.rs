@@ -1,6 +1,8 @@
 //! What is on a disk: partitions and filesystems.
 
-use crate::ext4::disk::superblock::{EXT4_SUPER_MAGIC, EXT4_VALID_FS, SUPERBLOCK_OFFSET, Superblock};
+use crate::ext4::disk::superblock::{
+    EXT4_SUPER_MAGIC, EXT4_VALID_FS, SUPERBLOCK_OFFSET, Superblock,
+};
 use crate::partition::{self, PartitionError};
 use crate::read_at::ReadAt;
 use crate::units::SECTOR;
@@ -126,21 +128,33 @@ fn filesystem(disk: &dyn ReadAt, at: u64) -> Result<Option<Filesystem>, InspectE
     // 64 KiB is the largest block that ext4 knows.
     let block_size = 1024_u64 << sb.s_log_block_size.get().min(6);
     let wide = |lo: u32, hi: u32| u64::from(hi) << 32 | u64::from(lo);
-    let label: Vec<u8> = sb.s_volume_name.iter().copied().take_while(|&b| b != 0).collect();
+    let label: Vec<u8> = sb
+        .s_volume_name
+        .iter()
+        .copied()
+        .take_while(|&b| b != 0)
+        .collect();
     Ok(Some(Filesystem {
         uuid: Uuid::from_bytes(sb.s_uuid),
         label: String::from_utf8_lossy(&label).into_owned(),
         block_size,
         blocks: wide(sb.s_blocks_count_lo.get(), sb.s_blocks_count_hi.get()),
-        blocks_free: wide(sb.s_free_blocks_count_lo.get(), sb.s_free_blocks_count_hi.get()),
+        blocks_free: wide(
+            sb.s_free_blocks_count_lo.get(),
+            sb.s_free_blocks_count_hi.get(),
+        ),
         blocks_reserved: wide(sb.s_r_blocks_count_lo.get(), sb.s_r_blocks_count_hi.get()),
         inodes: sb.s_inodes_count.get(),
         inodes_free: sb.s_free_inodes_count.get(),
         blocks_per_group: sb.s_blocks_per_group.get(),
         inodes_per_group: sb.s_inodes_per_group.get(),
         reserved_gdt_blocks: sb.s_reserved_gdt_blocks.get(),
-        features: [sb.s_feature_compat, sb.s_feature_incompat, sb.s_feature_ro_compat]
-            .map(|word| format!("{:#x}", word.get())),
+        features: [
+            sb.s_feature_compat,
+            sb.s_feature_incompat,
+            sb.s_feature_ro_compat,
+        ]
+        .map(|word| format!("{:#x}", word.get())),
         clean: sb.s_state.get() == EXT4_VALID_FS,
         made: sb.s_mkfs_time.get(),
     }))
@@ -190,11 +204,17 @@ pub fn info(disk: &dyn ReadAt) -> Result<Info, InspectError> {
 pub fn root(disk: &dyn ReadAt) -> Result<Root, InspectError> {
     let info = info(disk)?;
     if info.filesystem.is_some() {
-        return Ok(Root { offset: 0, len: info.size });
+        return Ok(Root {
+            offset: 0,
+            len: info.size,
+        });
     }
     let mut with = info.partitions.iter().filter(|p| p.filesystem.is_some());
     let p = with.next().ok_or(InspectError::NoRoot)?;
-    Ok(Root { offset: p.start * SECTOR, len: p.sectors * SECTOR })
+    Ok(Root {
+        offset: p.start * SECTOR,
+        len: p.sectors * SECTOR,
+    })
 }
 
 const _: () = assert!(size_of::<Superblock>() == 1024);

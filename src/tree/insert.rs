@@ -39,7 +39,7 @@ impl Tree {
         let Some(parent) = self.parent(parents, path)? else {
             done.warning = Some(format!(
                 "{}: left out: one of its parents is no directory (GNU tar refuses it too)",
-                display_path(path).to_string()
+                display_path(path)
             ));
             return Ok(done);
         };
@@ -62,14 +62,14 @@ impl Tree {
                 done.warning = Some(format!(
                     "{}: left out: a directory with files in it stands there already \
                      (GNU tar keeps the directory too)",
-                    display_path(path).to_string()
+                    display_path(path)
                 ));
                 return Ok(done);
             }
             if was_directory != matches!(entry.kind, EntryKind::Directory) {
                 done.warning = Some(format!(
                     "{}: the archive has it as a directory and as something else; the later entry holds",
-                    display_path(path).to_string()
+                    display_path(path)
                 ));
             }
             self.unlink(id, &mut done);
@@ -96,7 +96,10 @@ impl Tree {
             EntryKind::CharDevice { .. } | EntryKind::BlockDevice { .. } => "a device",
             EntryKind::Fifo => "a fifo",
         };
-        Err(TreeError::RootNotDirectory { path: display_path(&entry.path).to_string(), what })
+        Err(TreeError::RootNotDirectory {
+            path: display_path(&entry.path).to_string(),
+            what,
+        })
     }
 
     fn insert_link(
@@ -107,13 +110,22 @@ impl Tree {
         name: &[u8],
         done: &mut Inserted,
     ) -> Result<(), TreeError> {
-        let (path, shown) = (|| display_path(&entry.path).to_string(), || display_path(target).to_string());
+        let (path, shown) = (
+            || display_path(&entry.path).to_string(),
+            || display_path(target).to_string(),
+        );
         components(target)?;
         let Some(id) = self.find(target) else {
-            return Err(TreeError::LinkToNothing { path: path(), target: shown() });
+            return Err(TreeError::LinkToNothing {
+                path: path(),
+                target: shown(),
+            });
         };
         if self.node(id).is_directory() {
-            return Err(TreeError::LinkToDirectory { path: path(), target: shown() });
+            return Err(TreeError::LinkToDirectory {
+                path: path(),
+                target: shown(),
+            });
         }
         done.node = Some(id);
         let old = self.dirent(parent, name);
@@ -132,7 +144,10 @@ impl Tree {
             }
         }
         if self.node(id).links >= LINK_MAX {
-            return Err(TreeError::TooManyLinks { path: path(), target: shown() });
+            return Err(TreeError::TooManyLinks {
+                path: path(),
+                target: shown(),
+            });
         }
         self.node_mut(id).links += 1;
         match old {
@@ -175,7 +190,10 @@ impl Tree {
                 // A dangling link on the way: nothing can be made through it.
                 Parent::Missing if self.child(at, part).is_some() => return Ok(None),
                 Parent::Missing => {
-                    let kind = NodeKind::Directory { parent: at, entries: 0 };
+                    let kind = NodeKind::Directory {
+                        parent: at,
+                        entries: 0,
+                    };
                     let id = self.add_node(Node::new(Meta::directory(), kind, true))?;
                     self.add_dirent(at, part, id);
                     id
@@ -187,7 +205,10 @@ impl Tree {
 
     fn kind(&mut self, entry: &Entry, parent: NodeId) -> Result<NodeKind, TreeError> {
         Ok(match &entry.kind {
-            EntryKind::File { size, .. } => NodeKind::File { size: *size, data: None },
+            EntryKind::File { size, .. } => NodeKind::File {
+                size: *size,
+                data: None,
+            },
             EntryKind::Directory => NodeKind::Directory { parent, entries: 0 },
             EntryKind::Symlink { target } => {
                 if target.is_empty() || target.len() > TARGET_MAX {
@@ -196,14 +217,18 @@ impl Tree {
                         len: target.len(),
                     });
                 }
-                NodeKind::Symlink { target: self.store(target) }
+                NodeKind::Symlink {
+                    target: self.store(target),
+                }
             }
-            EntryKind::CharDevice { major, minor } => {
-                NodeKind::CharDevice { major: *major, minor: *minor }
-            }
-            EntryKind::BlockDevice { major, minor } => {
-                NodeKind::BlockDevice { major: *major, minor: *minor }
-            }
+            EntryKind::CharDevice { major, minor } => NodeKind::CharDevice {
+                major: *major,
+                minor: *minor,
+            },
+            EntryKind::BlockDevice { major, minor } => NodeKind::BlockDevice {
+                major: *major,
+                minor: *minor,
+            },
             EntryKind::Fifo => NodeKind::Fifo,
             EntryKind::HardLink { .. } => unreachable!("links have no node of their own"),
         })
@@ -232,7 +257,10 @@ impl Tree {
     }
 
     fn has_children(&self, directory: NodeId) -> bool {
-        matches!(self.node(directory).kind, NodeKind::Directory { entries: 1.., .. })
+        matches!(
+            self.node(directory).kind,
+            NodeKind::Directory { entries: 1.., .. }
+        )
     }
 
     /// One name less leads to `id`.
@@ -243,7 +271,10 @@ impl Tree {
         if node.links > 0 {
             return;
         }
-        if let NodeKind::File { data: Some(data), .. } = node.kind {
+        if let NodeKind::File {
+            data: Some(data), ..
+        } = node.kind
+        {
             done.dropped.push(data);
         }
     }
@@ -251,10 +282,18 @@ impl Tree {
     /// Removes the file or empty directory at `path`, if it is there: an edit.
     pub fn remove(&mut self, path: &[u8]) -> Inserted {
         let mut done = Inserted::default();
-        let Ok(parts) = components(path) else { return done };
-        let Some((name, parents)) = parts.split_last() else { return done };
-        let Ok(Parent::Directory(parent)) = self.follow(parents, path) else { return done };
-        let Some(d) = self.dirent(parent, name) else { return done };
+        let Ok(parts) = components(path) else {
+            return done;
+        };
+        let Some((name, parents)) = parts.split_last() else {
+            return done;
+        };
+        let Ok(Parent::Directory(parent)) = self.follow(parents, path) else {
+            return done;
+        };
+        let Some(d) = self.dirent(parent, name) else {
+            return done;
+        };
         let id = self.dirents[index32(d)].child;
         if self.node(id).is_directory() && self.has_children(id) {
             return done;

@@ -20,9 +20,16 @@ pub(super) fn components(path: &[u8]) -> Result<Vec<&[u8]>, TreeError> {
     for part in path.split(|&b| b == b'/') {
         match part {
             b"" | b"." => {}
-            b".." => return Err(TreeError::DotDot { path: display_path(path).to_string() }),
+            b".." => {
+                return Err(TreeError::DotDot {
+                    path: display_path(path).to_string(),
+                });
+            }
             p if p.len() > NAME_MAX => {
-                return Err(TreeError::NameTooLong { path: display_path(path).to_string(), len: p.len() });
+                return Err(TreeError::NameTooLong {
+                    path: display_path(path).to_string(),
+                    len: p.len(),
+                });
             }
             p => parts.push(p),
         }
@@ -54,22 +61,29 @@ impl Tree {
     /// The child of `parent` called `name`.
     #[must_use]
     pub fn child(&self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
-        self.dirent(parent, name).map(|d| self.dirents[index32(d)].child)
+        self.dirent(parent, name)
+            .map(|d| self.dirents[index32(d)].child)
     }
 
     pub(super) fn add_dirent(&mut self, parent: NodeId, name: &[u8], child: NodeId) {
         let name_at = self.store(name);
         let d = count32(self.dirents.len());
-        self.dirents.push(super::Dirent { parent, child, name: name_at, live: true });
+        self.dirents.push(super::Dirent {
+            parent,
+            child,
+            name: name_at,
+            live: true,
+        });
         if let NodeKind::Directory { entries, .. } = &mut self.node_mut(parent).kind {
             *entries += 1;
         }
         let (dirents, bytes, hasher) = (&self.dirents, &self.bytes, &self.hasher);
-        self.names.insert_unique(hasher.hash_one((parent, name)), d, |&d| {
-            let d = &dirents[index32(d)];
-            let start = crate::units::index(d.name.offset);
-            hasher.hash_one((d.parent, &bytes[start..start + d.name.len()]))
-        });
+        self.names
+            .insert_unique(hasher.hash_one((parent, name)), d, |&d| {
+                let d = &dirents[index32(d)];
+                let start = crate::units::index(d.name.offset);
+                hasher.hash_one((d.parent, &bytes[start..start + d.name.len()]))
+            });
     }
 
     pub(super) fn remove_dirent(&mut self, d: u32) {
@@ -98,7 +112,9 @@ impl Tree {
                 at = self.parent_of(at);
                 continue;
             }
-            let Some(child) = self.child(at, &part) else { return Ok(Parent::Missing) };
+            let Some(child) = self.child(at, &part) else {
+                return Ok(Parent::Missing);
+            };
             match self.node(child).kind {
                 NodeKind::Directory { .. } => at = child,
                 NodeKind::Symlink { target } => {
@@ -114,8 +130,10 @@ impl Tree {
                         at = ROOT;
                     }
                     let parts = target.split(|&b| b == b'/');
-                    let parts: Vec<Vec<u8>> =
-                        parts.filter(|p| !matches!(*p, b"" | b".")).map(<[u8]>::to_vec).collect();
+                    let parts: Vec<Vec<u8>> = parts
+                        .filter(|p| !matches!(*p, b"" | b"."))
+                        .map(<[u8]>::to_vec)
+                        .collect();
                     todo.extend(parts.into_iter().rev());
                 }
                 _ => return Ok(Parent::NotDirectory),
@@ -135,7 +153,9 @@ impl Tree {
     #[must_use]
     pub fn find(&self, path: &[u8]) -> Option<NodeId> {
         let parts = components(path).ok()?;
-        let Some((last, parents)) = parts.split_last() else { return Some(ROOT) };
+        let Some((last, parents)) = parts.split_last() else {
+            return Some(ROOT);
+        };
         match self.follow(parents, path).ok()? {
             Parent::Directory(dir) => self.child(dir, last),
             _ => None,
@@ -148,7 +168,9 @@ impl Tree {
         let mut id = self.find(path)?;
         let mut path = path.to_vec();
         for _ in 0..SYMLINK_MAX {
-            let NodeKind::Symlink { target } = self.node(id).kind else { return Some(id) };
+            let NodeKind::Symlink { target } = self.node(id).kind else {
+                return Some(id);
+            };
             let target = self.target(target);
             path = if target.first() == Some(&b'/') {
                 target.to_vec()
@@ -167,8 +189,16 @@ impl Tree {
             .split(|&b| b == b'/')
             .filter(|p| !matches!(*p, b"" | b"."))
             .collect();
-        let Some((last, parents)) = parts.split_last() else { return Some(ROOT) };
-        let Parent::Directory(dir) = self.follow(parents, path).ok()? else { return None };
-        if *last == b".." { Some(self.parent_of(dir)) } else { self.child(dir, last) }
+        let Some((last, parents)) = parts.split_last() else {
+            return Some(ROOT);
+        };
+        let Parent::Directory(dir) = self.follow(parents, path).ok()? else {
+            return None;
+        };
+        if *last == b".." {
+            Some(self.parent_of(dir))
+        } else {
+            self.child(dir, last)
+        }
     }
 }

@@ -49,7 +49,14 @@ impl Tree {
     /// A tree with nothing but its root: 0755, root's.
     #[must_use]
     pub fn new() -> Self {
-        let root = Node::new(Meta::directory(), NodeKind::Directory { parent: ROOT, entries: 0 }, true);
+        let root = Node::new(
+            Meta::directory(),
+            NodeKind::Directory {
+                parent: ROOT,
+                entries: 0,
+            },
+            true,
+        );
         Self {
             nodes: vec![root],
             dirents: Vec::new(),
@@ -74,7 +81,10 @@ impl Tree {
 
     /// Every node that was ever made, dead ones (links 0) too, in order of insertion.
     pub fn nodes(&self) -> impl Iterator<Item = (NodeId, &Node)> {
-        self.nodes.iter().enumerate().map(|(i, n)| (NodeId(count32(i)), n))
+        self.nodes
+            .iter()
+            .enumerate()
+            .map(|(i, n)| (NodeId(count32(i)), n))
     }
 
     /// Number of nodes ever made: the size of a table keyed by [`NodeId`].
@@ -93,7 +103,9 @@ impl Tree {
     /// The extended attributes of a node, in the order of its entry.
     #[must_use]
     pub fn xattrs(&self, id: NodeId) -> &[(Vec<u8>, Vec<u8>)] {
-        self.node(id).xattrs.map_or(&[], |set| &self.xattrs[index32(set.0)])
+        self.node(id)
+            .xattrs
+            .map_or(&[], |set| &self.xattrs[index32(set.0)])
     }
 
     /// The latest time that an entry of the archive bears.
@@ -111,7 +123,10 @@ impl Tree {
     fn store(&mut self, bytes: &[u8]) -> Name {
         let offset = count(self.bytes.len());
         self.bytes.extend_from_slice(bytes);
-        Name { offset, len: u16::try_from(bytes.len()).expect("callers bound names and targets") }
+        Name {
+            offset,
+            len: u16::try_from(bytes.len()).expect("callers bound names and targets"),
+        }
     }
 
     fn add_node(&mut self, node: Node) -> Result<NodeId, TreeError> {

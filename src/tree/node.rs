@@ -57,7 +57,14 @@ impl Meta {
     #[must_use]
     pub fn directory() -> Self {
         let t = Timestamp::default();
-        Self { mode: 0o755, uid: 0, gid: 0, mtime: t, atime: t, ctime: t }
+        Self {
+            mode: 0o755,
+            uid: 0,
+            gid: 0,
+            mtime: t,
+            atime: t,
+            ctime: t,
+        }
     }
 }
 
@@ -78,7 +85,13 @@ pub struct Node {
 
 impl Node {
     pub(super) fn new(meta: Meta, kind: NodeKind, implied: bool) -> Self {
-        Self { meta, kind, links: 1, xattrs: None, implied }
+        Self {
+            meta,
+            kind,
+            links: 1,
+            xattrs: None,
+            implied,
+        }
     }
 
     /// Whether it is a directory.

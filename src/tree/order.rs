@@ -29,7 +29,9 @@ impl Tree {
         let mut order: Vec<u32> = live.map(|(i, _)| count32(i)).collect();
         order.sort_unstable_by(|&a, &b| {
             let (a, b) = (&self.dirents[index32(a)], &self.dirents[index32(b)]);
-            a.parent.cmp(&b.parent).then_with(|| self.target(a.name).cmp(self.target(b.name)))
+            a.parent
+                .cmp(&b.parent)
+                .then_with(|| self.target(a.name).cmp(self.target(b.name)))
         });
         let mut starts = vec![0; self.capacity() + 1];
         for &d in &order {
@@ -42,6 +44,7 @@ impl Tree {
     }
 
     /// The children of `directory` by name.
+    #[must_use]
     pub fn children<'a>(
         &'a self,
         sorted: &'a Sorted,
@@ -51,7 +54,10 @@ impl Tree {
         let range = index32(sorted.starts[at])..index32(sorted.starts[at + 1]);
         sorted.order[range].iter().map(|&d| {
             let d = &self.dirents[index32(d)];
-            Child { name: self.target(d.name), node: d.child }
+            Child {
+                name: self.target(d.name),
+                node: d.child,
+            }
         })
     }
 
@@ -60,7 +66,10 @@ impl Tree {
     pub fn nth_child<'a>(&'a self, sorted: &'a Sorted, directory: NodeId, nth: u32) -> Child<'a> {
         let d = sorted.order[index32(sorted.starts[index32(directory.0)] + nth)];
         let d = &self.dirents[index32(d)];
-        Child { name: self.target(d.name), node: d.child }
+        Child {
+            name: self.target(d.name),
+            node: d.child,
+        }
     }
 
     /// Calls `visit` for every name in canonical order: a directory, then what is in it, depth first.

@@ -19,7 +19,13 @@ fn entry(path: &str, kind: EntryKind) -> Entry {
 }
 
 fn file(path: &str) -> Entry {
-    entry(path, EntryKind::File { size: 1, data: None })
+    entry(
+        path,
+        EntryKind::File {
+            size: 1,
+            data: None,
+        },
+    )
 }
 
 fn dir(path: &str) -> Entry {
@@ -27,11 +33,21 @@ fn dir(path: &str) -> Entry {
 }
 
 fn symlink(path: &str, target: &str) -> Entry {
-    entry(path, EntryKind::Symlink { target: target.into() })
+    entry(
+        path,
+        EntryKind::Symlink {
+            target: target.into(),
+        },
+    )
 }
 
 fn link(path: &str, target: &str) -> Entry {
-    entry(path, EntryKind::HardLink { target: target.into() })
+    entry(
+        path,
+        EntryKind::HardLink {
+            target: target.into(),
+        },
+    )
 }
 
 fn tree(entries: &[Entry]) -> Tree {
@@ -44,7 +60,9 @@ fn tree(entries: &[Entry]) -> Tree {
 
 fn paths(tree: &Tree) -> Vec<String> {
     let mut list = Vec::new();
-    tree.walk(&tree.sorted(), |p, _| list.push(String::from_utf8_lossy(p).into_owned()));
+    tree.walk(&tree.sorted(), |p, _| {
+        list.push(String::from_utf8_lossy(p).into_owned());
+    });
     list
 }
 
@@ -76,7 +94,19 @@ fn follows_symbolic_links_among_parents_inside_the_tree() {
         symlink("abs", "/usr"),
         file("abs/lib/c"),
     ]);
-    assert_eq!(paths(&t), ["abs", "lib", "usr", "usr/lib", "usr/lib/a", "usr/lib/b", "usr/lib/c", "usr/up"]);
+    assert_eq!(
+        paths(&t),
+        [
+            "abs",
+            "lib",
+            "usr",
+            "usr/lib",
+            "usr/lib/a",
+            "usr/lib/b",
+            "usr/lib/c",
+            "usr/up"
+        ]
+    );
     assert_eq!(t.find(b"lib/a"), t.find(b"usr/lib/a"));
     assert_eq!(t.resolve(b"lib"), t.find(b"usr/lib"));
 }
@@ -114,8 +144,14 @@ fn data_lives_as_long_as_one_name_leads_to_it() {
 #[test]
 fn hard_links_need_a_target_that_is_no_directory() {
     let mut t = tree(&[dir("d"), symlink("s", "nowhere")]);
-    assert!(matches!(t.insert(&link("y", "x")), Err(TreeError::LinkToNothing { .. })));
-    assert!(matches!(t.insert(&link("y", "d")), Err(TreeError::LinkToDirectory { .. })));
+    assert!(matches!(
+        t.insert(&link("y", "x")),
+        Err(TreeError::LinkToNothing { .. })
+    ));
+    assert!(matches!(
+        t.insert(&link("y", "d")),
+        Err(TreeError::LinkToDirectory { .. })
+    ));
     t.insert(&link("y", "s")).unwrap();
     assert_eq!(t.find(b"y"), t.find(b"s"));
 }
@@ -125,15 +161,27 @@ fn counts_hard_links_up_to_what_ext4_can_count() {
     let mut t = tree(&[file("f")]);
     let f = t.find(b"f").unwrap();
     t.node_mut(f).links = LINK_MAX;
-    assert!(matches!(t.insert(&link("g", "f")), Err(TreeError::TooManyLinks { .. })));
+    assert!(matches!(
+        t.insert(&link("g", "f")),
+        Err(TreeError::TooManyLinks { .. })
+    ));
 }
 
 #[test]
 fn a_path_never_leaves_the_root() {
     for path in ["../x", "a/../../x", ".."] {
-        assert!(matches!(Tree::new().insert(&file(path)), Err(TreeError::DotDot { .. })), "{path}");
+        assert!(
+            matches!(
+                Tree::new().insert(&file(path)),
+                Err(TreeError::DotDot { .. })
+            ),
+            "{path}"
+        );
     }
-    assert_eq!(paths(&tree(&[file("//a///b/"), file("./c")])), ["a", "a/b", "c"]);
+    assert_eq!(
+        paths(&tree(&[file("//a///b/"), file("./c")])),
+        ["a", "a/b", "c"]
+    );
 }
 
 #[test]

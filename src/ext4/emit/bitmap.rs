@@ -30,7 +30,11 @@ pub(crate) fn blocks(plan: &Plan, group: u64) -> Vec<u8> {
     }
     set(&mut bytes, len, g.blocks_per_group.max(len));
     // Bits that no block of a smaller group has are set too, as mke2fs leaves them.
-    set(&mut bytes, g.blocks_per_group, crate::units::count(BYTES) * 8);
+    set(
+        &mut bytes,
+        g.blocks_per_group,
+        crate::units::count(BYTES) * 8,
+    );
     bytes
 }
 
@@ -38,6 +42,10 @@ pub(crate) fn blocks(plan: &Plan, group: u64) -> Vec<u8> {
 pub(crate) fn inodes(plan: &Plan, group: u64) -> Vec<u8> {
     let mut bytes = vec![0; BYTES];
     set(&mut bytes, 0, accounts::used_inodes(plan, group));
-    set(&mut bytes, plan.geometry.inodes_per_group, crate::units::count(BYTES) * 8);
+    set(
+        &mut bytes,
+        plan.geometry.inodes_per_group,
+        crate::units::count(BYTES) * 8,
+    );
     bytes
 }

@@ -45,7 +45,9 @@ pub(super) fn block(plan: &Plan, node: NodeId, logical: u64, out: &mut [u8]) {
                 let (own, parent) = dots(plan, node);
                 writer.add(own, b".", EXT4_FT_DIR);
                 writer.add(parent, b"..", EXT4_FT_DIR);
-                plan.tree.children(&plan.sorted, node).for_each(|c| writer.child(plan, c));
+                plan.tree
+                    .children(&plan.sorted, node)
+                    .for_each(|c| writer.child(plan, c));
             }
             writer.finish();
             seal(seed, out);
@@ -91,7 +93,11 @@ struct Entries<'a> {
 
 impl<'a> Entries<'a> {
     fn new(out: &'a mut [u8]) -> Self {
-        Self { out, at: 0, last: None }
+        Self {
+            out,
+            at: 0,
+            last: None,
+        }
     }
 
     fn add(&mut self, inode: u32, name: &[u8], file_type: u8) {
@@ -110,7 +116,11 @@ impl<'a> Entries<'a> {
 
     fn child(&mut self, plan: &Plan, child: Child<'_>) {
         let kind = &plan.tree.node(child.node).kind;
-        self.add(plan.numbers[index32(child.node.0)], child.name, file_type(kind));
+        self.add(
+            plan.numbers[index32(child.node.0)],
+            child.name,
+            file_type(kind),
+        );
     }
 
     fn finish(self) {
@@ -136,10 +146,16 @@ fn seal(seed: u32, out: &mut [u8]) {
 /// count and limit stand there.
 fn slots(entries: &[(u32, usize)], at: usize, limit: usize, seed: u32, out: &mut [u8]) {
     for (slot, &(hash, block)) in out[at..].chunks_exact_mut(8).zip(entries) {
-        let entry = DxEntry { hash: U32::new(hash), block: U32::new(lo32(count(block))) };
+        let entry = DxEntry {
+            hash: U32::new(hash),
+            block: U32::new(lo32(count(block))),
+        };
         slot.copy_from_slice(entry.as_bytes());
     }
-    let head = DxCountLimit { limit: narrow(limit), count: narrow(entries.len()) };
+    let head = DxCountLimit {
+        limit: narrow(limit),
+        count: narrow(entries.len()),
+    };
     out[at..at + 4].copy_from_slice(head.as_bytes());
     let tail = at + limit * 8;
     if let Some(sum) = checksum::dx_node(seed, out, at, short(entries.len()), short(limit)) {
@@ -163,9 +179,15 @@ fn dx_root(plan: &Plan, node: NodeId, leaves: &[Leaf], nodes: usize, seed: u32, 
     };
     out[DX_ROOT_INFO_OFFSET..DX_ROOT_INFO_OFFSET + 8].copy_from_slice(info.as_bytes());
     let entries: Vec<(u32, usize)> = if nodes == 0 {
-        leaves.iter().enumerate().map(|(i, l)| (l.hash, 1 + i)).collect()
+        leaves
+            .iter()
+            .enumerate()
+            .map(|(i, l)| (l.hash, 1 + i))
+            .collect()
     } else {
-        (0..nodes).map(|n| (leaves[n * NODE_LIMIT].hash, 1 + n)).collect()
+        (0..nodes)
+            .map(|n| (leaves[n * NODE_LIMIT].hash, 1 + n))
+            .collect()
     };
     slots(&entries, DX_ROOT_ENTRIES_OFFSET, ROOT_LIMIT, seed, out);
 }
@@ -175,7 +197,8 @@ fn dx_node(leaves: &[Leaf], nodes: usize, n: usize, seed: u32, out: &mut [u8]) {
     out[4..6].copy_from_slice(&4096_u16.to_le_bytes());
     let from = n * NODE_LIMIT;
     let to = leaves.len().min(from + NODE_LIMIT);
-    let entries: Vec<(u32, usize)> =
-        (from..to).map(|i| (leaves[i].hash, 1 + nodes + i)).collect();
+    let entries: Vec<(u32, usize)> = (from..to)
+        .map(|i| (leaves[i].hash, 1 + nodes + i))
+        .collect();
     slots(&entries, DX_NODE_ENTRIES_OFFSET, NODE_LIMIT, seed, out);
 }

@@ -64,7 +64,11 @@ struct ExtentTree<'a> {
 
 impl<'a> ExtentTree<'a> {
     fn new(extents: &'a [FileExtent], first: u64) -> Self {
-        Self { extents, levels: levels(extents.len()), first }
+        Self {
+            extents,
+            levels: levels(extents.len()),
+            first,
+        }
     }
 
     /// The nodes of `level`, as their parents point to them.
@@ -72,8 +76,12 @@ impl<'a> ExtentTree<'a> {
         let before: usize = self.levels[..level].iter().sum();
         // How many extents a full node of this level has below it.
         let span: usize = NODE_MAX.pow(u32::try_from(level + 1).expect("trees have five levels"));
-        (0..self.levels[level])
-            .map(move |n| (self.extents[n * span].logical, self.first + count(before + n)))
+        (0..self.levels[level]).map(move |n| {
+            (
+                self.extents[n * span].logical,
+                self.first + count(before + n),
+            )
+        })
     }
 
     fn root(&self, out: &mut [u8]) {
@@ -96,9 +104,17 @@ impl<'a> ExtentTree<'a> {
         }
         let below = n * NODE_MAX;
         if level == 0 {
-            leaf(out, &self.extents[below..self.extents.len().min(below + NODE_MAX)], NODE_MAX);
+            leaf(
+                out,
+                &self.extents[below..self.extents.len().min(below + NODE_MAX)],
+                NODE_MAX,
+            );
         } else {
-            let children: Vec<_> = self.pointers(level - 1).skip(below).take(NODE_MAX).collect();
+            let children: Vec<_> = self
+                .pointers(level - 1)
+                .skip(below)
+                .take(NODE_MAX)
+                .collect();
             node(out, &children, NODE_MAX, level);
         }
     }

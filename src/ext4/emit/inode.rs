@@ -91,7 +91,14 @@ fn set_blocks(i: &mut Inode, blocks: u64) {
 
 fn system_meta(plan: &Plan) -> Meta {
     let t = plan.identity.time;
-    Meta { mode: 0o600, uid: 0, gid: 0, mtime: t, atime: t, ctime: t }
+    Meta {
+        mode: 0o600,
+        uid: 0,
+        gid: 0,
+        mtime: t,
+        atime: t,
+        ctime: t,
+    }
 }
 
 fn resize_inode(plan: &Plan) -> Inode {
@@ -132,15 +139,26 @@ fn tree_inode(plan: &Plan, node: NodeId) -> Inode {
         }
         NodeKind::Directory { .. } => {
             let children = plan.tree.children(&plan.sorted, node);
-            let subdirs = children.filter(|c| plan.tree.node(c.node).is_directory()).count();
+            let subdirs = children
+                .filter(|c| plan.tree.node(c.node).is_directory())
+                .count();
             let links = 2 + lo32(count(subdirs));
             // dir_nlink: 1 stands for "more than can be counted".
-            i.i_links_count = U16::new(if links > EXT4_LINK_MAX { 1 } else { lo16(links) });
+            i.i_links_count = U16::new(if links > EXT4_LINK_MAX {
+                1
+            } else {
+                lo16(links)
+            });
             if plan.htrees.contains_key(&node) {
                 i.i_flags = U32::new(EXT4_INDEX_FL);
             }
             let size = plan.content(node).map_or(0, |id| {
-                plan.placement.extents(id).iter().map(|e| u64::from(e.len)).sum::<u64>() * BLOCK
+                plan.placement
+                    .extents(id)
+                    .iter()
+                    .map(|e| u64::from(e.len))
+                    .sum::<u64>()
+                    * BLOCK
             });
             set_size(&mut i, size);
             blocks += set_extents(plan, node, &mut i);
@@ -174,7 +192,9 @@ fn tree_inode(plan: &Plan, node: NodeId) -> Inode {
 
 /// Fills in the extents of a node's content; how many blocks they and their tree take.
 fn set_extents(plan: &Plan, node: NodeId, i: &mut Inode) -> u64 {
-    let list = plan.content(node).map_or(&[][..], |id| plan.placement.extents(id));
+    let list = plan
+        .content(node)
+        .map_or(&[][..], |id| plan.placement.extents(id));
     let first = plan.extent_nodes.get(&node).copied().unwrap_or(0);
     i.i_flags = U32::new(i.i_flags.get() | EXT4_EXTENTS_FL);
     i.i_block = extents::root(list, first);

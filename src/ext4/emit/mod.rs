@@ -86,7 +86,14 @@ impl Plan {
         let mut list = Vec::new();
         let mut push = |from: u64, to: u64, content| {
             let (start, len) = (base + from * BLOCK, (to - from) * BLOCK);
-            crate::extent::push(&mut list, Extent { start, len, content });
+            crate::extent::push(
+                &mut list,
+                Extent {
+                    start,
+                    len,
+                    content,
+                },
+            );
         };
         let mut unrendered = |from: u64, to: u64| {
             let mut at = from;
@@ -96,7 +103,14 @@ impl Plan {
                 for file in files.parts_in(&used) {
                     push(inner, file.start, Content::Zero);
                     let offset = base + file.start * BLOCK;
-                    push(file.start, file.end, Content::File { source: data, offset });
+                    push(
+                        file.start,
+                        file.end,
+                        Content::File {
+                            source: data,
+                            offset,
+                        },
+                    );
                     inner = file.end;
                 }
                 push(inner, used.end, Content::Zero);
@@ -113,8 +127,15 @@ impl Plan {
         }
         unrendered(at, self.geometry.blocks);
         for (from, to) in pieces {
-            let content = Content::Bytes { source: plan, offset: from * BLOCK };
-            list.push(Extent { start: base + from * BLOCK, len: (to - from) * BLOCK, content });
+            let content = Content::Bytes {
+                source: plan,
+                offset: from * BLOCK,
+            };
+            list.push(Extent {
+                start: base + from * BLOCK,
+                len: (to - from) * BLOCK,
+                content,
+            });
         }
         list.sort_unstable_by_key(|e| e.start);
         let mut joined = Vec::with_capacity(list.len());
@@ -132,7 +153,10 @@ impl ReadAt for Plan {
     }
 
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        if offset.checked_add(count(buf.len())).is_none_or(|end| end > self.size()) {
+        if offset
+            .checked_add(count(buf.len()))
+            .is_none_or(|end| end > self.size())
+        {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let mut at = offset;

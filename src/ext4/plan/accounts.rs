@@ -1,9 +1,7 @@
 //! What every group descriptor says of its group.
 
 use super::{Plan, group_inodes};
-use crate::ext4::disk::group_desc::{
-    BG_BLOCK_UNINIT, BG_INODE_UNINIT, BG_INODE_ZEROED, GroupDesc,
-};
+use crate::ext4::disk::group_desc::{BG_BLOCK_UNINIT, BG_INODE_UNINIT, BG_INODE_ZEROED, GroupDesc};
 use crate::ext4::emit::bitmap;
 use crate::ext4::geometry::group_nr;
 use crate::ext4::{checksum, emit};
@@ -31,7 +29,9 @@ pub(crate) fn blocks_uninit(plan: &Plan, group: u64) -> bool {
 /// The descriptors of all groups.
 pub(super) fn groups(plan: &Plan) -> Vec<GroupDesc> {
     let directories = directories(plan);
-    (0..plan.geometry.groups).map(|n| desc(plan, n, directories[index(n)])).collect()
+    (0..plan.geometry.groups)
+        .map(|n| desc(plan, n, directories[index(n)]))
+        .collect()
 }
 
 fn directories(plan: &Plan) -> Vec<u64> {

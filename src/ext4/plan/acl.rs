@@ -14,7 +14,9 @@ const XATTR_VERSION: u32 = 2;
 
 /// Turns the value of `system.posix_acl_*` into ext4's.
 pub(super) fn to_disk(value: &[u8]) -> Result<Vec<u8>, &'static str> {
-    let (version, entries) = value.split_first_chunk::<4>().ok_or("it is shorter than its header")?;
+    let (version, entries) = value
+        .split_first_chunk::<4>()
+        .ok_or("it is shorter than its header")?;
     match u32::from_le_bytes(*version) {
         XATTR_VERSION => {}
         // Written by a tool that copied the disk's bytes.
@@ -48,7 +50,9 @@ mod tests {
             v2.extend_from_slice(&perm.to_le_bytes());
             v2.extend_from_slice(&id.to_le_bytes());
         }
-        let v1 = [1, 0, 0, 0, 1, 0, 6, 0, 2, 0, 4, 0, 0xE8, 3, 0, 0, 4, 0, 4, 0];
+        let v1 = [
+            1, 0, 0, 0, 1, 0, 6, 0, 2, 0, 4, 0, 0xE8, 3, 0, 0, 4, 0, 4, 0,
+        ];
         assert_eq!(to_disk(&v2).unwrap(), v1);
         assert!(to_disk(&v2[..v2.len() - 1]).is_err());
         assert!(to_disk(&[3, 0, 0, 0]).is_err());

@@ -70,7 +70,9 @@ impl Layout {
         let entries = count(children.len());
         let bytes: usize = children.map(|c| rec_len(c.name)).sum();
         if DOTS + bytes <= LINEAR_ROOM {
-            return Ok(Self::Linear { blocks: min_blocks.max(1) });
+            return Ok(Self::Linear {
+                blocks: min_blocks.max(1),
+            });
         }
         let mut keyed: Vec<(u32, u32, u32)> = tree
             .children(sorted, directory)
@@ -91,8 +93,15 @@ impl Layout {
         for (at, &(hash, _, child)) in keyed.iter().enumerate() {
             let len = usize::from(lens[index32(child)]);
             if len > room {
-                let hash = if last_hash == Some(hash) { hash | 1 } else { hash };
-                leaves.push(Leaf { first: count32(at), hash });
+                let hash = if last_hash == Some(hash) {
+                    hash | 1
+                } else {
+                    hash
+                };
+                leaves.push(Leaf {
+                    first: count32(at),
+                    hash,
+                });
                 room = LEAF_FILL;
             }
             room -= len;

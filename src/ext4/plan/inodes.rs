@@ -8,7 +8,9 @@ const LOST_FOUND: &[u8] = b"lost+found";
 
 /// Makes sure that the root has the directory lost+found, where e2fsck puts what it finds.
 pub(super) fn add_lost_found(tree: &mut Tree, time: Timestamp) -> Result<(), TreeError> {
-    let there = tree.child(ROOT, LOST_FOUND).is_some_and(|n| tree.node(n).is_directory());
+    let there = tree
+        .child(ROOT, LOST_FOUND)
+        .is_some_and(|n| tree.node(n).is_directory());
     if there {
         return Ok(());
     }

@@ -5,8 +5,8 @@
 //! and inode tables, and at last the groups' accounts. Nothing is written here; [`super::emit`] renders
 //! any block of a [`Plan`].
 
-mod acl;
 pub(super) mod accounts;
+mod acl;
 pub(super) mod directory;
 mod error;
 pub(super) mod extent_tree;
@@ -137,7 +137,10 @@ impl Plan {
     /// The inode number of a node that something leads to.
     #[must_use]
     pub fn inode(&self, node: NodeId) -> Option<InodeNr> {
-        self.numbers.get(index32(node.0)).filter(|&&n| n != 0).map(|&n| InodeNr(n))
+        self.numbers
+            .get(index32(node.0))
+            .filter(|&&n| n != 0)
+            .map(|&n| InodeNr(n))
     }
 
     /// The node of an inode of the tree.
@@ -176,7 +179,11 @@ pub(super) fn plan(
     wanted_inodes: Option<u32>,
     warn: &mut dyn FnMut(String),
 ) -> Result<Plan, PlanError> {
-    let Formatter { shape, alloc, placement } = formatter;
+    let Formatter {
+        shape,
+        alloc,
+        placement,
+    } = formatter;
     inodes::add_lost_found(&mut tree, identity.time)?;
     let sorted = tree.sorted();
     let (inodes, numbers) = inodes::number(&tree, &sorted);
@@ -207,16 +214,29 @@ pub(super) fn plan(
 
     let tree_inodes = 10 + count(s.inodes.len());
     let missing = s.alloc.missing();
-    let full = |missing: u64, size: u64| PlanError::Full { size, missing: missing * BLOCK };
+    let full = |missing: u64, size: u64| PlanError::Full {
+        size,
+        missing: missing * BLOCK,
+    };
     let (geometry, tables, resize_dind, journal, journal_node, mut used) = match shape {
         Shape::Sized(fixed) => {
             let f = *fixed;
             if missing > 0 {
                 return Err(full(missing, f.geometry.blocks * BLOCK));
             }
-            (f.geometry, f.tables, f.resize_dind, f.journal, f.journal_node, f.blocks)
+            (
+                f.geometry,
+                f.tables,
+                f.resize_dind,
+                f.journal,
+                f.journal_node,
+                f.blocks,
+            )
         }
-        Shape::Fitted { descriptor_blocks, available } => {
+        Shape::Fitted {
+            descriptor_blocks,
+            available,
+        } => {
             let dind = s.alloc.take(1).ok_or(PlanError::Unplaced)?.start;
             let least = tree_inodes + tree_inodes / 10;
             let g = Geometry::fitted(&Need {
@@ -228,14 +248,21 @@ pub(super) fn plan(
             })?;
             let journal = runs(&mut s.alloc, g.journal_blocks)?;
             let tree = extent_tree::blocks(as_extents(&journal).len());
-            let node = if tree > 0 { s.alloc.take_contiguous(tree) } else { Some(0) };
+            let node = if tree > 0 {
+                s.alloc.take_contiguous(tree)
+            } else {
+                Some(0)
+            };
             let node = node.ok_or(PlanError::Unplaced)?;
             let tables = tables_behind(&mut s.alloc, &g)?;
             (g, tables, dind, journal, node, supers(&g))
         }
     };
     if tree_inodes > geometry.inodes() {
-        return Err(PlanError::TooManyFiles { files: tree_inodes, inodes: geometry.inodes() });
+        return Err(PlanError::TooManyFiles {
+            files: tree_inodes,
+            inodes: geometry.inodes(),
+        });
     }
     for run in s.alloc.taken().iter() {
         used.insert(run);
@@ -282,7 +309,9 @@ fn runs(alloc: &mut Allocator, len: u64) -> Result<Vec<Range<u64>>, PlanError> {
 /// Bitmaps and inode tables behind the data: `flex_bg` lets them lie anywhere.
 fn tables_behind(alloc: &mut Allocator, g: &Geometry) -> Result<Tables, PlanError> {
     let mut all = |len: u64| -> Result<Vec<u64>, PlanError> {
-        (0..g.groups).map(|_| alloc.take_contiguous(len).ok_or(PlanError::Unplaced)).collect()
+        (0..g.groups)
+            .map(|_| alloc.take_contiguous(len).ok_or(PlanError::Unplaced))
+            .collect()
     };
     Ok(Tables {
         block_bitmap: all(1)?,
@@ -291,13 +320,18 @@ fn tables_behind(alloc: &mut Allocator, g: &Geometry) -> Result<Tables, PlanErro
     })
 }
 
-type Xattrs =
-    (HashMap<NodeId, Box<[u8; xattr::BODY]>>, Vec<XattrBlock>, HashMap<NodeId, u32>);
+type Xattrs = (
+    HashMap<NodeId, Box<[u8; xattr::BODY]>>,
+    Vec<XattrBlock>,
+    HashMap<NodeId, u32>,
+);
 
 impl Steps<'_> {
     /// The root and every inode of the tree.
     fn nodes(&self) -> Vec<NodeId> {
-        std::iter::once(crate::tree::ROOT).chain(self.inodes.iter().copied()).collect()
+        std::iter::once(crate::tree::ROOT)
+            .chain(self.inodes.iter().copied())
+            .collect()
     }
 
     fn path(&self, node: NodeId) -> String {
@@ -311,15 +345,28 @@ impl Steps<'_> {
             if !self.tree.node(node).is_directory() {
                 continue;
             }
-            let least = if Some(node) == lost_found { LOST_FOUND_BLOCKS } else { 1 };
-            let layout = Layout::new(&self.tree, &self.sorted, node, &seed, least)
-                .map_err(|source| PlanError::Directory { path: self.path(node), source })?;
+            let least = if Some(node) == lost_found {
+                LOST_FOUND_BLOCKS
+            } else {
+                1
+            };
+            let layout =
+                Layout::new(&self.tree, &self.sorted, node, &seed, least).map_err(|source| {
+                    PlanError::Directory {
+                        path: self.path(node),
+                        source,
+                    }
+                })?;
             let preset = match fixed {
                 Some(f) if node == crate::tree::ROOT => f.root..f.root + 1,
-                Some(f) if Some(node) == lost_found => f.lost_found..f.lost_found + LOST_FOUND_BLOCKS,
+                Some(f) if Some(node) == lost_found => {
+                    f.lost_found..f.lost_found + LOST_FOUND_BLOCKS
+                }
                 _ => 0..0,
             };
-            let id = self.placement.add_behind(&mut self.alloc, preset, layout.blocks());
+            let id = self
+                .placement
+                .add_behind(&mut self.alloc, preset, layout.blocks());
             self.own_data.insert(node, id);
             if layout.is_htree() {
                 self.htrees.insert(node, layout);
@@ -330,11 +377,11 @@ impl Steps<'_> {
 
     fn place_symlinks(&mut self) {
         for node in self.nodes() {
-            if let NodeKind::Symlink { target } = self.tree.node(node).kind {
-                if target.len() > FAST_SYMLINK_MAX {
-                    let id = self.placement.add_behind(&mut self.alloc, 0..0, 1);
-                    self.own_data.insert(node, id);
-                }
+            if let NodeKind::Symlink { target } = self.tree.node(node).kind
+                && target.len() > FAST_SYMLINK_MAX
+            {
+                let id = self.placement.add_behind(&mut self.alloc, 0..0, 1);
+                self.own_data.insert(node, id);
             }
         }
     }
@@ -352,7 +399,10 @@ impl Steps<'_> {
             let encoded = xattr::encode(set, |unknown| {
                 warn(format!("{}: {unknown}; left out", self.path(node)));
             })
-            .map_err(|source| PlanError::Xattr { path: self.path(node), source })?;
+            .map_err(|source| PlanError::Xattr {
+                path: self.path(node),
+                source,
+            })?;
             if let Some(body) = encoded.body {
                 bodies.insert(node, body);
             }
@@ -364,7 +414,11 @@ impl Steps<'_> {
             let nr = free.unwrap_or_else(|| {
                 let nr = count32(blocks.len());
                 shared.insert(bytes.clone(), nr);
-                blocks.push(XattrBlock { bytes, refcount: 0, nr: 0 });
+                blocks.push(XattrBlock {
+                    bytes,
+                    refcount: 0,
+                    nr: 0,
+                });
                 nr
             });
             blocks[index32(nr)].refcount += 1;

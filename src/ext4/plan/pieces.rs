@@ -109,29 +109,52 @@ pub(super) fn pieces(plan: &Plan) -> Vec<Piece> {
         add(start, 1, PieceKind::Superblock { group });
         add(start + 1, g.gdt_blocks, PieceKind::GroupDescriptors);
     }
-    add(1 + g.gdt_blocks, g.reserved_gdt_blocks, PieceKind::ReservedGdt);
+    add(
+        1 + g.gdt_blocks,
+        g.reserved_gdt_blocks,
+        PieceKind::ReservedGdt,
+    );
     add(plan.resize_dind, 1, PieceKind::ResizeDind);
     if let Some(run) = plan.journal.first() {
         add(run.start, 1, PieceKind::JournalSuperblock);
         let extents = crate::ext4::formatter::as_extents(&plan.journal).len();
-        add(plan.journal_node, extent_tree::blocks(extents), PieceKind::JournalExtents);
+        add(
+            plan.journal_node,
+            extent_tree::blocks(extents),
+            PieceKind::JournalExtents,
+        );
     }
     for group in 0..g.groups {
         let at = index(group);
         if !accounts::blocks_uninit(plan, group) {
-            add(plan.tables.block_bitmap[at], 1, PieceKind::BlockBitmap { group });
+            add(
+                plan.tables.block_bitmap[at],
+                1,
+                PieceKind::BlockBitmap { group },
+            );
         }
         let used = accounts::used_inodes(plan, group);
         if used > 0 {
-            add(plan.tables.inode_bitmap[at], 1, PieceKind::InodeBitmap { group });
+            add(
+                plan.tables.inode_bitmap[at],
+                1,
+                PieceKind::InodeBitmap { group },
+            );
             let blocks = used.div_ceil(INODES_PER_BLOCK);
-            add(plan.tables.inode_table[at], blocks, PieceKind::InodeTable { group });
+            add(
+                plan.tables.inode_table[at],
+                blocks,
+                PieceKind::InodeTable { group },
+            );
         }
     }
     for (&node, &id) in &plan.own_data {
         for e in plan.placement.extents(id) {
             let kind = if plan.tree.node(node).is_directory() {
-                PieceKind::Directory { node, logical: e.logical }
+                PieceKind::Directory {
+                    node,
+                    logical: e.logical,
+                }
             } else {
                 PieceKind::Symlink { node }
             };
@@ -142,11 +165,20 @@ pub(super) fn pieces(plan: &Plan) -> Vec<Piece> {
         add(block.nr, 1, PieceKind::Xattr { index: count32(i) });
     }
     for (&node, &at) in &plan.extent_nodes {
-        let extents = plan.content(node).map_or(0, |id| plan.placement.extents(id).len());
-        add(at, extent_tree::blocks(extents), PieceKind::ExtentTree { node });
+        let extents = plan
+            .content(node)
+            .map_or(0, |id| plan.placement.extents(id).len());
+        add(
+            at,
+            extent_tree::blocks(extents),
+            PieceKind::ExtentTree { node },
+        );
     }
     list.sort_unstable_by_key(|p| p.start);
-    debug_assert!(list.windows(2).all(|w| w[0].start + w[0].len <= w[1].start), "pieces overlap");
+    debug_assert!(
+        list.windows(2).all(|w| w[0].start + w[0].len <= w[1].start),
+        "pieces overlap"
+    );
     list.shrink_to_fit();
     list
 }

@@ -105,16 +105,21 @@ pub(crate) fn encode(
         return Ok(Encoded::default());
     }
     attrs.sort();
-    let in_body = |list: &[Attr<'_>]| {
-        list.iter().map(Attr::len).sum::<usize>() + BODY_HEADER + END <= BODY
-    };
+    let in_body =
+        |list: &[Attr<'_>]| list.iter().map(Attr::len).sum::<usize>() + BODY_HEADER + END <= BODY;
     let in_block =
         |list: &[Attr<'_>]| list.iter().map(Attr::len).sum::<usize>() + HEADER + END <= BLOCK;
     if in_body(&attrs) {
-        return Ok(Encoded { body: Some(body(&attrs)), block: None });
+        return Ok(Encoded {
+            body: Some(body(&attrs)),
+            block: None,
+        });
     }
     if in_block(&attrs) {
-        return Ok(Encoded { body: None, block: Some(block(&attrs)) });
+        return Ok(Encoded {
+            body: None,
+            block: Some(block(&attrs)),
+        });
     }
     // Too much for the block alone: what fits the inode goes there, in order.
     let (mut here, mut there) = (Vec::new(), Vec::new());
@@ -128,7 +133,10 @@ pub(crate) fn encode(
         let needed = there.iter().map(Attr::len).sum::<usize>() + HEADER + END;
         return Err(XattrError::TooLarge { needed });
     }
-    Ok(Encoded { body: (!here.is_empty()).then(|| body(&here)), block: Some(block(&there)) })
+    Ok(Encoded {
+        body: (!here.is_empty()).then(|| body(&here)),
+        block: Some(block(&there)),
+    })
 }
 
 fn attr<'a>(full: &'a [u8], value: &'a [u8]) -> Result<Attr<'a>, XattrError> {
@@ -141,22 +149,35 @@ fn attr<'a>(full: &'a [u8], value: &'a [u8]) -> Result<Attr<'a>, XattrError> {
         (b"gnu.", EXT4_XATTR_INDEX_HURD),
     ];
     let acl = |index, value| {
-        let value = super::acl::to_disk(value).map_err(|why| XattrError::Acl { name: shown(), why })?;
-        Ok(Attr { index, name_len: 0, name: &[][..], value: value.into() })
+        let value =
+            super::acl::to_disk(value).map_err(|why| XattrError::Acl { name: shown(), why })?;
+        Ok(Attr {
+            index,
+            name_len: 0,
+            name: &[][..],
+            value: value.into(),
+        })
     };
     match full {
         b"system.posix_acl_access" => return acl(EXT4_XATTR_INDEX_POSIX_ACL_ACCESS, value),
         b"system.posix_acl_default" => return acl(EXT4_XATTR_INDEX_POSIX_ACL_DEFAULT, value),
         _ => {}
     }
-    let found = prefixes.iter().find_map(|(p, i)| full.strip_prefix(*p).map(|rest| (*i, rest)));
+    let found = prefixes
+        .iter()
+        .find_map(|(p, i)| full.strip_prefix(*p).map(|rest| (*i, rest)));
     let Some((index, name)) = found.filter(|(_, name)| !name.is_empty()) else {
         return Err(XattrError::Namespace { name: shown() });
     };
     if name.len() > 255 {
         return Err(XattrError::NameTooLong { name: shown() });
     }
-    Ok(Attr { index, name_len: name.len(), name, value: value.into() })
+    Ok(Attr {
+        index,
+        name_len: name.len(),
+        name,
+        value: value.into(),
+    })
 }
 
 /// Entries from `at` up, values from the end down; offsets count from `base`.
@@ -168,7 +189,11 @@ fn fill(bytes: &mut [u8], at: usize, base: usize, attrs: &[Attr<'_>], hashed: bo
         bytes[value_at..value_at + a.value.len()].copy_from_slice(&a.value);
         let hash = if hashed { entry_hash(a) } else { 0 };
         hashes.push(hash);
-        let offset = if a.value.is_empty() { 0 } else { value_at - base };
+        let offset = if a.value.is_empty() {
+            0
+        } else {
+            value_at - base
+        };
         let entry = XattrEntry {
             e_name_len: u8::try_from(a.name.len()).expect("names are bounded when they are read"),
             e_name_index: a.index,
@@ -215,7 +240,10 @@ fn block(attrs: &[Attr<'_>]) -> Vec<u8> {
 
 /// `ext4_xattr_hash_entry`: the name byte by byte, the value word by word.
 fn entry_hash(a: &Attr<'_>) -> u32 {
-    let name = a.name.iter().fold(0_u32, |h, &c| h.rotate_left(5) ^ u32::from(c));
+    let name = a
+        .name
+        .iter()
+        .fold(0_u32, |h, &c| h.rotate_left(5) ^ u32::from(c));
     let words = a.value.chunks(4).map(|w| {
         let mut word = [0; 4];
         word[..w.len()].copy_from_slice(w);

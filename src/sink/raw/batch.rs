@@ -5,8 +5,8 @@ use bytes::{Bytes, BytesMut};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 /// Bytes of one write. Larger ones gain nothing and cost memory: three of them are under way at most.
@@ -40,7 +40,12 @@ impl Writer {
     pub(super) fn start(file: Arc<File>) -> Self {
         let (orders, receiver) = sync_channel(1);
         let thread = std::thread::spawn(move || run(&file, &receiver));
-        Self { orders: Some(orders), thread: Some(thread), batch: BytesMut::new(), start: 0 }
+        Self {
+            orders: Some(orders),
+            thread: Some(thread),
+            batch: BytesMut::new(),
+            start: 0,
+        }
     }
 
     /// Puts `data` at byte `at`.
@@ -101,7 +106,11 @@ impl Writer {
         self.send_batch()?;
         let (done, wait) = sync_channel(1);
         self.order(Order::Flush(done))?;
-        if wait.recv().is_ok() { Ok(()) } else { self.failure() }
+        if wait.recv().is_ok() {
+            Ok(())
+        } else {
+            self.failure()
+        }
     }
 
     /// Writes what is left and ends the thread.

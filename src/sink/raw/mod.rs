@@ -99,7 +99,11 @@ impl RawFile {
         let (target, file) = Target::create(path, options)?;
         let file = Arc::new(file);
         let writer = Writer::start(Arc::clone(&file));
-        Ok(Self { target, file, writer: Some(writer) })
+        Ok(Self {
+            target,
+            file,
+            writer: Some(writer),
+        })
     }
 
     /// The temporary's path, where it has one: what to remove when the process must end at once.
@@ -114,7 +118,10 @@ impl RawFile {
     }
 
     fn failed(&self, source: io::Error) -> SinkError {
-        SinkError::Write { path: self.target.path().to_owned(), source }
+        SinkError::Write {
+            path: self.target.path().to_owned(),
+            source,
+        }
     }
 
     fn writer(&mut self) -> &mut Writer {
@@ -130,7 +137,9 @@ impl RawFile {
         let mut done = 0;
         let jobs: Vec<_> = bytes_of(image).collect();
         for (start, len, source, offset) in jobs {
-            let Source::Rendered(reader) = image.source(source) else { continue };
+            let Source::Rendered(reader) = image.source(source) else {
+                continue;
+            };
             let mut at = 0;
             while at < len {
                 if observer.cancelled() {
@@ -138,7 +147,9 @@ impl RawFile {
                 }
                 let step = (len - at).min(RENDER);
                 let mut bytes = vec![0; index(step)];
-                reader.read_exact_at(offset + at, &mut bytes).map_err(|e| self.failed(e))?;
+                reader
+                    .read_exact_at(offset + at, &mut bytes)
+                    .map_err(|e| self.failed(e))?;
                 let placed = self.writer().place(start + at, Bytes::from(bytes));
                 placed.map_err(|e| self.failed(e))?;
                 at += step;
@@ -170,9 +181,7 @@ impl RawFile {
 }
 
 /// Start, length, source and offset of every extent of metadata.
-fn bytes_of(
-    image: &Image,
-) -> impl Iterator<Item = (u64, u64, crate::extent::SourceNr, u64)> + '_ {
+fn bytes_of(image: &Image) -> impl Iterator<Item = (u64, u64, crate::extent::SourceNr, u64)> + '_ {
     image.extents().iter().filter_map(|e| match e.content {
         Content::Bytes { source, offset } => Some((e.start, e.len, source, offset)),
         _ => None,
@@ -194,7 +203,10 @@ impl Spool for RawFile {
         // Past what was written so far the file will read as zeros.
         let mut done = 0;
         while done < buf.len() {
-            match self.file.read_at(&mut buf[done..], at + crate::units::count(done))? {
+            match self
+                .file
+                .read_at(&mut buf[done..], at + crate::units::count(done))?
+            {
                 0 => break,
                 n => done += n,
             }

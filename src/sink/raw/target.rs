@@ -28,17 +28,25 @@ pub(super) struct Target {
 
 impl Target {
     pub(super) fn create(path: &Path, options: RawOptions) -> Result<(Self, File), SinkError> {
-        let fail = |source| SinkError::Create { path: path.to_owned(), source };
+        let fail = |source| SinkError::Create {
+            path: path.to_owned(),
+            source,
+        };
         let folder = match path.parent() {
             Some(p) if !p.as_os_str().is_empty() => p.to_owned(),
             _ => PathBuf::from("."),
         };
         if !folder.is_dir() {
-            return Err(SinkError::NoFolder { path: path.to_owned() });
+            return Err(SinkError::NoFolder {
+                path: path.to_owned(),
+            });
         }
         if path.file_name().is_none() {
             let what = "a folder";
-            return Err(SinkError::NotFile { path: path.to_owned(), what });
+            return Err(SinkError::NotFile {
+                path: path.to_owned(),
+                what,
+            });
         }
         match std::fs::symlink_metadata(path) {
             Ok(there) => {
@@ -51,16 +59,26 @@ impl Target {
                     Some("a device, pipe or socket")
                 };
                 if let Some(what) = what {
-                    return Err(SinkError::NotFile { path: path.to_owned(), what });
+                    return Err(SinkError::NotFile {
+                        path: path.to_owned(),
+                        what,
+                    });
                 }
                 if !options.force {
-                    return Err(SinkError::Exists { path: path.to_owned() });
+                    return Err(SinkError::Exists {
+                        path: path.to_owned(),
+                    });
                 }
             }
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(fail(e)),
         }
-        let mut target = Self { path: path.to_owned(), folder, options, named: None };
+        let mut target = Self {
+            path: path.to_owned(),
+            folder,
+            options,
+            named: None,
+        };
         let file = match target.unnamed() {
             Some(file) => file,
             None => target.named().map_err(fail)?,
@@ -81,7 +99,9 @@ impl Target {
         let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
         let fd = rustix::fs::open(&self.folder, flags, Mode::from_raw_mode(0o666)).ok()?;
         let file = File::from(fd);
-        std::fs::symlink_metadata(proc_path(&file)).is_ok().then_some(file)
+        std::fs::symlink_metadata(proc_path(&file))
+            .is_ok()
+            .then_some(file)
     }
 
     fn named(&mut self) -> io::Result<File> {
@@ -99,9 +119,14 @@ impl Target {
     pub(super) fn publish(mut self, file: &File) -> Result<(), SinkError> {
         let fail = |source: io::Error| {
             if source.kind() == io::ErrorKind::AlreadyExists {
-                SinkError::Exists { path: self.path.clone() }
+                SinkError::Exists {
+                    path: self.path.clone(),
+                }
             } else {
-                SinkError::Rename { path: self.path.clone(), source }
+                SinkError::Rename {
+                    path: self.path.clone(),
+                    source,
+                }
             }
         };
         if self.options.sync {
@@ -128,7 +153,10 @@ impl Target {
         self.named = None;
         if self.options.sync {
             let folder = File::open(&self.folder).and_then(|f| f.sync_all());
-            folder.map_err(|source| SinkError::Rename { path: self.path.clone(), source })?;
+            folder.map_err(|source| SinkError::Rename {
+                path: self.path.clone(),
+                source,
+            })?;
         }
         Ok(())
     }
