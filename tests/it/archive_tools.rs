@@ -1,9 +1,5 @@
 //! Archives made by others' tools: every entry comes back as the file it was made of.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-mod common;
-
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
@@ -12,7 +8,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use common::{Seen, need, read_path, read_pipe, run};
+use crate::common::{Seen, need, read_path, read_pipe, run};
 use diskwright::archive::EntryKind;
 
 /// What a format can express; the tree holds no more than that.

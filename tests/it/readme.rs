@@ -1,10 +1,5 @@
 //! The README keeps its word: its spec file is accepted, its exit codes and verbs are the command's.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a failed unwrap in a test is a failed test"
-)]
-
 use std::path::Path;
 use std::process::{Command, Output};
 

@@ -1,17 +1,10 @@
 //! The MBR as sfdisk, blkid and file see it.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a failed unwrap in a test is a failed test"
-)]
-
-mod tools;
-
 use std::fs::File;
 use std::io::{Read, Write};
 
+use crate::tools::{have, run, stdout};
 use diskwright::partition::{self, FIRST_PARTITION, MbrLayout};
-use tools::{have, run, stdout};
 
 /// A sparse disk image of `sectors` that holds `sector0`.
 fn disk(sectors: u64, sector0: &[u8; 512]) -> tempfile::NamedTempFile {

@@ -1,15 +1,7 @@
 //! Bad archives, each with its message.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-#![allow(
-    clippy::needless_pass_by_value,
-    reason = "each call makes its own expect!"
-)]
-
-mod common;
-
-use common::tarball::{Header, archive, file, long, pax};
-use common::{read_bytes, read_pipe};
+use crate::common::tarball::{Header, archive, file, long, pax};
+use crate::common::{read_bytes, read_pipe};
 use diskwright::archive::ArchiveReader;
 use expect_test::{Expect, expect};
 
@@ -257,13 +249,13 @@ fn bad_sparse_files() {
 
 #[test]
 fn an_oversized_zstd_window_is_named() {
-    if !common::need("zstd") {
+    if !crate::common::need("zstd") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a"), archive(&[file("a", b"")])).unwrap();
     let command = "zstd -q --long=30 -c < a";
-    let bytes = common::run(folder.path(), "sh", &["-c", command]).stdout;
+    let bytes = crate::common::run(folder.path(), "sh", &["-c", command]).stdout;
     refused(
         &bytes,
         expect![
@@ -309,7 +301,7 @@ fn an_archive_that_shrinks_while_it_is_read() {
 
 #[test]
 fn folders_and_missing_files_are_refused() {
-    let open = |path: &str| common::read_path(path.as_ref()).message();
+    let open = |path: &str| crate::common::read_path(path.as_ref()).message();
     expect!["cannot open the archive /: is a directory"].assert_eq(&open("/"));
     expect![[
         r#"cannot open the archive no/such\u{7}file: No such file or directory (os error 2)"#

@@ -1,15 +1,7 @@
 //! Odd archives: understood, some with a warning; and which of two statements holds.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-#![allow(
-    clippy::needless_pass_by_value,
-    reason = "each call makes its own expect!"
-)]
-
-mod common;
-
-use common::tarball::{Header, archive, file, long, pax};
-use common::{Outcome, read_bytes};
+use crate::common::tarball::{Header, archive, file, long, pax};
+use crate::common::{Outcome, read_bytes};
 use diskwright::archive::EntryKind;
 use expect_test::{Expect, expect};
 

@@ -1,11 +1,5 @@
 //! What the integration tests share.
 
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "each test binary uses a part of this"
-)]
-
 pub mod tarball;
 
 use std::io::Cursor;

@@ -4,19 +4,12 @@
 //! taken from what a real grub-install of Debian 12 wrote to a disk. What these cannot prove, a boot
 //! does.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a failed unwrap in a test is a failed test"
-)]
-
-mod tools;
-
 use std::path::Path;
 
+use crate::tools::{have, skip, stdout};
 use diskwright::grub::{self, Area, BiosSpec, CoreImg, Files};
 use diskwright::units::Lba;
 use sha2::{Digest, Sha256};
-use tools::{have, skip, stdout};
 
 const PLATFORM: &str = "/usr/lib/grub/i386-pc";
 

@@ -1,21 +1,14 @@
 //! grub.cfg, grubenv, the drop-in and the order of kernels against GRUB's own tools, sh and dpkg.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a failed unwrap in a test is a failed test"
-)]
-
-mod tools;
-
 use std::cmp::Ordering;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use crate::tools::{have, run, stdout};
 use diskwright::grub::{self, Config, KernelEntry, RootBy, RootIds};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use tools::{have, run, stdout};
 
 fn kernel(version: &str, initrd: bool) -> KernelEntry {
     KernelEntry {

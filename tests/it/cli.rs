@@ -1,10 +1,5 @@
 //! The command as a person or a script meets it: help, exit codes, what goes to which stream.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a failed unwrap in a test is a failed test"
-)]
-
 use expect_test::expect;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

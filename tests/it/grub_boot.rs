@@ -3,20 +3,13 @@
 //!
 //! The filesystem is mke2fs's: this proves the loader alone. The processor is qemu's own (TCG).
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a failed unwrap in a test is a failed test"
-)]
-
-mod tools;
-
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
+use crate::tools::{have, run, skip, stdout};
 use diskwright::grub::{self, Area, BiosSpec, Files};
 use diskwright::partition::{self, FIRST_PARTITION, MbrLayout};
 use diskwright::units::Lba;
-use tools::{have, run, skip, stdout};
 
 const PLATFORM: &str = "/usr/lib/grub/i386-pc";
 const DISK_SECTORS: u64 = 32 << 11;

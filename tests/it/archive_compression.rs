@@ -1,13 +1,9 @@
 //! The same entries from every compressor, in one member or many, from a file or a pipe.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-mod common;
-
 use std::fs;
 
-use common::tarball::{archive, file};
-use common::{need, read_bytes, read_pipe, run};
+use crate::common::tarball::{archive, file};
+use crate::common::{need, read_bytes, read_pipe, run};
 
 #[test]
 fn every_compression_gives_the_same_entries() {

@@ -1,11 +1,7 @@
 //! No bytes make the reader panic, and no part of an archive passes for the whole.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-mod common;
-
-use common::tarball::{Header, archive, file, fix_checksum, long, pax};
-use common::{read_bytes, read_pipe};
+use crate::common::tarball::{Header, archive, file, fix_checksum, long, pax};
+use crate::common::{read_bytes, read_pipe};
 use proptest::prelude::*;
 
 /// An archive with something of everything.

@@ -1,11 +1,6 @@
 //! `boot` with the real qemu and SeaBIOS: a boot sector of 36 bytes stands in for a system, so that a run
 //! takes a second and shows what the harness does, not what Debian does.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a failed unwrap in a test is a failed test"
-)]
-
 use diskwright::boot::{Accel, Machine, Outcome, Script, Step, Verdict, find_qemu, run};
 use diskwright::observe::{Observer, Silent};
 use regex::bytes::Regex;
