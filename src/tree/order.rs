@@ -77,12 +77,14 @@ impl Tree {
     pub fn walk(&self, sorted: &Sorted, mut visit: impl FnMut(&[u8], NodeId)) {
         let mut path: Vec<u8> = Vec::new();
         // Each directory under way: its id, the next child's index, and the path's length before it.
-        let mut stack: Vec<(NodeId, usize, usize)> = vec![(super::ROOT, 0, 0)];
+        let mut stack: Vec<(NodeId, u32, usize)> = vec![(super::ROOT, 0, 0)];
         while let Some((dir, next, base)) = stack.pop() {
-            let Some(child) = self.children(sorted, dir).nth(next) else {
+            let at = index32(dir.0);
+            if sorted.starts[at] + next == sorted.starts[at + 1] {
                 path.truncate(base);
                 continue;
-            };
+            }
+            let child = self.nth_child(sorted, dir, next);
             stack.push((dir, next + 1, base));
             let here = path.len();
             if !path.is_empty() {
