@@ -1,18 +1,69 @@
-//! diskwright turns a root filesystem archive into a bootable disk image, in plain userspace.
+//! diskwright turns a root filesystem archive into a bootable disk image, in plain userspace: no root, no
+//! loop device, no mount, no namespace, no virtual machine.
+//!
+//! ```text
+//! archive ──► tree ──► prepare ──► ext4 | partition | grub ──► image ──► sink
+//! (bytes)    (files)  (our edits)  (plans: what lies where)    (extents)  (raw file)
+//! ```
+//!
+//! An image is a value: a list of extents, sorted, disjoint, covering the disk exactly, each of which says
+//! what its bytes are ([`extent::Content`]). Modules stand below in the order of the stages; each uses
+//! only those above it.
+//!
+//! ```no_run
+//! use diskwright::archive::ArchiveReader;
+//! use diskwright::image::{self, Spec};
+//! use diskwright::observe::Silent;
+//! use diskwright::sink::raw::{RawFile, RawOptions};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut raw = RawFile::create("disk.img".as_ref(), RawOptions::default())?;
+//! let mut archive = ArchiveReader::open("rootfs.tar.zst".as_ref())?;
+//! let built = image::build(&mut archive, &Spec::default(), raw.spool(), &Silent)?;
+//! built.image.verify()?;
+//! raw.write(&built.image, &Silent)?;
+//! raw.finish()?;
+//! println!("{} bytes are free", built.report.available);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Invariants
+//!
+//! Each is held by a test.
+//!
+//! 1. The same archive, spec and seed give the same bytes, on any host, filesystem, locale and thread
+//!    count. No clock, no environment and no order of a map reaches a byte of the image. Every identifier
+//!    derives from one [`seed`], a digest of the tree's names and metadata and of the spec. Times are
+//!    clamped to `SOURCE_DATE_EPOCH`, or else to the newest entry.
+//! 2. Placement depends on names and sizes only; emission never chooses a place. Only `image`'s prepare
+//!    stage reads files, and only those it lists.
+//! 3. The extents of an image are sorted, disjoint and cover it exactly.
+//! 4. Only [`archive`] sees untrusted bytes; past [`tree`], an error is the spec's or a bug.
+//! 5. No byte of a file that is not in the final tree is in the image.
+//! 6. Memory grows with the number of files, not with their sizes.
+//! 7. Nothing needs root, a loop device, a mount, a namespace or KVM.
+//! 8. An output appears whole or not at all.
 
-pub mod archive;
-pub mod boot;
+pub mod units;
+
 pub mod checksum;
 pub mod display;
-pub mod ext4;
 pub mod extent;
-pub mod grub;
-pub mod image;
-pub mod inspect;
 pub mod observe;
-pub mod partition;
 pub mod read_at;
 pub mod seed;
-pub mod sink;
+
+pub mod archive;
+
 pub mod tree;
-pub mod units;
+
+pub mod ext4;
+pub mod grub;
+pub mod partition;
+
+pub mod image;
+
+pub mod boot;
+pub mod inspect;
+pub mod sink;

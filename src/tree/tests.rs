@@ -1,3 +1,5 @@
+//! The rules of putting entries into a tree, one test each.
+
 use super::*;
 use crate::archive::{Entry, EntryKind};
 

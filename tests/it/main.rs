@@ -8,6 +8,7 @@
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
 //! | `partition` | the MBR against sfdisk |
 //! | `readme` | that the README says what the program does |
+//! | `tidy` | the rules of the house: dependency direction, lengths, introductions |
 
 #![allow(
     unreachable_pub,
@@ -31,4 +32,5 @@ mod grub_boot;
 mod grub_config;
 mod partition;
 mod readme;
+mod tidy;
 mod tools;

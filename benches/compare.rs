@@ -1,0 +1,291 @@
+//! The program against what does the least that the work needs, and against its peers, in one run.
+//!
+//! ```text
+//! cargo bench                      all rows, five rounds
+//! cargo bench -- --rounds 9 many   only rows whose name holds `many`
+//! ```
+//! Every round runs both commands of a row, one after the other, so that what else the machine does hits
+//! both; the ratio shown is the median of the rounds' ratios. Inputs: the Debian rootfs of `make demo` (or
+//! `DISKWRIGHT_ROOTFS`), and 120,000 files of 0 to 4 KiB made here, in 600 folders and in one. Peak memory
+//! is anonymous and shared, sampled every few milliseconds.
+
+use std::error::Error;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Files of the generated archives, as the issue of speed counts them.
+const FILES: u32 = 120_000;
+
+/// A line of the table.
+struct Row {
+    name: &'static str,
+    /// What it is measured against, a shell command with `$IN` and `$OUT`.
+    against: &'static str,
+    /// Ours; `$DW` is the program.
+    ours: &'static str,
+    input: &'static str,
+    /// The ratio that must be reached; `None` where it is only shown.
+    limit: Option<f64>,
+    /// Programs that the row needs.
+    needs: &'static [&'static str],
+}
+
+const BUILD: &str = "$DW build -q --force $IN -o $OUT/ours.img";
+const BUILD_BARE: &str = "$DW build -q --force --boot none $IN -o $OUT/ours.img";
+
+const ROWS: &[Row] = &[
+    Row {
+        name: "debian .tar, against cp",
+        against: "cp $IN $OUT/copy",
+        ours: BUILD,
+        input: "debian12.tar",
+        limit: Some(1.5),
+        needs: &[],
+    },
+    Row {
+        name: "debian .tar.zst, against zstd -dc",
+        against: "zstd -dc $IN >/dev/null",
+        ours: BUILD,
+        input: "debian12.tar.zst",
+        limit: Some(1.4),
+        needs: &["zstd"],
+    },
+    Row {
+        name: "debian .tar.gz, against gzip -dc",
+        against: "gzip -dc $IN >/dev/null",
+        ours: BUILD,
+        input: "debian12.tar.gz",
+        limit: Some(1.0),
+        needs: &["gzip"],
+    },
+    Row {
+        name: "120,000 files in 600 folders, against cp",
+        against: "cp $IN $OUT/copy",
+        ours: BUILD_BARE,
+        input: "many.tar",
+        limit: Some(6.0),
+        needs: &[],
+    },
+    Row {
+        name: "120,000 files in one folder, against cp",
+        against: "cp $IN $OUT/copy",
+        ours: BUILD_BARE,
+        input: "flat.tar",
+        limit: Some(6.0),
+        needs: &[],
+    },
+    Row {
+        name: "peer: mke2fs -d of the unpacked rootfs",
+        against: "truncate -s 2G $OUT/peer.img && mke2fs -q -F -t ext4 -d $OUT/unpacked $OUT/peer.img",
+        ours: BUILD,
+        input: "debian12.tar",
+        limit: None,
+        needs: &["mke2fs"],
+    },
+    Row {
+        name: "peer: genext2fs of the same tar (ext2)",
+        against: "rm -f $OUT/peer.img; genext2fs -q -B 4096 -b 262144 -N 65536 -a $IN $OUT/peer.img",
+        ours: BUILD,
+        input: "debian12.tar",
+        limit: None,
+        needs: &["genext2fs"],
+    },
+];
+
+fn main() -> Result<()> {
+    let (rounds, filter) = arguments();
+    let work = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench");
+    fs::create_dir_all(&work)?;
+    let program = Path::new(env!("CARGO_BIN_EXE_diskwright"));
+    inputs(&work)?;
+    println!(
+        "{:<45}{:>9}{:>9}{:>8}{:>8}{:>10}",
+        "work", "theirs", "ours", "ratio", "limit", "memory"
+    );
+    let mut missed = 0;
+    for row in ROWS.iter().filter(|r| r.name.contains(&filter)) {
+        let input = work.join(row.input);
+        if !input.exists() || row.needs.iter().any(|n| !installed(n)) {
+            println!(
+                "{:<45}  left out: {} or {:?} is missing",
+                row.name, row.input, row.needs
+            );
+            continue;
+        }
+        missed += u32::from(!measure(row, &input, &work, program, rounds)?);
+    }
+    if missed > 0 {
+        println!("{missed} over their limit");
+    }
+    Ok(())
+}
+
+fn arguments() -> (usize, String) {
+    let mut rounds = 5;
+    let mut filter = String::new();
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--rounds" => rounds = args.next().and_then(|n| n.parse().ok()).unwrap_or(rounds),
+            // cargo adds it.
+            "--bench" => {}
+            other => filter = other.to_owned(),
+        }
+    }
+    (rounds, filter)
+}
+
+/// Runs the rounds of a row and prints it; whether it is within its limit.
+fn measure(row: &Row, input: &Path, work: &Path, program: &Path, rounds: usize) -> Result<bool> {
+    let shell = |command: &str| -> Result<(Duration, u64)> {
+        let mut run = Command::new("sh");
+        run.args(["-c", &format!("exec 2>&1; {command}")])
+            .env("IN", input)
+            .env("OUT", work)
+            .env("DW", program)
+            .stdout(Stdio::null());
+        let begun = Instant::now();
+        let mut child = run.spawn()?;
+        let mut peak = 0;
+        loop {
+            peak = peak.max(anonymous(child.id()));
+            if let Some(status) = child.try_wait()? {
+                let took = begun.elapsed();
+                return if status.success() {
+                    Ok((took, peak))
+                } else {
+                    Err(format!("{command}: {status}").into())
+                };
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    // A warm page cache for both.
+    fs::copy(input, work.join("copy"))?;
+    let (mut theirs, mut ours, mut ratios, mut peak) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    for _ in 0..rounds {
+        let (a, _) = shell(row.against)?;
+        let (b, memory) = shell(&format!("exec {}", row.ours))?;
+        peak = peak.max(memory);
+        theirs.push(a.as_secs_f64());
+        ours.push(b.as_secs_f64());
+        ratios.push(b.as_secs_f64() / a.as_secs_f64());
+    }
+    let ratio = median(&mut ratios);
+    let within = row.limit.is_none_or(|l| ratio <= l);
+    println!(
+        "{:<45}{:>8.2}s{:>8.2}s{ratio:>8.2}{:>8}{:>6} MiB{}",
+        row.name,
+        median(&mut theirs),
+        median(&mut ours),
+        row.limit.map_or_else(String::new, |l| l.to_string()),
+        peak >> 10,
+        if within { "" } else { "  OVER" }
+    );
+    Ok(within)
+}
+
+fn median(list: &mut [f64]) -> f64 {
+    list.sort_by(f64::total_cmp);
+    list[list.len() / 2]
+}
+
+/// KiB of anonymous and shared memory of a process, now.
+fn anonymous(process: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let field = |name: &str| -> u64 {
+        let line = status.lines().find_map(|l| l.strip_prefix(name));
+        line.and_then(|l| l.split_whitespace().next()?.parse().ok())
+            .unwrap_or(0)
+    };
+    field("RssAnon:") + field("RssShmem:")
+}
+
+fn installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain([PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")])
+        .any(|folder| folder.join(program).exists())
+}
+
+fn inputs(work: &Path) -> Result<()> {
+    let rootfs = std::env::var_os("DISKWRIGHT_ROOTFS").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("demo/debian12.tar"),
+        PathBuf::from,
+    );
+    let debian = work.join("debian12.tar");
+    if rootfs.exists() && !debian.exists() {
+        fs::copy(&rootfs, &debian)?;
+        sh(
+            work,
+            "zstd -q -3 -T0 -k debian12.tar; gzip -6 -k debian12.tar",
+        )?;
+        // Devices need root, and are all that is left out without.
+        sh(
+            work,
+            "mkdir -p unpacked; tar -xf debian12.tar -C unpacked 2>/dev/null; true",
+        )?;
+    } else if !rootfs.exists() {
+        println!("no Debian rootfs: run `make demo` once, or set DISKWRIGHT_ROOTFS");
+    }
+    for (name, folders) in [("many.tar", 600), ("flat.tar", 1)] {
+        let path = work.join(name);
+        if !path.exists() {
+            small_files(&path, folders)?;
+        }
+    }
+    Ok(())
+}
+
+fn sh(folder: &Path, command: &str) -> Result<()> {
+    let status = Command::new("sh")
+        .args(["-c", command])
+        .current_dir(folder)
+        .status()?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{command}: {status}").into())
+    }
+}
+
+/// A tar of [`FILES`] files of 0 to 4096 bytes that nothing compresses, spread over `folders`.
+fn small_files(path: &Path, folders: u32) -> Result<()> {
+    let mut out = BufWriter::new(File::create(path)?);
+    let mut state = 1_u64;
+    for n in 0..FILES {
+        let mut data = [0; 4096];
+        for word in data.chunks_exact_mut(8) {
+            // SplitMix64: reproducible, and no crate for it.
+            state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mut z = state;
+            z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            word.copy_from_slice(&(z ^ (z >> 31)).to_le_bytes());
+        }
+        let len = usize::from(u16::from_le_bytes([data[0], data[1]]) % 4097);
+        let mut header = [0_u8; 512];
+        let name = format!("d{:03}/file-{n:06}.txt", n % folders);
+        header[..name.len()].copy_from_slice(name.as_bytes());
+        header[100..108].copy_from_slice(b"0000644\0");
+        header[108..116].copy_from_slice(b"0000000\0");
+        header[116..124].copy_from_slice(b"0000000\0");
+        header[124..136].copy_from_slice(format!("{len:011o}\0").as_bytes());
+        header[136..148].copy_from_slice(b"14524770400\0");
+        header[148..156].fill(b' ');
+        header[156] = b'0';
+        header[257..265].copy_from_slice(b"ustar\x0000");
+        let sum: u32 = header.iter().copied().map(u32::from).sum();
+        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        out.write_all(&header)?;
+        out.write_all(&data[..len])?;
+        out.write_all(&[0; 512][..len.next_multiple_of(512) - len])?;
+    }
+    out.write_all(&[0; 1024])?;
+    Ok(out.flush()?)
+}

@@ -1,0 +1,182 @@
+//! The rules of the house that a compiler does not know.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Ranks of the modules: each uses only lower ones, and siblings of one rank leave one another alone.
+const RANKS: &[(&str, u32)] = &[
+    ("units", 0),
+    ("display", 0),
+    ("seed", 0),
+    ("checksum", 0),
+    ("extent", 0),
+    ("read_at", 0),
+    ("observe", 0),
+    ("archive", 1),
+    ("tree", 2),
+    ("ext4", 3),
+    ("partition", 3),
+    ("grub", 3),
+    ("image", 4),
+    ("sink", 5),
+    ("inspect", 5),
+    ("boot", 5),
+    ("cli", 7),
+];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut list = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            list.extend(sources(&path));
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            list.push(path);
+        }
+    }
+    list.sort();
+    list
+}
+
+fn module(path: &Path) -> String {
+    let inside = path.strip_prefix(root().join("src")).unwrap();
+    let first = inside
+        .components()
+        .next()
+        .unwrap()
+        .as_os_str()
+        .to_str()
+        .unwrap();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// Modules of the crate that a line names: `crate::x`, or `diskwright::x` in the program.
+fn named(line: &str) -> Vec<&str> {
+    let code = line.split("//").next().unwrap_or_default();
+    let mut list = Vec::new();
+    for prefix in ["crate::", "diskwright::"] {
+        for rest in code.split(prefix).skip(1) {
+            let end = rest
+                .find(|c: char| !c.is_alphanumeric() && c != '_')
+                .unwrap_or(rest.len());
+            list.push(&rest[..end]);
+        }
+    }
+    list
+}
+
+#[test]
+fn a_module_uses_only_modules_of_lower_rank() {
+    let rank = |name: &str| RANKS.iter().find(|(n, _)| *n == name).map(|(_, r)| *r);
+    let mut broken = Vec::new();
+    for path in sources(&root().join("src")) {
+        let own = module(&path);
+        if own == "lib" || own == "main" {
+            continue;
+        }
+        let mine = rank(&own).unwrap_or_else(|| panic!("{own} has no rank: add it to the table"));
+        for (nr, line) in fs::read_to_string(&path).unwrap().lines().enumerate() {
+            for used in named(line) {
+                let Some(theirs) = rank(used) else { continue };
+                // The ground floor is one room.
+                let fine = used == own || theirs < mine || (theirs == 0 && mine == 0);
+                if !fine {
+                    broken.push(format!("{}:{}: {own} uses {used}", path.display(), nr + 1));
+                }
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn the_checker_never_sees_the_planner() {
+    for path in sources(&root().join("src/ext4/check")) {
+        let text = fs::read_to_string(&path).unwrap();
+        // Its tests may make damage; its code may read only structs and sums.
+        for line in text.lines() {
+            for planner in [
+                "ext4::plan",
+                "ext4::emit",
+                "ext4::formatter",
+                "ext4::alloc",
+                "ext4::geometry",
+            ] {
+                assert!(!line.contains(planner), "{}: {line}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn on_disk_structs_know_nothing_of_layout() {
+    for path in sources(&root().join("src/ext4/disk")) {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(
+            !text.contains("crate::tree") && !text.contains("plan::"),
+            "{}",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn files_are_short_enough_to_read() {
+    for folder in ["src", "tests", "benches"] {
+        for path in sources(&root().join(folder)) {
+            let lines = fs::read_to_string(&path).unwrap().lines().count();
+            assert!(
+                lines <= 800,
+                "{} has {lines} lines: give its parts files of their own",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn every_module_folder_opens_with_an_introduction() {
+    for path in sources(&root().join("src")) {
+        let text = fs::read_to_string(&path).unwrap();
+        let first = text.lines().next().unwrap_or_default();
+        assert!(
+            first.starts_with("//!"),
+            "{} does not say what it is",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn no_lint_is_silenced_for_unsafe_or_casts() {
+    for path in sources(&root().join("src")) {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(!text.contains("unsafe "), "{}", path.display());
+        for lint in ["as_conversions", "unwrap_used"] {
+            assert!(
+                !text.contains(&format!("allow(clippy::{lint}")),
+                "{}",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn text_files_end_with_a_newline_and_carry_no_carriage_returns() {
+    let mut files = sources(&root().join("src"));
+    files.extend(sources(&root().join("tests")));
+    files.extend(["README.md", "CHANGELOG.md", "Makefile", "Cargo.toml"].map(|f| root().join(f)));
+    for path in files {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(
+            text.ends_with('\n') && !text.contains('\r'),
+            "{}",
+            path.display()
+        );
+    }
+}
