@@ -1,6 +1,7 @@
 //! The image: extents, and where to read them.
 
 use crate::ext4::Plan;
+use crate::ext4::geometry::BLOCK;
 use crate::extent::{Content, Extent, SourceNr, TileError, tile};
 use crate::read_at::ReadAt;
 use crate::units::index32;
@@ -120,19 +121,17 @@ impl Image {
         Ok(())
     }
 
-    /// The layout as text, one extent a line: start and length in bytes, content, structure.
+    /// The layout as text, one structure a line: start and length in bytes, content, name.
     ///
     /// # Errors
     /// Whatever `out` says.
     pub fn dump(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        for e in &self.extents {
-            let (kind, name) = match e.content {
-                Content::Bytes { .. } => ("bytes", self.structure(e.start)),
-                Content::File { .. } => ("file", "data"),
-                Content::Zero => ("zero", ""),
-                Content::Free => ("free", ""),
-            };
-            writeln!(out, "{:>15} {:>15} {kind:<5} {name}", e.start, e.len)?;
+        for p in self.parts() {
+            writeln!(
+                out,
+                "{:>15} {:>15} {:<5} {}",
+                p.start, p.len, p.content, p.structure
+            )?;
         }
         Ok(())
     }
@@ -141,41 +140,72 @@ impl Image {
     #[must_use]
     pub fn structures(&self) -> Vec<Structure> {
         let mut list: Vec<Structure> = Vec::new();
-        for e in &self.extents {
-            let (content, structure) = match e.content {
-                Content::Bytes { .. } => ("bytes", self.structure(e.start)),
-                Content::File { .. } => ("file", "file data"),
-                Content::Zero => ("zero", "zeros: journal, inode tables, zero runs of files"),
-                Content::Free => ("free", "free"),
-            };
-            match list.iter_mut().find(|s| s.structure == structure) {
+        for p in self.parts() {
+            let same = |s: &&mut Structure| s.structure == p.structure && s.content == p.content;
+            match list.iter_mut().find(same) {
                 Some(s) => {
                     s.extents += 1;
-                    s.bytes += e.len;
+                    s.bytes += p.len;
                 }
                 None => list.push(Structure {
-                    structure,
-                    content,
-                    first: e.start,
+                    structure: p.structure,
+                    content: p.content,
+                    first: p.start,
                     extents: 1,
-                    bytes: e.len,
+                    bytes: p.len,
                 }),
             }
         }
         list
     }
 
-    fn structure(&self, start: u64) -> &'static str {
-        let Some(at) = start.checked_sub(self.filesystem_offset) else {
-            return if start == 0 {
-                "boot.img, MBR"
-            } else {
-                "core.img"
+    /// The extents, those of metadata cut where one structure ends and the next begins.
+    fn parts(&self) -> impl Iterator<Item = Part> + '_ {
+        self.extents.iter().flat_map(|e| {
+            let (content, structure) = match e.content {
+                Content::Bytes { .. } if e.start < self.filesystem_offset => {
+                    ("bytes", "boot.img, MBR, core.img")
+                }
+                Content::Bytes { .. } => return self.pieces_in(e),
+                Content::File { .. } => ("file", "file data"),
+                Content::Zero => ("zero", "journal, unused inodes, zero runs of files"),
+                Content::Free => ("free", "free"),
             };
-        };
-        let block = at / crate::ext4::geometry::BLOCK;
-        let pieces = self.filesystem.pieces();
-        let n = pieces.partition_point(|p| p.start + p.len <= block);
-        pieces.get(n).map_or("", |p| p.kind.name())
+            vec![Part {
+                start: e.start,
+                len: e.len,
+                content,
+                structure,
+            }]
+        })
     }
+
+    fn pieces_in(&self, extent: &Extent) -> Vec<Part> {
+        let block = |byte: u64| (byte - self.filesystem_offset) / BLOCK;
+        let (from, to) = (block(extent.start), block(extent.end()));
+        let pieces = self.filesystem.pieces();
+        let first = pieces.partition_point(|p| p.start < from);
+        let mut list: Vec<Part> = Vec::new();
+        for p in pieces[first..].iter().take_while(|p| p.start < to) {
+            let (len, structure) = (p.len * BLOCK, p.kind.name());
+            match list.last_mut().filter(|last| last.structure == structure) {
+                Some(last) => last.len += len,
+                None => list.push(Part {
+                    start: self.filesystem_offset + p.start * BLOCK,
+                    len,
+                    content: "bytes",
+                    structure,
+                }),
+            }
+        }
+        list
+    }
+}
+
+/// A run of bytes of one structure.
+struct Part {
+    start: u64,
+    len: u64,
+    content: &'static str,
+    structure: &'static str,
 }
