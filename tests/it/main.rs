@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `archive_*` | the tar reader against tar, bad input, damage |
 //! | `boot`, `cli` | the program's verbs, exit codes and streams |
+//! | `ext4_geometry` | layout of a filesystem against mke2fs, at a hundred sizes |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
 //! | `partition` | the MBR against sfdisk |
 //! | `readme` | that the README says what the program does |
@@ -26,6 +27,7 @@ mod archive_tools;
 mod boot;
 mod cli;
 mod common;
+mod ext4_geometry;
 mod grub;
 mod grub_boot;
 mod grub_config;
