@@ -2,8 +2,9 @@
 
 use super::alloc::Allocator;
 use super::block_set::BlockSet;
+use super::disk::extent::EXT4_EXT_ROOT_MAX;
 use super::geometry::{Available, BLOCK, FLEX, Geometry, GeometryError};
-use super::place::{FileExtent, FileTooLarge, Placement};
+use super::place::{EXTENT_MAX, FileExtent, FileTooLarge, Placement};
 use super::plan::{Identity, Plan, PlanError, extent_tree};
 use super::tables::{Tables, supers};
 use crate::archive::DataRun;
@@ -167,14 +168,10 @@ impl Fixed {
         };
         let root = take(&mut used, 0, 1)?;
         let lost_found = take(&mut used, 0, LOST_FOUND_BLOCKS)?;
-        let resize_dind = take(&mut used, tables.inode_table[0] + g.inode_table_blocks(), 1)?;
-        let journal = journal_runs(g, &mut used)?;
-        let tree = extent_tree::blocks(as_extents(&journal).len());
-        let journal_node = if tree > 0 {
-            take(&mut used, 0, tree)?
-        } else {
-            0
-        };
+        // Where the tables of group 0 would end without `flex_bg` (`ext2fs_create_resize_inode`).
+        let goal = g.gdt_blocks + g.reserved_gdt_blocks + 2 + g.inode_table_blocks();
+        let resize_dind = take(&mut used, goal, 1)?;
+        let (journal, journal_node) = journal(g, &mut used)?;
         let blocks = used;
         Some(Self {
             geometry,
@@ -189,12 +186,13 @@ impl Fixed {
     }
 }
 
-/// Free runs for the journal, upwards from where mke2fs looks first (`get_midpoint_journal_block`).
-fn journal_runs(g: &Geometry, used: &mut BlockSet) -> Option<Vec<Range<u64>>> {
-    let mut runs = Vec::new();
+/// Free runs for the journal, upwards from where mke2fs looks first (`get_midpoint_journal_block`), and the
+/// block of its extent tree, 0 when its inode holds them.
+fn journal(g: &Geometry, used: &mut BlockSet) -> Option<(Vec<Range<u64>>, u64)> {
+    let (mut runs, mut node) = (Vec::<Range<u64>>::new(), 0);
     let mut left = g.journal_blocks;
     if left == 0 {
-        return Some(runs);
+        return Some((runs, node));
     }
     let mut at = g.group_start(journal_group(g, used));
     while left > 0 {
@@ -203,13 +201,20 @@ fn journal_runs(g: &Geometry, used: &mut BlockSet) -> Option<Vec<Range<u64>>> {
             .parts_in(&(start..g.blocks))
             .next()
             .map_or(g.blocks, |r| r.start);
-        let run = start..stop.min(start + left);
+        let run = start..stop.min(start + left.min(EXTENT_MAX));
         left -= run.end - run.start;
         at = run.end;
         used.insert(run.clone());
         runs.push(run);
+        if node == 0 && as_extents(&runs).len() > usize::from(EXT4_EXT_ROOT_MAX) {
+            // The tree grows when its fifth extent comes: before the first if that is free
+            // (`extent_node_split`), else behind those that are there.
+            node = used.first_gap(runs[0].start - 1, g.blocks, 1)?;
+            used.insert(node..node + 1);
+        }
     }
-    Some(runs)
+    debug_assert!(extent_tree::blocks(as_extents(&runs).len()) <= 1);
+    Some((runs, node))
 }
 
 /// The emptiest group near the middle, so that the heads of a disk had short ways.
@@ -243,7 +248,7 @@ pub(super) fn as_extents(runs: &[Range<u64>]) -> Vec<(u64, Range<u64>)> {
     for run in runs {
         let mut at = run.start;
         while at < run.end {
-            let end = run.end.min(at + 32_768);
+            let end = run.end.min(at + EXTENT_MAX);
             list.push((logical, at..end));
             logical += end - at;
             at = end;

@@ -8,7 +8,7 @@ use crate::units::{count32, index32};
 use std::ops::Range;
 
 /// The longest initialised extent: `EXT_INIT_MAX_LEN`.
-const EXTENT_MAX: u64 = 32_768;
+pub(super) const EXTENT_MAX: u64 = 32_768;
 
 /// An extent of a file: `len` blocks from file block `logical` lie from filesystem block `start`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

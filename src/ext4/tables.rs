@@ -40,9 +40,15 @@ impl Tables {
             // A flex group of one leaves room as for 16; one that is short keeps its tables together.
             let step = if in_flex == 1 { FLEX } else { in_flex };
             let leads = group == first;
-            let rest = last - group + 1;
             let place = |used: &mut BlockSet, hint: Option<u64>, len: u64| -> Option<u64> {
-                let at = search(g, used, hint, first, last, rest, len)?;
+                let at = Search {
+                    g,
+                    used,
+                    group,
+                    first,
+                    last,
+                }
+                .place(hint, len)?;
                 used.insert(at..at + len);
                 Some(at)
             };
@@ -68,29 +74,45 @@ impl Tables {
     }
 }
 
-/// `flexbg_offset`: at `hint` or soon after; else the first place in the flex group with room for all
-/// that the rest of it needs; else the first with room for one; else anywhere.
-fn search(
-    g: &Geometry,
-    used: &BlockSet,
-    hint: Option<u64>,
+/// What one search is about.
+struct Search<'a> {
+    g: &'a Geometry,
+    used: &'a BlockSet,
+    group: u64,
+    /// First and last group of its flex group.
     first: u64,
     last: u64,
-    rest: u64,
-    len: u64,
-) -> Option<u64> {
-    let all = (rest * len).min(g.blocks_per_group / 4);
-    if let Some(at) = hint.filter(|&h| h < g.blocks) {
-        let found = used.first_gap(at, (at + all).max(at + len).min(g.blocks), len);
-        if found.is_some() {
-            return found;
-        }
+}
+
+impl Search<'_> {
+    /// `ext2fs_get_free_blocks2`: the first run of `len` free blocks that begins at `from` or later and
+    /// before `before`; it may end behind it.
+    fn free(&self, from: u64, before: u64, len: u64) -> Option<u64> {
+        let to = (before + len).saturating_sub(1).min(self.g.blocks);
+        self.used.first_gap(from, to, len)
     }
-    let (from, to) = (
-        g.group_start(first),
-        g.group_start(last) + g.group_blocks(last),
-    );
-    used.first_gap(from, to, all)
-        .or_else(|| used.first_gap(from, to, len))
-        .or_else(|| used.first_gap(0, g.blocks, len))
+
+    /// `flexbg_offset` and what `ext2fs_allocate_group_table` makes of it: at `hint` or soon after; else
+    /// the first place in the flex group with room for all that the rest of it needs, but no more than
+    /// a quarter of a group; else with room for one; else anywhere before its end.
+    fn place(&self, hint: Option<u64>, len: u64) -> Option<u64> {
+        let rest = self.last - self.group + 1;
+        let all = (rest * len).min(self.g.blocks_per_group / 4);
+        let from = self.g.group_start(self.first);
+        // mke2fs leaves out the last block of the flex group.
+        let end = self.g.group_start(self.last) + self.g.group_blocks(self.last) - 1;
+        let at = hint
+            .filter(|&at| at < self.g.blocks)
+            .and_then(|at| self.free(at, at + all, len))
+            .or_else(|| self.free(from, end, all))
+            .or_else(|| self.free(from, end, len))
+            .or_else(|| self.free(0, end, len))
+            .unwrap_or(0);
+        // A quarter of a group may be less than a table.
+        let found = self.free(at, end, len);
+        if len == 1 {
+            return found.or_else(|| self.free(self.g.group_start(self.group), end, len));
+        }
+        found
+    }
 }

@@ -5,6 +5,8 @@
 //! |---|---|
 //! | `archive_*` | the tar reader against tar, bad input, damage |
 //! | `boot`, `cli` | the program's verbs, exit codes and streams |
+//! | `ext4_geometry` | layout of a filesystem against mke2fs, at a hundred sizes |
+//! | `fidelity` | every file of an image against the tar, through other readers |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
 //! | `partition` | the MBR against sfdisk |
 //! | `readme` | that the README says what the program does |
@@ -27,6 +29,8 @@ mod archive_tools;
 mod boot;
 mod cli;
 mod common;
+mod ext4_geometry;
+mod fidelity;
 mod grub;
 mod grub_boot;
 mod grub_config;

@@ -1,5 +1,10 @@
 //! What the integration tests share.
 
+pub mod debugfs;
+pub mod features;
+pub mod image;
+pub mod manifest;
+pub mod member;
 pub mod tarball;
 
 use std::io::Cursor;

@@ -1,0 +1,73 @@
+//! Images that the program makes, and where their filesystem lies.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// First byte of the partition on a disk with an MBR.
+pub const PARTITION: u64 = 1 << 20;
+
+/// The program, as a test means it: nothing of the environment reaches the image.
+pub fn diskwright() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_diskwright"));
+    command
+        .env_remove("SOURCE_DATE_EPOCH")
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs `diskwright build` without a word; says how it ended.
+pub fn try_build<S: AsRef<OsStr>>(tar: &Path, image: &Path, flags: &[S]) -> Output {
+    let mut command = diskwright();
+    command
+        .args(["build", "--quiet", "--force", "-o"])
+        .arg(image);
+    command.arg(tar).args(flags).output().unwrap()
+}
+
+/// Builds an image that must succeed, and says what it warned of.
+#[track_caller]
+pub fn build<S: AsRef<OsStr> + std::fmt::Debug>(tar: &Path, image: &Path, flags: &[S]) -> String {
+    let output = try_build(tar, image, flags);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "build {flags:?}: {stderr}");
+    stderr
+}
+
+/// How the programs of e2fsprogs name a filesystem inside a disk.
+pub fn device(image: &Path, offset: u64) -> String {
+    let name = image.to_str().unwrap();
+    if offset == 0 {
+        name.into()
+    } else {
+        format!("{name}?offset={offset}")
+    }
+}
+
+/// Where the filesystem of an image of ours begins, by its first bytes: the magic at 1080.
+pub fn offset_of(image: &Path) -> u64 {
+    use std::os::unix::fs::FileExt;
+    let mut magic = [0; 2];
+    let file = std::fs::File::open(image).unwrap();
+    file.read_exact_at(&mut magic, 1080).unwrap();
+    if magic == [0x53, 0xEF] { 0 } else { PARTITION }
+}
+
+/// Writes an archive beside the image to come.
+pub fn write_tar(folder: &Path, name: &str, members: &[Vec<u8>]) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, super::tarball::archive(members)).unwrap();
+    path
+}
+
+/// A Debian root filesystem: the one that `DISKWRIGHT_ROOTFS` names, or that of `make demo`.
+pub fn debian() -> Option<PathBuf> {
+    let made = Path::new(env!("CARGO_MANIFEST_DIR")).join("demo/debian12.tar");
+    let path = std::env::var_os("DISKWRIGHT_ROOTFS").map_or(made, PathBuf::from);
+    if path.exists() {
+        return Some(path);
+    }
+    crate::tools::skip("no Debian rootfs: `make demo` makes one");
+    None
+}

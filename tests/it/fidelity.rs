@@ -1,0 +1,44 @@
+//! Every file comes back: type, mode, owner, size, content, link count, target, device, nanosecond times and
+//! xattrs, read by other people's readers and compared with what the tar says.
+
+use crate::common::{debugfs, features, image, manifest};
+use crate::tools;
+use std::path::Path;
+
+fn through_debugfs(tar: &Path, flags: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = folder.path().join("disk.img");
+    image::build(tar, &disk, flags);
+    let found = debugfs::read(
+        &image::device(&disk, image::offset_of(&disk)),
+        folder.path(),
+    );
+    manifest::assert_same(&found, &manifest::of_tar(tar));
+}
+
+#[test]
+fn every_feature_comes_back_through_debugfs() {
+    if !tools::have("debugfs") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let tar = image::write_tar(folder.path(), "features.tar", &features::members());
+    for flags in [
+        &["--boot", "none"][..],
+        // Backup superblocks every few MiB: files in many extents.
+        &[
+            "--boot", "none", "--scheme", "none", "--size", "600M", "--inodes", "1234567",
+        ],
+        &["--boot", "none", "--size", "1G"],
+    ] {
+        through_debugfs(&tar, flags);
+    }
+}
+
+#[test]
+fn every_file_of_debian_comes_back_through_debugfs() {
+    let Some(tar) = image::debian().filter(|_| tools::have("debugfs")) else {
+        return;
+    };
+    through_debugfs(&tar, &["--boot", "none"]);
+}
