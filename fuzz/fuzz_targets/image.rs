@@ -73,7 +73,8 @@ impl Shape {
         let kind = input.byte();
         let size = match kind % 4 {
             0 => Some(u64::from(input.word()) * 4096 + u64::from(kind)),
-            1 => Some(u64::from(input.word()) << 20),
+            1 if kind < 250 => Some(u64::from(input.word() % 600) << 20),
+            1 => Some(u64::from(input.word()) << 22),
             _ => None,
         };
         let available = match input.byte() {
@@ -82,9 +83,10 @@ impl Shape {
             n => Available::Percent { percent: n.min(240) - 150, at_least: u64::from(n) },
         };
         let max_grow = match input.byte() {
-            0..=99 => None,
-            n @ 100..=180 => Some(u64::from(n) << 30),
-            n @ 181..=240 => Some(1 << (n - 180)),
+            // Few descriptors: the checker reads every one of them.
+            0..=199 => Some(1 << 33),
+            n @ 200..=240 => Some(1 << (n - 190)),
+            241..=248 => None,
             _ => Some(u64::MAX),
         };
         let inodes = match input.byte() {
