@@ -170,10 +170,10 @@ impl Fixed {
         let resize_dind = take(&mut used, tables.inode_table[0] + g.inode_table_blocks(), 1)?;
         let journal = journal_runs(g, &mut used)?;
         let tree = extent_tree::blocks(as_extents(&journal).len());
-        let journal_node = if tree > 0 {
-            take(&mut used, 0, tree)?
-        } else {
-            0
+        // Its extent tree stands right before it, where mke2fs's allocator finds a block first.
+        let journal_node = match journal.first() {
+            Some(run) if tree > 0 => take(&mut used, run.start.saturating_sub(tree), tree)?,
+            _ => 0,
         };
         let blocks = used;
         Some(Self {
