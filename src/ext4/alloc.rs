@@ -12,11 +12,10 @@ pub(crate) struct Allocator {
     /// The first of them that ends after `next`.
     ahead: usize,
     next: u64,
-    /// One past the last block, where the size is known.
-    end: Option<u64>,
+    /// One past the last block that there can be.
+    end: u64,
     /// What was handed out and not given back.
     taken: BlockSet,
-    freed: u64,
     /// Blocks asked for beyond `end`.
     missing: u64,
 }
@@ -25,7 +24,7 @@ impl Allocator {
     /// For a filesystem of known size, all of whose fixed places are in `reserved`.
     #[must_use]
     pub(crate) fn sized(reserved: &BlockSet, blocks: u64) -> Self {
-        Self::new(reserved.iter().collect(), Some(blocks))
+        Self::new(reserved.iter().collect(), blocks)
     }
 
     /// For a filesystem whose size comes out in the end, with `descriptor_blocks` reserved in every
@@ -38,17 +37,33 @@ impl Allocator {
         let reserved = groups
             .map(|g| g * GROUP..g * GROUP + 1 + descriptor_blocks)
             .collect();
-        Self::new(reserved, None)
+        // Beyond that no block number goes: a sparse file made dense must not grow the lists for ever.
+        Self::new(reserved, u64::from(u32::MAX))
     }
 
-    fn new(reserved: Vec<Range<u64>>, end: Option<u64>) -> Self {
+    /// What comes next, without what was: for a try at placing more. [`Allocator::join`] makes it so.
+    #[must_use]
+    pub(crate) fn onwards(&self) -> Self {
+        Self {
+            ahead: self.ahead,
+            next: self.next,
+            ..Self::new(self.reserved.clone(), self.end)
+        }
+    }
+
+    /// Takes over what a try, made by [`Allocator::onwards`], handed out.
+    pub(crate) fn join(&mut self, tried: &Self) {
+        tried.taken.iter().for_each(|run| self.taken.insert(run));
+        (self.ahead, self.next) = (tried.ahead, tried.next);
+    }
+
+    fn new(reserved: Vec<Range<u64>>, end: u64) -> Self {
         Self {
             reserved,
             ahead: 0,
             next: 0,
             end,
             taken: BlockSet::default(),
-            freed: 0,
             missing: 0,
         }
     }
@@ -63,10 +78,7 @@ impl Allocator {
             self.ahead += 1;
         }
         let stop = self.reserved.get(self.ahead).map(|r| r.start);
-        let limit = match (stop, self.end) {
-            (Some(a), Some(b)) => a.min(b),
-            (a, b) => a.or(b).unwrap_or(u64::MAX),
-        };
+        let limit = stop.map_or(self.end, |at| at.min(self.end));
         if self.next >= limit {
             return None;
         }
@@ -89,7 +101,6 @@ impl Allocator {
 
     /// Gives back blocks of a file that was replaced. They stay free.
     pub(crate) fn give_back(&mut self, run: Range<u64>) {
-        self.freed += run.end - run.start;
         self.taken.remove(run);
     }
 
@@ -104,10 +115,10 @@ impl Allocator {
         &self.taken
     }
 
-    /// Blocks that were given back.
+    /// The block after the last that was handed out.
     #[must_use]
-    pub(crate) fn freed(&self) -> u64 {
-        self.freed
+    pub(crate) fn end(&self) -> u64 {
+        self.next
     }
 
     /// Blocks that were wanted and not there.

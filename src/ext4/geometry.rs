@@ -260,9 +260,7 @@ impl Geometry {
         let mut blocks = need.content.max(1);
         loop {
             let g = Self::fitted_at(need, blocks)?;
-            // A journal of 128 MiB extents that splits around backups may outgrow its inode by a block.
-            let journal_tree = u64::from(g.journal_blocks >= 131_072);
-            let used = g.overhead() + need.content + journal_tree;
+            let used = g.overhead() + need.content;
             let available = match need.available {
                 Available::Blocks(n) => n,
                 Available::Percent { percent, at_least } => {
@@ -270,7 +268,7 @@ impl Geometry {
                 }
             };
             let wanted = used + g.reserved_blocks + g.kernel_reserve() + available;
-            let wanted = g.legal(wanted.max(used + need.freed));
+            let wanted = g.legal(wanted.max(need.reach).max(g.blocks));
             if wanted <= g.blocks {
                 return Ok(g);
             }
@@ -299,7 +297,7 @@ impl Geometry {
         if per_group > BITMAP_BITS {
             // Too many small files for so few groups: as many groups as their inodes need.
             let groups = inodes.div_ceil(BITMAP_BITS);
-            return Self::fitted_at(need, (groups - 1) * BITMAP_BITS + BITMAP_BITS / 2);
+            return Self::fitted_at(need, (groups - 1) * BITMAP_BITS + 1);
         }
         Ok(Self {
             blocks,
@@ -332,8 +330,9 @@ impl Geometry {
 pub struct Need {
     /// Blocks in use beside superblocks, descriptors, bitmaps, inode tables and the journal.
     pub content: u64,
-    /// Blocks among them that a replaced file gave back: free, but not at the end.
-    pub freed: u64,
+    /// Blocks at least, because of what lies at their end: what replaced files gave back, and gaps
+    /// before superblocks, are no use to what comes behind.
+    pub reach: u64,
     /// Inodes, at least; one per 16 KiB are made in any case.
     pub inodes: u64,
     /// Space for the running system.

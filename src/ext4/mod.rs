@@ -28,4 +28,6 @@ mod tables;
 pub use formatter::{DEFAULT_MAX_GROW, Formatter};
 pub use geometry::{Available, Geometry, GeometryError};
 pub use place::{FileExtent, FileTooLarge};
-pub use plan::{DirectoryTooLarge, Identity, Piece, PieceKind, Plan, PlanError, XattrError};
+pub use plan::{
+    DirectoryTooLarge, Identity, Piece, PieceKind, Plan, PlanError, XattrError, lost_found,
+};

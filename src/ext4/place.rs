@@ -29,9 +29,12 @@ impl FileExtent {
     }
 }
 
+/// The longest file: the kernel counts its blocks in 32 bits too (`ext4_max_size`).
+const FILE_MAX: u64 = ((1 << 32) - 1) * BLOCK;
+
 /// A file too large for 32-bit block numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a file of {size} bytes; ext4 with 4 KiB blocks holds files of up to 16 TiB")]
+#[error("a file of {size} bytes; ext4 with 4 KiB blocks holds files of up to 16 TiB less 4 KiB")]
 pub struct FileTooLarge {
     /// Its size in bytes.
     pub size: u64,
@@ -50,14 +53,14 @@ impl Placement {
     /// filesystem is full the file gets fewer, and the allocator counts what is missing.
     ///
     /// # Errors
-    /// When the file is over 16 TiB.
+    /// When the file is over 16 TiB less a block.
     pub(crate) fn add(
         &mut self,
         alloc: &mut Allocator,
         size: u64,
         data: Option<&[DataRun]>,
     ) -> Result<DataId, FileTooLarge> {
-        if size > BLOCK << 32 {
+        if size > FILE_MAX {
             return Err(FileTooLarge { size });
         }
         let first = count32(self.extents.len());

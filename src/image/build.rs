@@ -5,7 +5,7 @@ use super::prepare::{self, Facts, Prepared};
 use super::{Boot, BuildError, Free, Image, Report, Scheme, Size, Source, Spec, Spool, seed::seed};
 use crate::archive::ArchiveReader;
 use crate::ext4::geometry::BLOCK;
-use crate::ext4::{Available, DEFAULT_MAX_GROW, Formatter, Identity, Plan};
+use crate::ext4::{Available, DEFAULT_MAX_GROW, Formatter, Identity, Plan, lost_found};
 use crate::extent::{Content, Extent, SourceNr, push};
 use crate::grub::{Area, BiosSpec, MODULES_EXT_ON_MBR, PREFIX_MBR_1};
 use crate::observe::{Observer, Stage};
@@ -60,6 +60,10 @@ pub fn build(
         time: time(spec, &ingest.tree),
     };
     let prepared = prepare::prepare(&mut ingest, spec, &facts)?;
+    // Before the plan does it: a file of that name in the archive must leave the spool.
+    if let Some(entry) = lost_found(&ingest.tree, facts.time) {
+        ingest.edit(&entry, bytes::Bytes::new())?;
+    }
     drop(prepare_span);
 
     let Ingest {

@@ -12,6 +12,17 @@ pub enum TreeError {
         /// The entry.
         path: String,
     },
+    /// A path that no program could name.
+    #[error(
+        "{name}…: a path of {len} bytes; Linux opens paths of up to 4095 bytes: \
+         rename its folders in the archive"
+    )]
+    PathTooLong {
+        /// How it begins.
+        name: String,
+        /// Its length in bytes.
+        len: usize,
+    },
     /// A component that no directory can hold.
     #[error(
         "{path}: a name of {len} bytes; ext4 holds names of up to 255 bytes: rename it in the archive"

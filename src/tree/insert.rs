@@ -5,6 +5,7 @@ use super::{DataId, LINK_MAX, Meta, Node, NodeId, NodeKind, ROOT, Tree, TreeErro
 use crate::archive::{Entry, EntryKind};
 use crate::display::display_path;
 use crate::units::{count32, index32};
+use std::hash::BuildHasher;
 
 /// The longest symbolic link target: it shares one 4 KiB block with its NUL (kernel `ext4_symlink`).
 const TARGET_MAX: usize = 4095;
@@ -184,11 +185,16 @@ impl Tree {
     fn make_parents(&mut self, parts: &[&[u8]], path: &[u8]) -> Result<Option<NodeId>, TreeError> {
         let mut at = ROOT;
         for (i, part) in parts.iter().enumerate() {
+            let child = self.child(at, part);
+            if let Some(id) = child.filter(|&id| self.node(id).is_directory()) {
+                at = id;
+                continue;
+            }
             at = match self.follow(&parts[..=i], path)? {
                 Parent::Directory(id) => id,
                 Parent::NotDirectory => return Ok(None),
                 // A dangling link on the way: nothing can be made through it.
-                Parent::Missing if self.child(at, part).is_some() => return Ok(None),
+                Parent::Missing if child.is_some() => return Ok(None),
                 Parent::Missing => {
                     let kind = NodeKind::Directory {
                         parent: at,
@@ -236,13 +242,7 @@ impl Tree {
 
     /// Gives a node what its entry says.
     fn describe(&mut self, id: NodeId, entry: &Entry) {
-        let xattrs = (!entry.xattrs.is_empty()).then(|| {
-            // Neighbours often bear the same set (SELinux labels, capabilities of one package).
-            if self.xattrs.last() != Some(&entry.xattrs) {
-                self.xattrs.push(entry.xattrs.clone());
-            }
-            XattrSetId(count32(self.xattrs.len() - 1))
-        });
+        let xattrs = (!entry.xattrs.is_empty()).then(|| self.xattr_set(&entry.xattrs));
         let node = self.node_mut(id);
         node.meta = Meta {
             mode: entry.mode,
@@ -254,6 +254,20 @@ impl Tree {
         };
         node.xattrs = xattrs;
         node.implied = false;
+    }
+
+    /// The number of a set: many files bear the same one (SELinux labels, capabilities).
+    fn xattr_set(&mut self, set: &[(Vec<u8>, Vec<u8>)]) -> XattrSetId {
+        let (xattrs, hasher) = (&self.xattrs, &self.hasher);
+        let hash = hasher.hash_one(set);
+        if let Some(&known) = self.xattr_sets.find(hash, |&n| xattrs[index32(n)] == set) {
+            return XattrSetId(known);
+        }
+        let nr = count32(xattrs.len());
+        self.xattr_sets
+            .insert_unique(hash, nr, |&n| hasher.hash_one(&xattrs[index32(n)][..]));
+        self.xattrs.push(set.to_vec());
+        XattrSetId(nr)
     }
 
     fn has_children(&self, directory: NodeId) -> bool {

@@ -11,11 +11,21 @@ const SYMLINK_MAX: u32 = 40;
 /// The longest name: `EXT4_NAME_LEN`.
 const NAME_MAX: usize = 255;
 
+/// The longest path: Linux's `PATH_MAX` less its NUL. tar knows no limit, but no program could open
+/// such a file, and folders nested half a million deep would cost their depth squared.
+const PATH_MAX: usize = 4095;
+
 /// Splits a path as tar writes it: leading `/` and `./`, doubled and trailing `/` say nothing.
 ///
 /// # Errors
-/// A component `..`, or one over 255 bytes.
+/// A component `..`, or one over 255 bytes; a path over 4095 bytes.
 pub(super) fn components(path: &[u8]) -> Result<Vec<&[u8]>, TreeError> {
+    if path.len() > PATH_MAX {
+        return Err(TreeError::PathTooLong {
+            name: display_path(&path[..64]).to_string(),
+            len: path.len(),
+        });
+    }
     let mut parts = Vec::new();
     for part in path.split(|&b| b == b'/') {
         match part {

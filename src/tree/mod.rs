@@ -40,6 +40,8 @@ pub struct Tree {
     /// Randomly keyed, against hostile names; its order never reaches a byte of the image.
     hasher: hashbrown::DefaultHashBuilder,
     xattrs: Vec<Vec<(Vec<u8>, Vec<u8>)>>,
+    /// Set of attributes → its place in `xattrs`.
+    xattr_sets: HashTable<u32>,
     /// The directory that the last path led to: archives list directory by directory.
     last_parent: Option<(Vec<u8>, NodeId)>,
     newest: Option<Timestamp>,
@@ -64,6 +66,7 @@ impl Tree {
             names: HashTable::new(),
             hasher: hashbrown::DefaultHashBuilder::default(),
             xattrs: Vec::new(),
+            xattr_sets: HashTable::new(),
             last_parent: None,
             newest: None,
         }

@@ -16,7 +16,8 @@ use crate::ext4::disk::superblock::{
 
 /// Checks the journal whose inode is `item`.
 pub(super) fn check(cx: &mut Checker, item: &Item, mapped: &Mapped) -> Step {
-    cx.journal_blocks = mapped.data + mapped.nodes;
+    // As the kernel counts (`ext4_calculate_overhead`): without the blocks of its extent tree.
+    cx.journal_blocks = mapped.data;
     let blocks = item.size() / cx.geo.block_size;
     let sound = item.inode.i_mode.get() & S_IFMT == S_IFREG
         && mapped.unwritten == 0

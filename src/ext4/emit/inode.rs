@@ -7,6 +7,7 @@ use crate::ext4::disk::inode::{
     Inode, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG,
 };
 use crate::ext4::geometry::{BLOCK, INODE, INODES_PER_BLOCK, group_nr};
+use crate::ext4::plan::xattr::Holder;
 use crate::ext4::plan::{FAST_SYMLINK_MAX, Plan, extent_tree};
 use crate::tree::{Meta, NodeId, NodeKind};
 use crate::units::{Timestamp, count, hi16, hi32, index, index32, lo16, lo32};
@@ -177,7 +178,8 @@ fn tree_inode(plan: &Plan, node: NodeId) -> Inode {
         }
         NodeKind::Fifo => {}
     }
-    if let Some(body) = plan.xattr_bodies.get(&node) {
+    let bearer = n.xattrs.map(|set| (set, Holder::of(&n.kind)));
+    if let Some(body) = bearer.and_then(|b| plan.xattr_bodies.get(&b)) {
         i.i_xattr_area.copy_from_slice(body.as_slice());
     }
     if let Some(&nr) = plan.xattr_block_of.get(&node) {

@@ -1,20 +1,18 @@
 //! Inode numbers, in canonical order.
 
 use crate::archive::{Entry, EntryKind};
-use crate::tree::{NodeId, ROOT, Sorted, Tree, TreeError};
+use crate::tree::{NodeId, ROOT, Sorted, Tree};
 use crate::units::{Timestamp, count32, index32};
 
 const LOST_FOUND: &[u8] = b"lost+found";
 
-/// Makes sure that the root has the directory lost+found, where e2fsck puts what it finds.
-pub(super) fn add_lost_found(tree: &mut Tree, time: Timestamp) -> Result<(), TreeError> {
+/// The directory lost+found, where e2fsck puts what it finds, if the root of `tree` lacks it.
+#[must_use]
+pub fn lost_found(tree: &Tree, time: Timestamp) -> Option<Entry> {
     let there = tree
         .child(ROOT, LOST_FOUND)
         .is_some_and(|n| tree.node(n).is_directory());
-    if there {
-        return Ok(());
-    }
-    tree.insert(&Entry {
+    (!there).then(|| Entry {
         path: LOST_FOUND.to_vec(),
         kind: EntryKind::Directory,
         mode: 0o700,
@@ -27,8 +25,7 @@ pub(super) fn add_lost_found(tree: &mut Tree, time: Timestamp) -> Result<(), Tre
         acl_access: None,
         acl_default: None,
         offset: 0,
-    })?;
-    Ok(())
+    })
 }
 
 /// Numbers the nodes: lost+found is 11 as mke2fs has it, then the tree as it is walked. Returns the

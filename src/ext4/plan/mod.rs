@@ -7,6 +7,8 @@
 
 pub(super) mod accounts;
 mod acl;
+mod attributes;
+mod behind;
 pub(super) mod directory;
 mod error;
 pub(super) mod extent_tree;
@@ -16,18 +18,21 @@ pub(super) mod xattr;
 
 pub use directory::DirectoryTooLarge;
 pub use error::PlanError;
+pub use inodes::lost_found;
 pub use pieces::{Piece, PieceKind};
 pub use xattr::XattrError;
 
 use super::alloc::Allocator;
 use super::block_set::BlockSet;
 use super::disk::group_desc::GroupDesc;
-use super::formatter::{Fixed, Formatter, LOST_FOUND_BLOCKS, Shape, as_extents};
+use super::formatter::{Fixed, Formatter, LOST_FOUND_BLOCKS, Shape};
 use super::geometry::{BLOCK, Geometry, Need};
 use super::place::Placement;
 use super::tables::{Tables, supers};
 use crate::tree::{DataId, NodeId, NodeKind, Sorted, Tree};
-use crate::units::{InodeNr, Timestamp, count, count32, index32};
+use crate::units::{InodeNr, Timestamp, count, index32};
+use attributes::XattrBlock;
+use behind::behind;
 use directory::Layout;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -57,14 +62,6 @@ impl Identity {
     }
 }
 
-/// A block of attributes, shared by `refcount` inodes.
-#[derive(Debug)]
-pub(crate) struct XattrBlock {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) refcount: u32,
-    pub(crate) nr: u64,
-}
-
 /// A filesystem, decided to the last block.
 #[derive(Debug)]
 pub struct Plan {
@@ -84,7 +81,8 @@ pub struct Plan {
     pub(crate) htrees: HashMap<NodeId, Layout>,
     /// First block of the extent trees that do not fit their inode, by node.
     pub(crate) extent_nodes: HashMap<NodeId, u64>,
-    pub(crate) xattr_bodies: HashMap<NodeId, Box<[u8; xattr::BODY]>>,
+    /// Attributes that stand in the inode.
+    pub(crate) xattr_bodies: HashMap<attributes::Bearer, Box<[u8; xattr::BODY]>>,
     pub(crate) xattr_blocks: Vec<XattrBlock>,
     pub(crate) xattr_block_of: HashMap<NodeId, u32>,
     pub(crate) resize_dind: u64,
@@ -181,10 +179,15 @@ pub(super) fn plan(
 ) -> Result<Plan, PlanError> {
     let Formatter {
         shape,
-        alloc,
+        mut alloc,
         placement,
     } = formatter;
-    inodes::add_lost_found(&mut tree, identity.time)?;
+    if let Some(entry) = lost_found(&tree, identity.time) {
+        for id in tree.insert(&entry)?.dropped {
+            let gone = placement.extents(id).iter();
+            gone.for_each(|e| alloc.give_back(e.blocks()));
+        }
+    }
     let sorted = tree.sorted();
     let (inodes, numbers) = inodes::number(&tree, &sorted);
     let mut s = Steps {
@@ -203,8 +206,8 @@ pub(super) fn plan(
     };
     s.place_directories(fixed.map(|f| &**f))?;
     s.place_symlinks();
-    let (xattr_bodies, mut xattr_blocks, xattr_block_of) = s.encode_xattrs(warn)?;
-    for block in &mut xattr_blocks {
+    let mut xattrs = s.encode_xattrs(warn)?;
+    for block in &mut xattrs.blocks {
         match s.alloc.take(1) {
             Some(run) => block.nr = run.start,
             None => s.alloc.miss(1),
@@ -220,7 +223,8 @@ pub(super) fn plan(
     };
     let (geometry, tables, resize_dind, journal, journal_node, mut used) = match shape {
         Shape::Sized(fixed) => {
-            let f = *fixed;
+            let mut f = *fixed;
+            s.release_lost_found(&mut f);
             if missing > 0 {
                 return Err(full(missing, f.geometry.blocks * BLOCK));
             }
@@ -237,25 +241,20 @@ pub(super) fn plan(
             descriptor_blocks,
             available,
         } => {
-            let dind = s.alloc.take(1).ok_or(PlanError::Unplaced)?.start;
+            let dind = s.alloc.take(1).filter(|_| missing == 0);
+            let dind = dind.ok_or(PlanError::Unplaced)?.start;
             let least = tree_inodes + tree_inodes / 10;
-            let g = Geometry::fitted(&Need {
-                content: s.alloc.taken().len(),
-                freed: s.alloc.freed(),
-                inodes: wanted_inodes.map_or(least, u64::from).max(tree_inodes + 1),
-                available,
-                descriptor_blocks,
-            })?;
-            let journal = runs(&mut s.alloc, g.journal_blocks)?;
-            let tree = extent_tree::blocks(as_extents(&journal).len());
-            let node = if tree > 0 {
-                s.alloc.take_contiguous(tree)
-            } else {
-                Some(0)
-            };
-            let node = node.ok_or(PlanError::Unplaced)?;
-            let tables = tables_behind(&mut s.alloc, &g)?;
-            (g, tables, dind, journal, node, supers(&g))
+            let (g, b) = behind(
+                &mut s.alloc,
+                Need {
+                    content: 0,
+                    reach: 0,
+                    inodes: wanted_inodes.map_or(least, u64::from).max(tree_inodes + 1),
+                    available,
+                    descriptor_blocks,
+                },
+            )?;
+            (g, b.tables, dind, b.journal, b.journal_node, supers(&g))
         }
     };
     if tree_inodes > geometry.inodes() {
@@ -279,9 +278,9 @@ pub(super) fn plan(
         own_data: s.own_data,
         htrees: s.htrees,
         extent_nodes,
-        xattr_bodies,
-        xattr_blocks,
-        xattr_block_of,
+        xattr_bodies: xattrs.bodies,
+        xattr_blocks: xattrs.blocks,
+        xattr_block_of: xattrs.block_of,
         resize_dind,
         journal,
         journal_node,
@@ -293,38 +292,6 @@ pub(super) fn plan(
     plan.pieces = pieces::pieces(&plan);
     Ok(plan)
 }
-
-/// `len` blocks in as few runs as there are.
-fn runs(alloc: &mut Allocator, len: u64) -> Result<Vec<Range<u64>>, PlanError> {
-    let mut list: Vec<Range<u64>> = Vec::new();
-    let mut left = len;
-    while left > 0 {
-        let run = alloc.take(left).ok_or(PlanError::Unplaced)?;
-        left -= run.end - run.start;
-        list.push(run);
-    }
-    Ok(list)
-}
-
-/// Bitmaps and inode tables behind the data: `flex_bg` lets them lie anywhere.
-fn tables_behind(alloc: &mut Allocator, g: &Geometry) -> Result<Tables, PlanError> {
-    let mut all = |len: u64| -> Result<Vec<u64>, PlanError> {
-        (0..g.groups)
-            .map(|_| alloc.take_contiguous(len).ok_or(PlanError::Unplaced))
-            .collect()
-    };
-    Ok(Tables {
-        block_bitmap: all(1)?,
-        inode_bitmap: all(1)?,
-        inode_table: all(g.inode_table_blocks())?,
-    })
-}
-
-type Xattrs = (
-    HashMap<NodeId, Box<[u8; xattr::BODY]>>,
-    Vec<XattrBlock>,
-    HashMap<NodeId, u32>,
-);
 
 impl Steps<'_> {
     /// The root and every inode of the tree.
@@ -375,6 +342,17 @@ impl Steps<'_> {
         Ok(())
     }
 
+    /// Gives back the blocks that mke2fs keeps for lost+found and the archive's own has no use for.
+    fn release_lost_found(&self, fixed: &mut Fixed) {
+        let id = self.inodes.first().and_then(|n| self.own_data.get(n));
+        let extents = id.map_or(&[][..], |&id| self.placement.extents(id));
+        let len: u64 = extents.iter().map(|e| u64::from(e.len)).sum();
+        let kept = fixed.lost_found..fixed.lost_found + LOST_FOUND_BLOCKS;
+        fixed
+            .blocks
+            .remove((kept.start + len).min(kept.end)..kept.end);
+    }
+
     fn place_symlinks(&mut self) {
         for node in self.nodes() {
             if let NodeKind::Symlink { target } = self.tree.node(node).kind
@@ -384,47 +362,6 @@ impl Steps<'_> {
                 self.own_data.insert(node, id);
             }
         }
-    }
-
-    fn encode_xattrs(&self, warn: &mut dyn FnMut(String)) -> Result<Xattrs, PlanError> {
-        let mut bodies = HashMap::new();
-        let mut blocks: Vec<XattrBlock> = Vec::new();
-        let mut block_of = HashMap::new();
-        let mut shared: HashMap<Vec<u8>, u32> = HashMap::new();
-        for node in self.nodes() {
-            let set = self.tree.xattrs(node);
-            if set.is_empty() {
-                continue;
-            }
-            let encoded = xattr::encode(set, |unknown| {
-                warn(format!("{}: {unknown}; left out", self.path(node)));
-            })
-            .map_err(|source| PlanError::Xattr {
-                path: self.path(node),
-                source,
-            })?;
-            if let Some(body) = encoded.body {
-                bodies.insert(node, body);
-            }
-            let Some(bytes) = encoded.block else { continue };
-            let known = shared.get(&bytes).copied();
-            let free = known.filter(|&b| {
-                blocks[index32(b)].refcount < super::disk::xattr::EXT4_XATTR_REFCOUNT_MAX
-            });
-            let nr = free.unwrap_or_else(|| {
-                let nr = count32(blocks.len());
-                shared.insert(bytes.clone(), nr);
-                blocks.push(XattrBlock {
-                    bytes,
-                    refcount: 0,
-                    nr: 0,
-                });
-                nr
-            });
-            blocks[index32(nr)].refcount += 1;
-            block_of.insert(node, nr);
-        }
-        Ok((bodies, blocks, block_of))
     }
 
     fn place_extent_trees(&mut self) -> HashMap<NodeId, u64> {

@@ -3,9 +3,10 @@
 use crate::ext4::disk::inode::EXTRA_ISIZE;
 use crate::ext4::disk::xattr::{
     EXT4_XATTR_INDEX_HURD, EXT4_XATTR_INDEX_POSIX_ACL_ACCESS, EXT4_XATTR_INDEX_POSIX_ACL_DEFAULT,
-    EXT4_XATTR_INDEX_SECURITY, EXT4_XATTR_INDEX_SYSTEM, EXT4_XATTR_INDEX_TRUSTED,
-    EXT4_XATTR_INDEX_USER, EXT4_XATTR_MAGIC, XattrEntry, XattrHeader,
+    EXT4_XATTR_INDEX_SECURITY, EXT4_XATTR_INDEX_TRUSTED, EXT4_XATTR_INDEX_USER, EXT4_XATTR_MAGIC,
+    XattrEntry, XattrHeader,
 };
+use crate::tree::NodeKind;
 use crate::units::index;
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32};
@@ -51,6 +52,24 @@ pub(crate) struct Encoded {
     pub(crate) block: Option<Vec<u8>>,
 }
 
+/// What bears attributes, as far as it matters to them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Holder {
+    Directory,
+    Symlink,
+    Other,
+}
+
+impl Holder {
+    pub(crate) fn of(kind: &NodeKind) -> Self {
+        match kind {
+            NodeKind::Directory { .. } => Self::Directory,
+            NodeKind::Symlink { .. } => Self::Symlink,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// Why attributes cannot be stored.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum XattrError {
@@ -59,6 +78,14 @@ pub enum XattrError {
     Namespace {
         /// Its full name.
         name: String,
+    },
+    /// An ACL on what has none.
+    #[error("the ACL '{name}' stands on {what}, where Linux keeps none")]
+    NoAclThere {
+        /// Its full name.
+        name: &'static str,
+        /// What bears it.
+        what: &'static str,
     },
     /// A name longer than an entry can count.
     #[error("the extended attribute '{name}' has a name over 255 bytes")]
@@ -91,13 +118,16 @@ pub enum XattrError {
 /// When they do not fit, or an ACL is malformed.
 pub(crate) fn encode(
     set: &[(Vec<u8>, Vec<u8>)],
+    holder: Holder,
     mut on_unknown: impl FnMut(&XattrError),
 ) -> Result<Encoded, XattrError> {
     let mut attrs = Vec::with_capacity(set.len());
     for (name, value) in set {
-        match attr(name, value) {
+        match attr(name, value, holder) {
             Ok(a) => attrs.push(a),
-            Err(e @ XattrError::Namespace { .. }) => on_unknown(&e),
+            Err(e @ (XattrError::Namespace { .. } | XattrError::NoAclThere { .. })) => {
+                on_unknown(&e);
+            }
             Err(e) => return Err(e),
         }
     }
@@ -139,13 +169,13 @@ pub(crate) fn encode(
     })
 }
 
-fn attr<'a>(full: &'a [u8], value: &'a [u8]) -> Result<Attr<'a>, XattrError> {
+fn attr<'a>(full: &'a [u8], value: &'a [u8], holder: Holder) -> Result<Attr<'a>, XattrError> {
     let shown = || crate::display::display_path(full).to_string();
-    let prefixes: [(&[u8], u8); 5] = [
+    // Of `system.` Linux lets only the ACLs above be set; `system.data` would be a file's inline data.
+    let prefixes: [(&[u8], u8); 4] = [
         (b"user.", EXT4_XATTR_INDEX_USER),
         (b"trusted.", EXT4_XATTR_INDEX_TRUSTED),
         (b"security.", EXT4_XATTR_INDEX_SECURITY),
-        (b"system.", EXT4_XATTR_INDEX_SYSTEM),
         (b"gnu.", EXT4_XATTR_INDEX_HURD),
     ];
     let acl = |index, value| {
@@ -158,7 +188,14 @@ fn attr<'a>(full: &'a [u8], value: &'a [u8]) -> Result<Attr<'a>, XattrError> {
             value: value.into(),
         })
     };
+    let refused = |name, what| Err(XattrError::NoAclThere { name, what });
     match full {
+        b"system.posix_acl_access" if holder == Holder::Symlink => {
+            return refused("system.posix_acl_access", "a symbolic link");
+        }
+        b"system.posix_acl_default" if holder != Holder::Directory => {
+            return refused("system.posix_acl_default", "what is no directory");
+        }
         b"system.posix_acl_access" => return acl(EXT4_XATTR_INDEX_POSIX_ACL_ACCESS, value),
         b"system.posix_acl_default" => return acl(EXT4_XATTR_INDEX_POSIX_ACL_DEFAULT, value),
         _ => {}
