@@ -391,18 +391,19 @@ impl Steps<'_> {
         let mut blocks: Vec<XattrBlock> = Vec::new();
         let mut block_of = HashMap::new();
         let mut shared: HashMap<Vec<u8>, u32> = HashMap::new();
+        let mut unknown = Vec::new();
         for node in self.nodes() {
             let set = self.tree.xattrs(node);
             if set.is_empty() {
                 continue;
             }
-            let encoded = xattr::encode(set, |unknown| {
-                warn(format!("{}: {unknown}; left out", self.path(node)));
-            })
-            .map_err(|source| PlanError::Xattr {
-                path: self.path(node),
-                source,
-            })?;
+            let encoded =
+                xattr::encode(set, |e| unknown.push((node, e.to_string()))).map_err(|source| {
+                    PlanError::Xattr {
+                        path: self.path(node),
+                        source,
+                    }
+                })?;
             if let Some(body) = encoded.body {
                 bodies.insert(node, body);
             }
@@ -423,6 +424,12 @@ impl Steps<'_> {
             });
             blocks[index32(nr)].refcount += 1;
             block_of.insert(node, nr);
+        }
+        // One walk for the paths of them all: there may be as many as files.
+        let paths = inodes::paths(&self.tree, &self.sorted, unknown.iter().map(|(n, _)| *n));
+        for (node, what) in unknown {
+            let path = paths.get(&node).map_or("/", String::as_str);
+            warn(format!("{path}: {what}; left out"));
         }
         Ok((bodies, blocks, block_of))
     }
