@@ -214,15 +214,13 @@ pub(super) fn plan(
 
     let tree_inodes = 10 + count(s.inodes.len());
     let missing = s.alloc.missing();
-    let full = |missing: u64, size: u64| PlanError::Full {
-        size,
-        missing: missing * BLOCK,
-    };
     let (geometry, tables, resize_dind, journal, journal_node, mut used) = match shape {
         Shape::Sized(fixed) => {
             let f = *fixed;
             if missing > 0 {
-                return Err(full(missing, f.geometry.blocks * BLOCK));
+                let size = f.geometry.blocks * BLOCK;
+                let missing = f.enough(missing, tree_inodes)? - size;
+                return Err(PlanError::Full { size, missing });
             }
             (
                 f.geometry,
