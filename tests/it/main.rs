@@ -4,6 +4,8 @@
 //! | module | what it proves |
 //! |---|---|
 //! | `archive_*` | the tar reader against tar, bad input, damage |
+//! | `bad_*` | bad archives, outputs and flags: exit code, message, nothing left |
+//! | `disk_full`, `signals` | a build that is refused or stopped half way leaves nothing |
 //! | `boot`, `cli` | the program's verbs, exit codes and streams |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
 //! | `partition` | the MBR against sfdisk |
@@ -24,13 +26,18 @@ mod archive_compression;
 mod archive_odd;
 mod archive_prop;
 mod archive_tools;
+mod bad_input;
+mod bad_output;
+mod bad_spec;
 mod boot;
 mod cli;
 mod common;
+mod disk_full;
 mod grub;
 mod grub_boot;
 mod grub_config;
 mod partition;
 mod readme;
+mod signals;
 mod tidy;
 mod tools;

@@ -1,5 +1,6 @@
 //! What the integration tests share.
 
+pub mod desk;
 pub mod tarball;
 
 use std::io::Cursor;
