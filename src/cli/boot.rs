@@ -115,7 +115,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
         interactive,
     };
     if interactive {
-        eprintln!("Ctrl-A X quits.");
+        exit::complain("Ctrl-A X quits.\n");
     }
     let mut console: Box<dyn Write> = if args.json {
         Box::new(io::stderr())
@@ -138,7 +138,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
     if args.json {
         exit::print_json(&json(&outcome))?;
     } else if judged || outcome.verdict != (Verdict::Exited { waiting_for: None }) {
-        eprintln!("\n{}", tell(&outcome));
+        exit::complain(&format!("\n{}\n", tell(&outcome)));
     }
     match outcome.verdict {
         Verdict::Matched | Verdict::Exited { waiting_for: None } => Ok(Code::Done),

@@ -80,7 +80,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
     progress.finish();
     let report = built?;
     if !args.quiet {
-        eprint!("{}", summary::built(&job.output, &report, begun.elapsed()));
+        exit::complain(&summary::built(&job.output, &report, begun.elapsed()));
     }
     if args.json {
         exit::print_json(&summary::Built {

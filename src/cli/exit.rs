@@ -106,7 +106,8 @@ pub(super) fn finish(result: anyhow::Result<Code>) -> ExitCode {
     })
 }
 
-fn complain(text: &str) {
+/// Writes to standard error. `eprint!` would panic where that is a closed pipe.
+pub(super) fn complain(text: &str) {
     // With standard error closed there is nobody left to tell.
     let _ = io::stderr().write_all(text.as_bytes());
 }
@@ -127,6 +128,20 @@ fn tell(error: &anyhow::Error) -> String {
 fn help(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(usage) = error.downcast_ref::<Usage>() {
         return usage.help.clone();
+    }
+    if let Some(io) = error.downcast_ref::<io::Error>() {
+        return match io.kind() {
+            io::ErrorKind::StorageFull => {
+                Some("free some space, or choose a folder on another disk with -o".into())
+            }
+            io::ErrorKind::QuotaExceeded => {
+                Some("your quota is used up: choose a folder elsewhere with -o".into())
+            }
+            io::ErrorKind::FileTooLarge => Some(
+                "the filesystem of the output, or `ulimit -f`, allows no file of that size".into(),
+            ),
+            _ => None,
+        };
     }
     match error.downcast_ref::<BootError>()? {
         BootError::NoQemu { .. } => Some("apt-get install qemu-system-x86".into()),

@@ -4,16 +4,17 @@ use super::signals;
 use anyhow::Context;
 use diskwright::archive::ArchiveReader;
 use diskwright::ext4::check;
-use diskwright::image::{self, PlanSpool, Report, Spec, Structure};
+use diskwright::image::{self, BuildError, PlanSpool, Report, Spec, Structure};
 use diskwright::inspect;
 use diskwright::observe::{Observer, Stage};
 use diskwright::read_at::{FileAt, Window};
-use diskwright::sink::raw::{RawFile, RawOptions};
+use diskwright::sink::raw::{RawFile, RawOptions, SinkError};
 use diskwright::units::{MIB, count, index};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// What `build` was asked for.
@@ -34,11 +35,20 @@ pub(super) fn build(job: &Job, observer: &dyn Observer) -> anyhow::Result<Report
         force: job.force,
         sync: job.sync,
     };
+    refuse_same_file(&job.rootfs, &job.output)?;
     // The output first: nobody should wait for an archive to learn that it has no place to go.
     let mut raw = RawFile::create(&job.output, options)?;
     let _guard = raw.temporary().map(signals::guard);
     let mut reader = ArchiveReader::open(&job.rootfs)?;
-    let built = image::build(&mut reader, &job.spec, raw.spool(), observer)?;
+    let built =
+        image::build(&mut reader, &job.spec, raw.spool(), observer).map_err(|e| match e {
+            // The library's build does not know where its spool lies; this one is the output.
+            BuildError::Spool(source) => anyhow::Error::new(SinkError::Write {
+                path: job.output.clone(),
+                source,
+            }),
+            other => other.into(),
+        })?;
     built.image.verify()?;
     raw.write(&built.image, observer)?;
     let mut report = built.report;
@@ -46,10 +56,34 @@ pub(super) fn build(job: &Job, observer: &dyn Observer) -> anyhow::Result<Report
         report.sha256 = Some(digest(raw.file(), built.image.size(), observer)?);
     }
     if observer.cancelled() {
-        return Err(image::BuildError::Interrupted.into());
+        return Err(BuildError::Interrupted.into());
     }
     raw.finish()?;
     Ok(report)
+}
+
+/// Refuses an output that is the archive itself, `--force` or not: the image would replace it.
+fn refuse_same_file(rootfs: &Path, output: &Path) -> anyhow::Result<()> {
+    // A symbolic link as output is replaced, not followed.
+    let Ok(there) = output.symlink_metadata() else {
+        return Ok(());
+    };
+    let input = if rootfs == Path::new("-") {
+        std::io::stdin()
+            .as_fd()
+            .try_clone_to_owned()
+            .and_then(|fd| File::from(fd).metadata())
+    } else {
+        rootfs.metadata()
+    };
+    // What cannot be looked at is told when it is opened.
+    if input.is_ok_and(|i| (i.dev(), i.ino()) == (there.dev(), there.ino())) {
+        anyhow::bail!(
+            "{} is the archive itself: the image would replace it; give the image another name",
+            output.display()
+        );
+    }
+    Ok(())
 }
 
 /// What [`build`] would build. Reads the archive, writes nothing.
@@ -105,7 +139,7 @@ fn digest(file: &File, total: u64, observer: &dyn Observer) -> anyhow::Result<St
         done += count(len);
         observer.progress(Stage::Digest, done, Some(total));
         if observer.cancelled() {
-            return Err(image::BuildError::Interrupted.into());
+            return Err(BuildError::Interrupted.into());
         }
     }
     Ok(hasher

@@ -1,6 +1,6 @@
 //! Progress: bars on a terminal, a line now and then elsewhere, nothing with `--quiet`.
 
-use super::{signals, sizes};
+use super::{exit, signals, sizes};
 use diskwright::observe::{Observer, Stage};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
@@ -89,7 +89,7 @@ impl Observer for Progress {
                     let of = total
                         .map(|t| format!(" of {}", sizes::human(t)))
                         .unwrap_or_default();
-                    eprintln!("{stage}: {}{of}", sizes::human(done));
+                    exit::complain(&format!("{stage}: {}{of}\n", sizes::human(done)));
                 }
             }
         }
@@ -97,8 +97,10 @@ impl Observer for Progress {
 
     fn warn(&self, message: &str) {
         match &self.show {
-            Show::Bars { all, .. } => all.suspend(|| eprintln!("warning: {message}")),
-            Show::Nothing | Show::Lines { .. } => eprintln!("warning: {message}"),
+            Show::Bars { all, .. } => {
+                all.suspend(|| exit::complain(&format!("warning: {message}\n")));
+            }
+            Show::Nothing | Show::Lines { .. } => exit::complain(&format!("warning: {message}\n")),
         }
     }
 

@@ -41,7 +41,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
     }
     if findings.is_empty() {
         if !args.quiet {
-            eprintln!("{}: nothing to find fault with", args.image.display());
+            exit::complain(&format!(
+                "{}: nothing to find fault with\n",
+                args.image.display()
+            ));
         }
         return Ok(Code::Done);
     }

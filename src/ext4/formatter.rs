@@ -45,6 +45,8 @@ pub(super) enum Shape {
 #[derive(Debug)]
 pub(super) struct Fixed {
     pub(super) geometry: Geometry,
+    /// What was asked for beside the size: inodes and bytes to grow to.
+    asked: (Option<u64>, Option<u64>),
     pub(super) tables: Tables,
     /// First block of the root directory.
     pub(super) root: u64,
@@ -68,9 +70,8 @@ impl Formatter {
         inodes: Option<u64>,
         max_grow: Option<u64>,
     ) -> Result<Self, GeometryError> {
-        let geometry = Geometry::of_size(size, inodes, max_grow)?;
-        let fixed = Fixed::new(geometry).ok_or(GeometryError::TooSmall { size })?;
-        let alloc = Allocator::sized(&fixed.blocks, geometry.blocks);
+        let fixed = Fixed::of_size(size, (inodes, max_grow))?;
+        let alloc = Allocator::sized(&fixed.blocks, fixed.geometry.blocks);
         Ok(Self {
             shape: Shape::Sized(Box::new(fixed)),
             alloc,
@@ -157,7 +158,36 @@ impl Formatter {
 }
 
 impl Fixed {
-    fn new(geometry: Geometry) -> Option<Self> {
+    fn of_size(size: u64, asked: (Option<u64>, Option<u64>)) -> Result<Self, GeometryError> {
+        let geometry = Geometry::of_size(size, asked.0, asked.1)?;
+        Self::new(geometry, asked).ok_or(GeometryError::TooSmall { size })
+    }
+
+    /// Blocks that are free beside what every filesystem has.
+    fn free(&self) -> u64 {
+        self.geometry.blocks - self.blocks.len()
+    }
+
+    /// The size in bytes of a filesystem like this one that is large enough, where this one lacks
+    /// `missing` blocks and the tree has `inodes`.
+    pub(super) fn enough(&self, missing: u64, inodes: u64) -> Result<u64, GeometryError> {
+        // Extent trees of files that were not placed: a block lists 340 extents, each at least a block.
+        let wanted = self.free() + missing + missing / 300 + 16;
+        let mut blocks = self.geometry.blocks + (wanted - self.free());
+        loop {
+            let size = blocks * BLOCK;
+            let larger = Self::of_size(size, self.asked)?;
+            let short_of_inodes = inodes.saturating_sub(larger.geometry.inodes());
+            let short = wanted.saturating_sub(larger.free());
+            if short == 0 && (short_of_inodes == 0 || self.asked.0.is_some()) {
+                return Ok(size);
+            }
+            // Tables grow with the size, so that what is short of now is always short of enough.
+            blocks += short.max(short_of_inodes / 4).max(1);
+        }
+    }
+
+    fn new(geometry: Geometry, asked: (Option<u64>, Option<u64>)) -> Option<Self> {
         let g = &geometry;
         let mut used = supers(g);
         let tables = Tables::as_mke2fs(g, &mut used)?;
@@ -175,6 +205,7 @@ impl Fixed {
         let blocks = used;
         Some(Self {
             geometry,
+            asked,
             tables,
             root,
             lost_found,

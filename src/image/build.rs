@@ -9,7 +9,9 @@ use crate::ext4::{Available, DEFAULT_MAX_GROW, Formatter, Identity, Plan, lost_f
 use crate::extent::{Content, Extent, SourceNr, push};
 use crate::grub::{Area, BiosSpec, MODULES_EXT_ON_MBR, PREFIX_MBR_1};
 use crate::observe::{Observer, Stage};
-use crate::partition::{FIRST_PARTITION, MbrLayout, mbr, partuuid};
+use crate::partition::{
+    FIRST_PARTITION, MAX_DISK_SECTORS, MbrLayout, PartitionError, mbr, partuuid,
+};
 use crate::seed::Seed;
 use crate::tree::{NodeKind, ROOT, Tree};
 use crate::units::{MIB, SECTOR, Timestamp, count};
@@ -109,6 +111,10 @@ fn check(spec: &Spec) -> Result<(), BuildError> {
     if let Size::Bytes(size) = spec.size {
         if size % SECTOR != 0 {
             return Err(BuildError::DiskNotSectors { size });
+        }
+        if spec.scheme == Scheme::Mbr && size / SECTOR > MAX_DISK_SECTORS {
+            let sectors = size / SECTOR;
+            return Err(PartitionError::DiskTooLarge { sectors }.into());
         }
         if spec.scheme == Scheme::Mbr && size <= FIRST_PARTITION.byte_offset() {
             return Err(BuildError::DiskTooSmall { size });

@@ -79,6 +79,18 @@ pub enum TreeError {
         /// Where it points.
         target: String,
     },
+    /// A device number that Linux cannot encode.
+    #[error(
+        "{path}: device number {major}:{minor}; Linux has majors up to 4095 and minors up to 1048575"
+    )]
+    DeviceNumber {
+        /// The entry.
+        path: String,
+        /// Its major number.
+        major: u32,
+        /// Its minor number.
+        minor: u32,
+    },
     /// The root replaced by something else.
     #[error("{path}: the root of the archive is {what}, not a directory")]
     RootNotDirectory {

@@ -10,6 +10,10 @@ use std::hash::BuildHasher;
 /// The longest symbolic link target: it shares one 4 KiB block with its NUL (kernel `ext4_symlink`).
 const TARGET_MAX: usize = 4095;
 
+/// The largest numbers that the kernel's 32-bit device number holds (`new_encode_dev`).
+const MAJOR_MAX: u32 = (1 << 12) - 1;
+const MINOR_MAX: u32 = (1 << 20) - 1;
+
 /// What became of an entry.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Inserted {
@@ -184,17 +188,13 @@ impl Tree {
 
     fn make_parents(&mut self, parts: &[&[u8]], path: &[u8]) -> Result<Option<NodeId>, TreeError> {
         let mut at = ROOT;
-        for (i, part) in parts.iter().enumerate() {
-            let child = self.child(at, part);
-            if let Some(id) = child.filter(|&id| self.node(id).is_directory()) {
-                at = id;
-                continue;
-            }
-            at = match self.follow(&parts[..=i], path)? {
+        // One component at a time: a path of half a million of them takes no longer than its length.
+        for part in parts {
+            at = match self.follow_from(at, &[part], path)? {
                 Parent::Directory(id) => id,
                 Parent::NotDirectory => return Ok(None),
                 // A dangling link on the way: nothing can be made through it.
-                Parent::Missing if child.is_some() => return Ok(None),
+                Parent::Missing if self.child(at, part).is_some() => return Ok(None),
                 Parent::Missing => {
                     let kind = NodeKind::Directory {
                         parent: at,
@@ -226,6 +226,15 @@ impl Tree {
                 NodeKind::Symlink {
                     target: self.store(target),
                 }
+            }
+            EntryKind::CharDevice { major, minor } | EntryKind::BlockDevice { major, minor }
+                if *major > MAJOR_MAX || *minor > MINOR_MAX =>
+            {
+                return Err(TreeError::DeviceNumber {
+                    path: display_path(&entry.path).to_string(),
+                    major: *major,
+                    minor: *minor,
+                });
             }
             EntryKind::CharDevice { major, minor } => NodeKind::CharDevice {
                 major: *major,

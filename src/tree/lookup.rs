@@ -113,7 +113,16 @@ impl Tree {
 
     /// Follows `parts` from the root, symbolic links included, inside the tree.
     pub(super) fn follow(&self, parts: &[&[u8]], path: &[u8]) -> Result<Parent, TreeError> {
-        let mut at = ROOT;
+        self.follow_from(ROOT, parts, path)
+    }
+
+    /// As [`Tree::follow`], from the directory `at`.
+    pub(super) fn follow_from(
+        &self,
+        mut at: NodeId,
+        parts: &[&[u8]],
+        path: &[u8],
+    ) -> Result<Parent, TreeError> {
         let mut followed = 0;
         // What is still to do, last component first.
         let mut todo: Vec<Vec<u8>> = parts.iter().rev().map(|p| p.to_vec()).collect();

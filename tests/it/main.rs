@@ -4,6 +4,8 @@
 //! | module | what it proves |
 //! |---|---|
 //! | `archive_*` | the tar reader against tar, bad input, damage |
+//! | `bad_*` | bad archives, outputs and flags: exit code, message, nothing left |
+//! | `disk_full`, `signals` | a build that is refused or stopped half way leaves nothing |
 //! | `boot`, `cli` | the program's verbs, exit codes and streams |
 //! | `ext4_geometry` | layout of a filesystem against mke2fs, at a hundred sizes |
 //! | `fidelity` | every file of an image against the tar, through other readers |
@@ -26,15 +28,20 @@ mod archive_compression;
 mod archive_odd;
 mod archive_prop;
 mod archive_tools;
+mod bad_input;
+mod bad_output;
+mod bad_spec;
 mod boot;
 mod cli;
 mod common;
 mod ext4_geometry;
 mod fidelity;
+mod disk_full;
 mod grub;
 mod grub_boot;
 mod grub_config;
 mod partition;
 mod readme;
+mod signals;
 mod tidy;
 mod tools;

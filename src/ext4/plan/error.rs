@@ -15,13 +15,13 @@ pub enum PlanError {
     Tree(#[from] TreeError),
     /// The files do not fit the size asked for.
     #[error(
-        "the tree does not fit a filesystem of {size} bytes: {missing} bytes are missing; \
-         say a larger `--size`, or `--size fit`"
+        "the tree does not fit a filesystem of {size} bytes: {missing} bytes are missing, \
+         those for larger tables among them; say a `--size` larger by as much, or `--size fit`"
     )]
     Full {
         /// Size of the filesystem in bytes.
         size: u64,
-        /// How much larger it must be, in bytes, beside the tables that grow with it.
+        /// How much larger it must be, in bytes; its tables, which grow with it, are counted.
         missing: u64,
     },
     /// The files outnumber the inodes.

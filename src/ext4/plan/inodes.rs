@@ -1,8 +1,10 @@
 //! Inode numbers, in canonical order.
 
 use crate::archive::{Entry, EntryKind};
+use crate::display::display_path;
 use crate::tree::{NodeId, ROOT, Sorted, Tree};
 use crate::units::{Timestamp, count32, index32};
+use std::collections::HashMap;
 
 const LOST_FOUND: &[u8] = b"lost+found";
 
@@ -50,11 +52,25 @@ pub(super) fn number(tree: &Tree, sorted: &Sorted) -> (Vec<NodeId>, Vec<u32>) {
 
 /// A path of `node`, for messages.
 pub(super) fn path(tree: &Tree, sorted: &Sorted, node: NodeId) -> String {
-    let mut found = None;
+    let mut found = paths(tree, sorted, std::iter::once(node));
+    found.remove(&node).unwrap_or_else(|| "/".into())
+}
+
+/// A path of each of `nodes`, for messages; the root has none.
+pub(super) fn paths(
+    tree: &Tree,
+    sorted: &Sorted,
+    nodes: impl Iterator<Item = NodeId>,
+) -> HashMap<NodeId, String> {
+    let mut found: HashMap<NodeId, String> = nodes.map(|n| (n, String::new())).collect();
+    if found.is_empty() {
+        return found;
+    }
     tree.walk(sorted, |path, n| {
-        if n == node && found.is_none() {
-            found = Some(crate::display::display_path(path).to_string());
+        if let Some(text) = found.get_mut(&n).filter(|text| text.is_empty()) {
+            *text = display_path(path).to_string();
         }
     });
-    found.unwrap_or_else(|| "/".into())
+    found.retain(|_, text| !text.is_empty());
+    found
 }

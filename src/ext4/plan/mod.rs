@@ -217,16 +217,14 @@ pub(super) fn plan(
 
     let tree_inodes = 10 + count(s.inodes.len());
     let missing = s.alloc.missing();
-    let full = |missing: u64, size: u64| PlanError::Full {
-        size,
-        missing: missing * BLOCK,
-    };
     let (geometry, tables, resize_dind, journal, journal_node, mut used) = match shape {
         Shape::Sized(fixed) => {
             let mut f = *fixed;
             s.release_lost_found(&mut f);
             if missing > 0 {
-                return Err(full(missing, f.geometry.blocks * BLOCK));
+                let size = f.geometry.blocks * BLOCK;
+                let missing = f.enough(missing, tree_inodes)? - size;
+                return Err(PlanError::Full { size, missing });
             }
             (
                 f.geometry,

@@ -1,0 +1,234 @@
+//! Signals and closed streams: the exit codes of a shell, and nothing left in the output's folder.
+
+use crate::common::desk::{Desk, Ran, Running, ran};
+use crate::common::tarball::{Header, archive, file};
+use crate::tools::have;
+use std::io::{Read, Write};
+use std::process::{ChildStdin, Stdio};
+use std::time::{Duration, Instant};
+
+const BUILD: [&str; 7] = [
+    "build",
+    "-",
+    "-o",
+    "out/disk.img",
+    "--boot",
+    "none",
+    "--quiet",
+];
+
+/// strace that makes the filesystem one without `O_TMPFILE`: the program opens its temporary with open(2)
+/// and nothing else that way.
+const NO_TMPFILE: [&str; 8] = [
+    "strace",
+    "-f",
+    "-qq",
+    "-o",
+    "/dev/null",
+    "-e",
+    "trace=open",
+    "-e",
+];
+const INJECT: &str = "inject=open:error=EOPNOTSUPP";
+
+fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !done() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "no {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The program's own process: strace's child where strace started it.
+fn program(running: &Running, traced: bool) -> u32 {
+    let id = running.0.id();
+    if !traced {
+        return id;
+    }
+    let children = format!("/proc/{id}/task/{id}/children");
+    let mut found = None;
+    wait_until("child of strace", || {
+        let list = std::fs::read_to_string(&children).unwrap_or_default();
+        found = list.split_whitespace().next().and_then(|n| n.parse().ok());
+        found.is_some()
+    });
+    found.unwrap()
+}
+
+/// A build that has written some of its data and waits for the rest of its archive on a pipe.
+fn half_way(desk: &Desk, traced: bool) -> (Running, u32, ChildStdin) {
+    let prefix: Vec<&str> = NO_TMPFILE.into_iter().chain([INJECT]).collect();
+    let prefix = if traced { &prefix[..] } else { &[] };
+    let mut command = desk.prefixed(prefix, &BUILD);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut running = Running(command.stderr(Stdio::piped()).spawn().unwrap());
+    let mut pipe = running.0.stdin.take().unwrap();
+    pipe.write_all(&Header::new("big", b'0', 64 << 20).block())
+        .unwrap();
+    pipe.write_all(&vec![7; 32 << 20]).unwrap();
+    let id = program(&running, traced);
+    let written = || {
+        let io = std::fs::read_to_string(format!("/proc/{id}/io")).unwrap_or_default();
+        let line = io.lines().find_map(|l| l.strip_prefix("wchar: "));
+        line.is_some_and(|n| n.parse::<u64>().unwrap() > 8 << 20)
+    };
+    wait_until("data in the output", written);
+    (running, id, pipe)
+}
+
+fn send(signal: &str, id: u32) {
+    crate::common::run("/".as_ref(), "kill", &["-s", signal, &id.to_string()]);
+}
+
+fn end(mut running: Running) -> Ran {
+    let mut texts = [String::new(), String::new()];
+    running
+        .0
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut texts[0])
+        .unwrap();
+    running
+        .0
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut texts[1])
+        .unwrap();
+    let [stdout, stderr] = texts;
+    let code = running.0.wait().unwrap().code();
+    Ran {
+        code,
+        stdout,
+        stderr,
+    }
+}
+
+#[test]
+fn a_signal_in_the_middle_leaves_nothing() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let desk = Desk::new();
+        let (running, id, mut pipe) = half_way(&desk, false);
+        send(signal, id);
+        // More data lets it notice; without, it would end by itself after three seconds.
+        let _ = pipe.write_all(&vec![7; 8 << 20]);
+        let ran = end(running);
+        assert_eq!(ran.stderr, "error: interrupted\n");
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(code), ""), "{ran:?}");
+        assert_eq!(desk.out(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_signal_ends_a_build_whose_pipe_is_silent() {
+    let desk = Desk::new();
+    let (running, id, _pipe) = half_way(&desk, false);
+    send("INT", id);
+    assert_eq!(end(running).code, Some(130));
+    assert_eq!(desk.out(), Vec::<String>::new());
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let desk = Desk::new();
+    let (running, id, _pipe) = half_way(&desk, false);
+    send("TERM", id);
+    std::thread::sleep(Duration::from_millis(100));
+    let begun = Instant::now();
+    send("TERM", id);
+    assert_eq!(end(running).code, Some(143));
+    assert!(begun.elapsed() < Duration::from_secs(2));
+    assert_eq!(desk.out(), Vec::<String>::new());
+}
+
+#[test]
+fn a_named_temporary_is_removed_by_every_signal_that_can_be_caught() {
+    if !have("strace") {
+        return;
+    }
+    for (signal, code, silent) in [("INT", 130, false), ("TERM", 143, true)] {
+        let desk = Desk::new();
+        let (running, id, mut pipe) = half_way(&desk, true);
+        let there = desk.out();
+        assert!(
+            there.len() == 1 && there[0].starts_with(".diskwright-"),
+            "the temporary should have a name here: {there:?}"
+        );
+        send(signal, id);
+        if !silent {
+            let _ = pipe.write_all(&vec![7; 8 << 20]);
+        }
+        assert_eq!(end(running).code, Some(code));
+        assert_eq!(desk.out(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_named_temporary_becomes_the_image() {
+    if !have("strace") {
+        return;
+    }
+    let prefix: Vec<&str> = NO_TMPFILE.into_iter().chain([INJECT]).collect();
+    let desk = Desk::new();
+    desk.write("a.tar", &archive(&[file("a", b"data")]));
+    for flags in [&["--quiet"][..], &["--force", "--sync"]] {
+        let args = [
+            &["build", "a.tar", "-o", "out/disk.img", "--boot", "none"],
+            flags,
+        ]
+        .concat();
+        let made = ran(&desk.prefixed(&prefix, &args).output().unwrap());
+        assert_eq!(
+            (made.code, made.stdout.as_str()),
+            (Some(0), "out/disk.img\n"),
+            "{made:?}"
+        );
+        assert_eq!(desk.out(), ["disk.img"]);
+    }
+    desk.fsck(1 << 20);
+}
+
+#[test]
+fn sigkill_leaves_nothing_where_files_need_no_name() {
+    let desk = Desk::new();
+    let (mut running, id, _pipe) = half_way(&desk, false);
+    if !desk.out().is_empty() {
+        crate::tools::skip("the temporary folder's filesystem has no O_TMPFILE");
+        return;
+    }
+    send("KILL", id);
+    assert_eq!(running.0.wait().unwrap().code(), None);
+    assert_eq!(desk.out(), Vec::<String>::new());
+}
+
+#[test]
+fn closed_streams_do_no_harm() {
+    let desk = Desk::new();
+    // A warning and a summary for standard error, a path for standard output.
+    desk.write("a.tar", &archive(&[file("/f", b""), file("f/g", b"")]));
+    let closed = "exec \"$@\" >&- 2>&-";
+    let broken = "{ \"$@\"; echo $? > code; } 2>&1 | true";
+    for (name, script) in [("closed", closed), ("broken", broken)] {
+        let args = [
+            "build",
+            "a.tar",
+            "-o",
+            "out/disk.img",
+            "--boot",
+            "none",
+            "--force",
+        ];
+        let shell = ["bash", "-c", script, "bash"];
+        let mut command = desk.prefixed(&shell, &args);
+        let status = command.status().unwrap();
+        assert_eq!(
+            (status.code(), desk.out()),
+            (Some(0), vec!["disk.img".into()]),
+            "{name}"
+        );
+        desk.fsck(1 << 20);
+        std::fs::remove_file(desk.path("out/disk.img")).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(desk.path("code")).unwrap(), "0\n");
+}
