@@ -5,8 +5,11 @@
 //! |---|---|
 //! | `archive_*` | the tar reader against tar, bad input, damage |
 //! | `boot`, `cli` | the program's verbs, exit codes and streams |
+//! | `boot_debian` | a Debian boots, writes, reboots and leaves a clean filesystem |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
 //! | `partition` | the MBR against sfdisk |
+//! | `poison` | that nobody looks at what an image calls free |
+//! | `privilege` | that a build needs no privilege and little memory |
 //! | `readme` | that the README says what the program does |
 
 #![allow(
@@ -24,11 +27,14 @@ mod archive_odd;
 mod archive_prop;
 mod archive_tools;
 mod boot;
+mod boot_debian;
 mod cli;
 mod common;
 mod grub;
 mod grub_boot;
 mod grub_config;
 mod partition;
+mod poison;
+mod privilege;
 mod readme;
 mod tools;

@@ -1,5 +1,6 @@
 //! What the integration tests share.
 
+pub mod rootfs;
 pub mod tarball;
 
 use std::io::Cursor;
