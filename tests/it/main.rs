@@ -9,8 +9,11 @@
 //! | `boot`, `cli` | the program's verbs, exit codes and streams |
 //! | `ext4_geometry` | layout of a filesystem against mke2fs, at a hundred sizes |
 //! | `fidelity` | every file of an image against the tar, through other readers |
+//! | `boot_debian` | a Debian boots, writes, reboots and leaves a clean filesystem |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
 //! | `partition` | the MBR against sfdisk |
+//! | `poison` | that nobody looks at what an image calls free |
+//! | `privilege` | that a build needs no privilege and little memory |
 //! | `readme` | that the README says what the program does |
 //! | `tidy` | the rules of the house: dependency direction, lengths, introductions |
 
@@ -32,15 +35,18 @@ mod bad_input;
 mod bad_output;
 mod bad_spec;
 mod boot;
+mod boot_debian;
 mod cli;
 mod common;
+mod disk_full;
 mod ext4_geometry;
 mod fidelity;
-mod disk_full;
 mod grub;
 mod grub_boot;
 mod grub_config;
 mod partition;
+mod poison;
+mod privilege;
 mod readme;
 mod signals;
 mod tidy;

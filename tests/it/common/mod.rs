@@ -1,11 +1,12 @@
 //! What the integration tests share.
 
 pub mod debugfs;
+pub mod desk;
 pub mod features;
 pub mod image;
 pub mod manifest;
 pub mod member;
-pub mod desk;
+pub mod rootfs;
 pub mod tarball;
 
 use std::io::Cursor;

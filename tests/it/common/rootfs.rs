@@ -1,0 +1,165 @@
+//! The Debian 12 root filesystem of `make demo`, and what tests make of it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use diskwright::archive::ArchiveReader;
+use diskwright::image::{Built, Spec, build};
+use diskwright::observe::Silent;
+use diskwright::sink::raw::{RawFile, RawOptions};
+
+use crate::tools::{have, run, skip, stdout};
+
+/// The tar: the one that `DISKWRIGHT_ROOTFS` names, else `demo/debian12.tar` of the checkout, made now if
+/// it is missing. `None`, which CI does not accept, on a machine that cannot make it.
+pub fn debian() -> Option<PathBuf> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/demo/rootfs");
+    let made = Command::new(&script).stderr(Stdio::piped()).output();
+    let made = made.unwrap_or_else(|e| panic!("{}: {e}", script.display()));
+    if !made.status.success() {
+        let why = String::from_utf8_lossy(&made.stderr);
+        skip(&format!("no Debian rootfs: {}", why.trim()));
+        return None;
+    }
+    let path = String::from_utf8(made.stdout).unwrap();
+    Some(path.trim_end().into())
+}
+
+/// Whether the longer tests are asked for. Says so where they are not.
+pub fn full(what: &str) -> bool {
+    let asked = std::env::var_os("DISKWRIGHT_TEST_FULL").is_some();
+    if !asked {
+        eprintln!("left out, `make test-full` does it: {what}");
+    }
+    asked
+}
+
+/// Builds `tar` into the raw image `to`.
+pub fn image(tar: &Path, to: &Path) -> Built {
+    let mut raw = RawFile::create(to, RawOptions::default()).unwrap();
+    let mut reader = ArchiveReader::open(tar).unwrap();
+    let built = build(&mut reader, &Spec::default(), raw.spool(), &Silent).unwrap();
+    built.image.verify().unwrap();
+    raw.write(&built.image, &Silent).unwrap();
+    raw.finish().unwrap();
+    built
+}
+
+/// A file of the tar, as GNU tar reads it. `path` has no leading slash.
+pub fn member(tar: &Path, path: &str) -> Vec<u8> {
+    let tar = tar.to_str().unwrap();
+    for name in [format!("./{path}"), path.to_owned()] {
+        let out = run("tar", &["--extract", "--to-stdout", "--file", tar, &name]);
+        if out.status.success() {
+            return out.stdout;
+        }
+    }
+    panic!("{path} is not in {tar}");
+}
+
+/// Names in the tar that begin with `prefix`, without a leading `./`.
+pub fn members(tar: &Path, prefix: &str) -> Vec<String> {
+    let list = stdout("tar", &["--list", "--file", tar.to_str().unwrap()]);
+    let names = list.lines().map(|l| l.strip_prefix("./").unwrap_or(l));
+    let found = names.filter(|l| l.starts_with(prefix) && !l.ends_with('/'));
+    found.map(str::to_owned).collect()
+}
+
+/// A copy of the tar, `to`, with files appended that replace or join its own: path, mode, content.
+pub fn with_files(tar: &Path, to: &Path, files: &[(&str, &str, &[u8])]) {
+    let tree = to.with_extension("tree");
+    let to = to.to_str().unwrap();
+    stdout(
+        "cp",
+        &[
+            "--sparse=never",
+            "--reflink=auto",
+            tar.to_str().unwrap(),
+            to,
+        ],
+    );
+    for (path, mode, content) in files {
+        let file = tree.join(path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, content).unwrap();
+        let mode = format!("--mode={mode}");
+        stdout(
+            "tar",
+            &[
+                "--append",
+                "--file",
+                to,
+                "--owner=0",
+                "--group=0",
+                &mode,
+                "--directory",
+                tree.to_str().unwrap(),
+                &format!("./{path}"),
+            ],
+        );
+    }
+}
+
+/// The image's filesystem for e2fsprogs: they take its offset behind the path.
+pub fn filesystem(image: &Path, built: &Built) -> String {
+    format!(
+        "{}?offset={}",
+        image.display(),
+        built.report.filesystem_offset
+    )
+}
+
+/// e2fsck finds nothing to fix in the image's filesystem, not even a journal to replay.
+#[track_caller]
+pub fn assert_e2fsck_clean(image: &Path, built: &Built) {
+    let out = run("e2fsck", &["-fn", &filesystem(image, built)]);
+    let said = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(out.status.success(), "e2fsck: {said}");
+    // The five passes and the figures, and no word between them.
+    let lines: Vec<&str> = said.lines().collect();
+    let silent =
+        lines.len() == 6 && (1..=5).all(|n| lines[n - 1].starts_with(&format!("Pass {n}: ")));
+    assert!(silent, "e2fsck: {said}");
+}
+
+/// GRUB's own filesystem driver reads the kernel, its initrd and a module as the tar has them, and its
+/// parser takes the grub.cfg that it reads.
+#[track_caller]
+pub fn assert_grub_reads(image: &Path, tar: &Path) {
+    let read = |path: &str| {
+        let inside = format!("(loop0,msdos1)/{path}");
+        let out = run("grub-fstest", &[image.to_str().unwrap(), "cat", &inside]);
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success() && said.is_empty(), "{path}: {said}");
+        out.stdout
+    };
+    let cfg = image.with_extension("grub.cfg");
+    std::fs::write(&cfg, read("boot/grub/grub.cfg")).unwrap();
+    stdout("grub-script-check", &[cfg.to_str().unwrap()]);
+
+    let boot = members(tar, "boot/").into_iter();
+    let kernels =
+        |name: &String| name.starts_with("boot/vmlinuz-") || name.starts_with("boot/initrd.img-");
+    let mut pairs: Vec<_> = boot
+        .filter(kernels)
+        .map(|name| (name.clone(), name))
+        .collect();
+    assert!(pairs.len() >= 2, "no kernel and initrd in the tar");
+    for file in ["ext2.mod", "normal.mod", "moddep.lst"] {
+        let platform = |folder: &str| format!("{folder}/grub/i386-pc/{file}");
+        pairs.push((platform("boot"), platform("usr/lib")));
+    }
+    for (on_disk, in_tar) in pairs {
+        assert!(
+            read(&on_disk) == member(tar, &in_tar),
+            "GRUB reads {on_disk} unlike the tar's"
+        );
+    }
+}
+
+/// Whether the tools that judge an image of a Debian are there.
+pub fn judges() -> bool {
+    ["e2fsck", "grub-fstest", "grub-script-check", "tar"]
+        .into_iter()
+        .all(have)
+}
