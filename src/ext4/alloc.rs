@@ -117,7 +117,7 @@ impl Allocator {
 
     /// The block after the last that was handed out.
     #[must_use]
-    pub(crate) fn end(&self) -> u64 {
+    pub(crate) fn reached(&self) -> u64 {
         self.next
     }
 

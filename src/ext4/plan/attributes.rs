@@ -61,7 +61,7 @@ impl Steps<'_> {
                 None => {
                     let mut unknown = Vec::new();
                     let encoded = xattr::encode(self.tree.xattrs(node), holder, |e| {
-                        unknown.push(e.to_string())
+                        unknown.push(e.to_string());
                     });
                     let encoded = encoded.map_err(|source| PlanError::Xattr {
                         path: self.path(node),
