@@ -35,7 +35,7 @@ pub(super) fn behind(
             n => tried.take_contiguous(n).ok_or(PlanError::Unplaced)?,
         };
         let tables = tables_behind(&mut tried, &g)?;
-        if tree <= journal_tree && tried.end() <= g.blocks {
+        if tree <= journal_tree && tried.reached() <= g.blocks {
             alloc.join(&tried);
             let places = Behind {
                 journal,
@@ -45,8 +45,8 @@ pub(super) fn behind(
             return Ok((g, places));
         }
         journal_tree = journal_tree.max(tree);
-        need.reach = if tried.end() > g.blocks {
-            tried.end()
+        need.reach = if tried.reached() > g.blocks {
+            tried.reached()
         } else {
             need.reach
         };
