@@ -91,9 +91,11 @@ impl<'a> Ingest<'a> {
         let (done, total) = reader.progress();
         self.observer.progress(Stage::Archive, done, total);
         if absolute > 0 {
-            self.warn(&format!(
-                "{absolute} entries have absolute names; the leading '/' is left out"
-            ));
+            let entries = match absolute {
+                1 => "1 entry has an absolute name".into(),
+                n => format!("{n} entries have absolute names"),
+            };
+            self.warn(&format!("{entries}; the leading '/' is left out"));
         }
         Ok(())
     }
