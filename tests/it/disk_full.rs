@@ -96,34 +96,70 @@ fn other_refusals_of_the_filesystem_are_told() {
     if !have("strace") {
         return;
     }
-    refused("ftruncate", "ENOSPC", "1", &[], expect![[r#"
+    refused(
+        "ftruncate",
+        "ENOSPC",
+        "1",
+        &[],
+        expect![[r#"
         error: cannot write out/disk.img
           because: No space left on device (os error 28)
         help: free some space, or choose a folder on another disk with -o
-    "#]]);
-    refused("fallocate", "ENOSPC", "1", &[], expect![[r#"
+    "#]],
+    );
+    refused(
+        "fallocate",
+        "ENOSPC",
+        "1",
+        &[],
+        expect![[r#"
         error: cannot write out/disk.img
           because: No space left on device (os error 28)
         help: free some space, or choose a folder on another disk with -o
-    "#]]);
-    refused("linkat", "EDQUOT", "1", &[], expect![[r#"
+    "#]],
+    );
+    refused(
+        "linkat",
+        "EDQUOT",
+        "1",
+        &[],
+        expect![[r#"
         error: the image is written, but cannot be put at out/disk.img
           because: Disk quota exceeded (os error 122)
         help: your quota is used up: choose a folder elsewhere with -o
-    "#]]);
-    refused("linkat", "ENOSPC", "1", &["--force"], expect![[r#"
+    "#]],
+    );
+    refused(
+        "linkat",
+        "ENOSPC",
+        "1",
+        &["--force"],
+        expect![[r#"
         error: the image is written, but cannot be put at out/disk.img
           because: No space left on device (os error 28)
         help: free some space, or choose a folder on another disk with -o
-    "#]]);
-    refused("rename", "EIO", "1", &["--force"], expect![[r#"
+    "#]],
+    );
+    refused(
+        "rename",
+        "EIO",
+        "1",
+        &["--force"],
+        expect![[r#"
         error: the image is written, but cannot be put at out/disk.img
           because: Input/output error (os error 5)
-    "#]]);
-    refused("fsync", "EIO", "1", &["--sync"], expect![[r#"
+    "#]],
+    );
+    refused(
+        "fsync",
+        "EIO",
+        "1",
+        &["--sync"],
+        expect![[r#"
         error: the image is written, but cannot be put at out/disk.img
           because: Input/output error (os error 5)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -146,11 +182,15 @@ fn a_limit_on_the_size_of_files_is_told() {
     let output = desk
         .prefixed(&["bash", "-c", shell, "bash"], &BUILD)
         .output();
-    desk.told(&ran(&output.unwrap()), 3, expect![[r#"
+    desk.told(
+        &ran(&output.unwrap()),
+        3,
+        expect![[r#"
         error: cannot write out/disk.img
           because: File too large (os error 27)
         help: the filesystem of the output, or `ulimit -f`, allows no file of that size
-    "#]]);
+    "#]],
+    );
 }
 
 /// The archive is a file that shrinks while it is read: strace holds the program up before it reads on.
