@@ -9,6 +9,9 @@ use std::path::Path;
 const PLATFORM: &str = "usr/lib/grub/i386-pc";
 const BUILD: [&str; 5] = ["build", "a.tar", "-o", "out/disk.img", "--quiet"];
 
+/// What becomes of a file of GRUB; `None` leaves it out.
+type Change = dyn Fn(&str, Vec<u8>) -> Option<Vec<u8>>;
+
 /// GRUB's files of this machine, as members below the same path.
 fn grub(change: impl Fn(&str, Vec<u8>) -> Option<Vec<u8>>) -> Option<Vec<Vec<u8>>> {
     let folder = Path::new("/").join(PLATFORM);
@@ -88,9 +91,7 @@ fn a_rootfs_without_kernel_or_grub_is_refused_with_the_packages_to_add() {
 
 #[test]
 fn damaged_files_of_grub_are_refused_by_name() {
-    let rootfs = |change: &dyn Fn(&str, Vec<u8>) -> Option<Vec<u8>>| {
-        grub(change).map(|files| [kernel(), files].concat())
-    };
+    let rootfs = |change: &Change| grub(change).map(|files| [kernel(), files].concat());
     let cut = |name: &'static str, len: usize| {
         rootfs(&move |n, mut data| {
             if n == name {
