@@ -160,9 +160,13 @@ fn label(text: &str) -> Result<String, String> {
 
 fn hostname(text: &str) -> Result<String, String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
-    if text.is_empty() || text.len() > MAX_HOSTNAME || !text.chars().all(fits) {
+    if text.is_empty()
+        || text.len() > MAX_HOSTNAME
+        || !text.chars().all(fits)
+        || text.starts_with('-')
+    {
         return Err(format!(
-            "a host name has 1 to {MAX_HOSTNAME} letters, digits, `-` and `.`"
+            "a host name has 1 to {MAX_HOSTNAME} letters, digits, `-` and `.`, and begins with no `-`"
         ));
     }
     Ok(text.into())

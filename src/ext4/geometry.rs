@@ -59,13 +59,19 @@ pub struct Geometry {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum GeometryError {
     /// Smaller than its own tables.
-    #[error("{size} bytes are too small for an ext4 filesystem: its own tables would fill it")]
+    #[error(
+        "{size} bytes are too small for an ext4 filesystem: its own tables would fill it; \
+             choose a larger size"
+    )]
     TooSmall {
         /// Size in bytes.
         size: u64,
     },
     /// More blocks than 32-bit extents reach, with room to spare.
-    #[error("a filesystem of {size} bytes: ext4 with 4 KiB blocks ends at 16 TiB here")]
+    #[error(
+        "a filesystem of {size} bytes: ext4 with 4 KiB blocks ends at 16 TiB here; \
+             choose a smaller size"
+    )]
     TooLarge {
         /// Size in bytes.
         size: u64,

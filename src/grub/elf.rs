@@ -96,6 +96,35 @@ pub(crate) fn kernel_image(elf: &[u8]) -> Result<Vec<u8>, GrubError> {
     }
 }
 
+/// Checks what `grub_dl_load_core` checks of a module: an ELF file whose section table, the last thing
+/// in it, is there. A file that was cut short fails here and not at boot.
+///
+/// # Errors
+/// What is wrong with the file called `name`.
+pub fn check_module(name: &str, elf: &[u8]) -> Result<(), GrubError> {
+    let bad = |field, found: String, wanted: String| GrubError::Format {
+        file: name.to_owned(),
+        field,
+        found,
+        wanted,
+    };
+    let Some((ehdr, _)) = Elf32Ehdr::read_from_prefix(elf)
+        .ok()
+        .filter(|(e, _)| e.e_ident.starts_with(&ELFCLASS32_LSB))
+    else {
+        let found = format!("{} bytes", elf.len());
+        return Err(bad("Elf32_Ehdr", found, "a 32-bit LSB ELF file".into()));
+    };
+    let table = u64::from(ehdr.e_shentsize.get()) * u64::from(ehdr.e_shnum.get());
+    let end = u64::from(ehdr.e_shoff.get()) + table;
+    if end > crate::units::count(elf.len()) {
+        let found = format!("up to byte {end}");
+        let wanted = format!("inside the file's {} bytes", elf.len());
+        return Err(bad("Elf32_Ehdr.e_shoff", found, wanted));
+    }
+    Ok(())
+}
+
 fn sections(elf: &[u8]) -> Result<Vec<Elf32Shdr>, GrubError> {
     let (ehdr, _) = Elf32Ehdr::read_from_prefix(elf)
         .map_err(|_| bad("length", &elf.len(), &"at least 52 bytes of Elf32_Ehdr"))?;

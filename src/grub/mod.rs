@@ -50,6 +50,7 @@ pub use config::{Config, DEFAULT_CMDLINE, MARKER, bears_marker, grub_cfg};
 pub use core_img::{CoreImg, core_img};
 pub use defaults::{DROP_IN_PATH, drop_in};
 pub use dpkg_version::compare as compare_versions;
+pub use elf::check_module;
 pub use embed::{Area, embed};
 pub use error::GrubError;
 pub use foreign_cfg::{RootNamed, root_named};

@@ -83,7 +83,8 @@ pub enum BuildError {
         size: u64,
     },
     /// A disk that no sector divides.
-    #[error("a disk of {size} bytes is not a whole number of 512-byte sectors")]
+    #[error("a disk of {size} bytes is not a whole number of 512-byte sectors; {} bytes are",
+            .size.next_multiple_of(512))]
     DiskNotSectors {
         /// Its size.
         size: u64,

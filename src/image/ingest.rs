@@ -98,9 +98,11 @@ impl<'a> Ingest<'a> {
             ));
         }
         if absolute > 0 {
-            self.warn(&format!(
-                "{absolute} entries have absolute names; the leading '/' is left out"
-            ));
+            let entries = match absolute {
+                1 => "1 entry has an absolute name".into(),
+                n => format!("{n} entries have absolute names"),
+            };
+            self.warn(&format!("{entries}; the leading '/' is left out"));
         }
         Ok(())
     }

@@ -9,8 +9,8 @@ use super::{Boot, BuildError, RootBy, Spec};
 use crate::archive::{Entry, EntryKind};
 use crate::grub::{
     Config, DEFAULT_CMDLINE, DROP_IN_PATH, Files, KernelEntry, MARKER, RootIds, RootNamed,
-    bears_marker, drop_in, find_kernels, grub_cfg, grubenv, is_core_input, is_module_file,
-    root_named,
+    bears_marker, check_module, drop_in, find_kernels, grub_cfg, grubenv, is_core_input,
+    is_module_file, root_named,
 };
 use crate::tree::{NodeId, NodeKind, ROOT, Tree};
 use crate::units::{MIB, Timestamp, count};
@@ -208,6 +208,9 @@ fn platform(ingest: &mut Ingest<'_>) -> Result<Files, BuildError> {
         if is_core_input(&name) || is_module_file(&name) {
             let path = format!("{PLATFORM}/{name}");
             if let Some(bytes) = ingest.read(path.as_bytes())? {
+                if name.ends_with(".mod") {
+                    check_module(&name, &bytes)?;
+                }
                 files.insert(name, bytes);
             }
         }

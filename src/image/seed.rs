@@ -45,7 +45,11 @@ fn describe(out: &mut Vec<u8>, tree: &Tree, path: &[u8], id: NodeId) {
         out.extend_from_slice(&count(b.len()).to_le_bytes());
         out.extend_from_slice(b);
     };
-    bytes(out, path);
+    // The walk is depth first: the length of what precedes the name says which of the directories under
+    // way is the parent. The whole path would make deep trees take the square of their depth.
+    let name = path.iter().rposition(|&b| b == b'/').map_or(0, |at| at + 1);
+    out.extend_from_slice(&count(name).to_le_bytes());
+    bytes(out, &path[name..]);
     // Directories that no entry describes, and the times of directories that gained our files, are
     // not the rootfs's own.
     let parent_of_ours = matches!(path, b"boot" | b"etc" | b"etc/default");

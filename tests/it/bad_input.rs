@@ -348,7 +348,7 @@ fn a_path_that_is_file_and_folder_and_absolute_names_are_handled_as_gnu_tar_does
         warning: full: left out: a directory with files in it stands there already (GNU tar keeps the directory too)
         warning: plain: the archive has it as a directory and as something else; the later entry holds
         warning: stays/inside: left out: one of its parents is no directory (GNU tar refuses it too)
-        warning: 1 entries have absolute names; the leading '/' is left out
+        warning: 1 entry has an absolute name; the leading '/' is left out
     "#]].assert_eq(&ran.stderr);
     desk.fsck(1 << 20);
     let Some(found) = desk.debugfs("ls -p /") else {

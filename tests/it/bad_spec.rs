@@ -25,8 +25,8 @@ fn sizes_that_no_disk_has_are_refused() {
         &size("1000000"),
         3,
         expect![[r#"
-        error: a disk of 1000000 bytes is not a whole number of 512-byte sectors
-    "#]],
+            error: a disk of 1000000 bytes is not a whole number of 512-byte sectors; 1000448 bytes are
+        "#]],
     );
     refused(
         &size("1M"),
@@ -39,8 +39,8 @@ fn sizes_that_no_disk_has_are_refused() {
         &size("1100K"),
         3,
         expect![[r#"
-        error: 77824 bytes are too small for an ext4 filesystem: its own tables would fill it
-    "#]],
+            error: 77824 bytes are too small for an ext4 filesystem: its own tables would fill it; choose a larger size
+        "#]],
     );
     refused(
         &size("2049G"),
@@ -79,8 +79,8 @@ fn sizes_that_no_disk_has_are_refused() {
         &[&bare[..], &["16T"]].concat(),
         3,
         expect![[r#"
-        error: a filesystem of 17592186044416 bytes: ext4 with 4 KiB blocks ends at 16 TiB here
-    "#]],
+            error: a filesystem of 17592186044416 bytes: ext4 with 4 KiB blocks ends at 16 TiB here; choose a smaller size
+        "#]],
     );
     refused(
         &[&bare[..], &["16E"]].concat(),
@@ -95,8 +95,8 @@ fn sizes_that_no_disk_has_are_refused() {
         &[&bare[..], &["4096"]].concat(),
         3,
         expect![[r#"
-        error: 4096 bytes are too small for an ext4 filesystem: its own tables would fill it
-    "#]],
+            error: 4096 bytes are too small for an ext4 filesystem: its own tables would fill it; choose a larger size
+        "#]],
     );
 }
 
@@ -134,32 +134,28 @@ fn names_that_would_break_a_file_are_refused() {
         &["--hostname", "a b"],
         2,
         expect![[r#"
-        error: invalid value 'a b' for '--hostname <NAME>': a host name has 1 to 64 letters, digits, `-` and `.`
+            error: invalid value 'a b' for '--hostname <NAME>': a host name has 1 to 64 letters, digits, `-` and `.`, and begins with no `-`
 
-        For more information, try '--help'.
-    "#]],
+            For more information, try '--help'.
+        "#]],
     );
     refused(
         &["--hostname", ""],
         2,
         expect![[r#"
-        error: invalid value '' for '--hostname <NAME>': a host name has 1 to 64 letters, digits, `-` and `.`
+            error: invalid value '' for '--hostname <NAME>': a host name has 1 to 64 letters, digits, `-` and `.`, and begins with no `-`
 
-        For more information, try '--help'.
-    "#]],
+            For more information, try '--help'.
+        "#]],
     );
     refused(
-        &["--hostname", "-x"],
+        &["--hostname=-x"],
         2,
         expect![[r#"
-        error: unexpected argument '-x' found
+            error: invalid value '-x' for '--hostname <NAME>': a host name has 1 to 64 letters, digits, `-` and `.`, and begins with no `-`
 
-          tip: to pass '-x' as a value, use '-- -x'
-
-        Usage: diskwright build [OPTIONS] [ROOTFS]
-
-        For more information, try '--help'.
-    "#]],
+            For more information, try '--help'.
+        "#]],
     );
     refused(
         &["--cmdline", "quiet\nroot"],

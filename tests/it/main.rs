@@ -31,6 +31,7 @@ mod archive_compression;
 mod archive_odd;
 mod archive_prop;
 mod archive_tools;
+mod bad_boot;
 mod bad_input;
 mod bad_output;
 mod bad_spec;

@@ -109,7 +109,8 @@ impl Target {
             .prefix(".diskwright-")
             .suffix(".tmp")
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
-            .tempfile_in(&self.folder)?;
+            .tempfile_in(&self.folder)
+            .map_err(|e| without_path(&e))?;
         let (file, path) = made.keep().map_err(|e| e.error)?;
         self.named = Some(path);
         Ok(file)
@@ -181,6 +182,11 @@ impl Drop for Target {
             let _ = std::fs::remove_file(path);
         }
     }
+}
+
+/// tempfile's errors name the temporary, at random; the output's path is told already.
+fn without_path(e: &io::Error) -> io::Error {
+    e.kind().into()
 }
 
 fn proc_path(file: &File) -> PathBuf {

@@ -1,0 +1,303 @@
+//! Root filesystems that could not boot: refused with what to add, or mended with a warning.
+
+use crate::common::desk::{Desk, Ran};
+use crate::common::tarball::{Header, archive, file, pax};
+use crate::tools::skip;
+use expect_test::{Expect, expect};
+use std::path::Path;
+
+const PLATFORM: &str = "usr/lib/grub/i386-pc";
+const BUILD: [&str; 5] = ["build", "a.tar", "-o", "out/disk.img", "--quiet"];
+
+/// What becomes of a file of GRUB; `None` leaves it out.
+type Change = dyn Fn(&str, Vec<u8>) -> Option<Vec<u8>>;
+
+/// GRUB's files of this machine, as members below the same path.
+fn grub(change: impl Fn(&str, Vec<u8>) -> Option<Vec<u8>>) -> Option<Vec<Vec<u8>>> {
+    let folder = Path::new("/").join(PLATFORM);
+    if !folder.join("kernel.img").is_file() {
+        skip("the package grub-pc-bin is not installed");
+        return None;
+    }
+    let mut names = crate::common::desk::names(&folder);
+    names.retain(|n| !n.ends_with(".efi"));
+    let member = |name: &String| {
+        let data = change(name, std::fs::read(folder.join(name)).unwrap())?;
+        Some(file(&format!("{PLATFORM}/{name}"), &data))
+    };
+    Some(names.iter().filter_map(member).collect())
+}
+
+fn kernel() -> Vec<Vec<u8>> {
+    vec![
+        file("boot/vmlinuz-6.1.0-1-amd64", b"kernel"),
+        file("boot/initrd.img-6.1.0-1-amd64", b"initrd"),
+    ]
+}
+
+#[track_caller]
+fn refused(members: &[Vec<u8>], expected: Expect) {
+    let desk = Desk::new();
+    desk.write("a.tar", &archive(members));
+    let mut ran = desk.run(&BUILD);
+    // Where the tables of an ELF file lie depends on GRUB's version.
+    let words = ran.stderr.split(' ').scan("", |before, word| {
+        let table = word.starts_with("0x") || *before == "byte";
+        *before = word;
+        Some(if table { "TABLE" } else { word })
+    });
+    ran.stderr = words.collect::<Vec<_>>().join(" ");
+    desk.told(&ran, 3, expected);
+}
+
+#[track_caller]
+fn mended(members: &[Vec<u8>], flags: &[&str], expected: Expect) -> Desk {
+    let desk = Desk::new();
+    desk.write("a.tar", &archive(members));
+    let ran: Ran = desk.builds("a.tar", &[&["--quiet"], flags].concat());
+    expected.assert_eq(&ran.stderr);
+    desk.fsck(1 << 20);
+    desk
+}
+
+#[test]
+fn a_rootfs_without_kernel_or_grub_is_refused_with_the_packages_to_add() {
+    refused(
+        &[file("etc/os-release", b"NAME=X\n")],
+        expect![[r#"
+        error: the rootfs has no kernel: nothing in /boot or / is called vmlinuz-*; on Debian the package linux-image-cloud-amd64 brings one. Say `--boot none` for an image that need not boot
+    "#]],
+    );
+    refused(
+        &kernel(),
+        expect![[r#"
+        error: the rootfs has no GRUB for BIOS machines: /usr/lib/grub/i386-pc is missing; on Debian the package grub-pc-bin brings it. Say `--boot none` for an image that need not boot
+    "#]],
+    );
+    let folder = Header::new(PLATFORM, b'5', 0).block();
+    refused(
+        &[kernel(), vec![folder]].concat(),
+        expect![[r#"
+        error: the rootfs has no GRUB for BIOS machines: /usr/lib/grub/i386-pc is empty; on Debian the package grub-pc-bin brings it. Say `--boot none` for an image that need not boot
+    "#]],
+    );
+    refused(
+        &[kernel(), vec![file(PLATFORM, b"")]].concat(),
+        expect![[r#"
+        error: the rootfs has no GRUB for BIOS machines: /usr/lib/grub/i386-pc is no directory; on Debian the package grub-pc-bin brings it. Say `--boot none` for an image that need not boot
+    "#]],
+    );
+}
+
+#[test]
+fn damaged_files_of_grub_are_refused_by_name() {
+    let rootfs = |change: &Change| grub(change).map(|files| [kernel(), files].concat());
+    let cut = |name: &'static str, len: usize| {
+        rootfs(&move |n, mut data| {
+            if n == name {
+                data.truncate(len);
+            }
+            Some(data)
+        })
+    };
+    let without = |name: &'static str| rootfs(&move |n, data| (n != name).then_some(data));
+    let moddep = rootfs(&|n, data| {
+        let text = String::from_utf8_lossy(&data);
+        let kept = text.lines().filter(|l| !l.starts_with("ext2:"));
+        let kept = kept.map(|l| format!("{l}\n")).collect::<String>();
+        Some(if n == "moddep.lst" {
+            kept.into_bytes()
+        } else {
+            data
+        })
+    });
+    for (members, expected) in [
+        (
+            without("kernel.img"),
+            expect![[r#"
+            error: the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs
+              because: GRUB's i386-pc/kernel.img is missing: add the package grub-pc-bin to the rootfs
+        "#]],
+        ),
+        (
+            without("ext2.mod"),
+            expect![[r#"
+            error: the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs
+              because: GRUB's i386-pc/ext2.mod is missing: add the package grub-pc-bin to the rootfs
+        "#]],
+        ),
+        (
+            without("moddep.lst"),
+            expect![[r#"
+            error: the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs
+              because: GRUB's i386-pc/moddep.lst is missing: add the package grub-pc-bin to the rootfs
+        "#]],
+        ),
+        (
+            moddep,
+            expect![[r#"
+            error: the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs
+              because: GRUB module `ext2` is not in i386-pc/moddep.lst
+        "#]],
+        ),
+        (
+            cut("kernel.img", 0),
+            expect![[r#"
+            error: the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs
+              because: i386-pc/kernel.img: length is 0, must be at least 52 bytes of Elf32_Ehdr
+        "#]],
+        ),
+        (
+            cut("kernel.img", 1000),
+            expect![[r#"
+            error: the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs
+              because: i386-pc/kernel.img: Elf32_Ehdr.e_shoff is TABLE with 6 sections, must be inside 1000 bytes
+        "#]],
+        ),
+        (
+            cut("boot.img", 100),
+            expect![[r#"
+            error: the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs
+              because: i386-pc/boot.img: length is 100, must be 512 bytes
+        "#]],
+        ),
+        (
+            cut("diskboot.img", 100),
+            expect![[r#"
+            error: the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs
+              because: i386-pc/diskboot.img: length is 100, must be 512 bytes
+        "#]],
+        ),
+        (
+            cut("lzma_decompress.img", 1),
+            expect![[r#"
+            error: the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs
+              because: i386-pc/lzma_decompress.img: length is 1, must be 28 to 3584 bytes
+        "#]],
+        ),
+        (
+            cut("ext2.mod", 100),
+            expect![[r#"
+            error: the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs
+              because: i386-pc/ext2.mod: Elf32_Ehdr.e_shoff is up to byte TABLE must be inside the file's 100 bytes
+        "#]],
+        ),
+        (
+            cut("moddep.lst", 0),
+            expect![[r#"
+            error: the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs
+              because: GRUB module `ext2` is not in i386-pc/moddep.lst
+        "#]],
+        ),
+    ] {
+        let Some(members) = members else { return };
+        refused(&members, expected);
+    }
+}
+
+#[test]
+fn a_grub_cfg_of_the_rootfs_is_replaced_with_a_warning_or_kept() {
+    let own = |text: &str| {
+        let files = grub(|_, data| Some(data))?;
+        let cfg = vec![file("boot/grub/grub.cfg", text.as_bytes())];
+        Some([kernel(), files, cfg].concat())
+    };
+    let foreign = "search --no-floppy --fs-uuid --set=root 11111111-2222-3333-4444-555555555555\n\
+        menuentry x { linux /boot/vmlinuz-6.1.0-1-amd64 root=UUID=11111111-2222-3333-4444-555555555555 }\n";
+    let Some(members) = own(foreign) else { return };
+    let desk = mended(
+        &members,
+        &[],
+        expect![[r#"
+        warning: /boot/grub/grub.cfg of the rootfs names the root UUID=11111111-2222-3333-4444-555555555555, which is not in this image: it is replaced, and kept as /boot/grub/grub.cfg.orig
+    "#]],
+    );
+    if let Some(kept) = desk.debugfs("cat /boot/grub/grub.cfg.orig") {
+        assert_eq!(kept, foreign);
+        let now = desk.debugfs("cat /boot/grub/grub.cfg").unwrap();
+        assert!(now != foreign && now.contains("menuentry"), "{now}");
+    }
+    let ours = ["--uuid", "11111111-2222-3333-4444-555555555555"];
+    let desk = mended(&members, &ours, expect![]);
+    if let Some(now) = desk.debugfs("cat /boot/grub/grub.cfg") {
+        assert_eq!(now, foreign);
+        assert!(!desk.debugfs("ls /boot/grub").unwrap().contains(".orig"));
+    }
+}
+
+#[test]
+fn an_fstab_with_entries_is_kept_and_one_without_is_replaced() {
+    for (text, kept) in [
+        ("# UNCONFIGURED FSTAB\n\n", false),
+        ("/dev/sda1 / ext4 defaults 0 1\n", true),
+        ("   \n# x\ntmpfs /tmp tmpfs\n", true),
+    ] {
+        let Some(files) = grub(|_, data| Some(data)) else {
+            return;
+        };
+        let fstab = vec![file("etc/fstab", text.as_bytes())];
+        let desk = mended(&[kernel(), files, fstab].concat(), &[], expect![]);
+        if let Some(now) = desk.debugfs("cat /etc/fstab") {
+            assert_eq!(now == text, kept, "{now}");
+            assert!(kept || now.contains(" / ext4 "), "{now}");
+        }
+    }
+}
+
+#[test]
+fn a_command_line_cannot_break_out_of_grub_cfg() {
+    let Some(files) = grub(|_, data| Some(data)) else {
+        return;
+    };
+    let members = [kernel(), files].concat();
+    for cmdline in [
+        "a='b c'",
+        "a=\"b c\"",
+        "x; reboot",
+        "$(id) `id` ${x}",
+        "back\\slash {} #",
+    ] {
+        let desk = Desk::new();
+        desk.write("a.tar", &archive(&members));
+        let ran = desk.run(&[&BUILD[..], &["--cmdline", cmdline]].concat());
+        if ran.code == Some(3) {
+            assert!(ran.stderr.contains("error: "), "{ran:?}");
+            assert_eq!(desk.out().len(), 0);
+            continue;
+        }
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        let Some(cfg) = desk.debugfs("cat /boot/grub/grub.cfg") else {
+            return;
+        };
+        if crate::tools::have("grub-script-check") {
+            desk.write("grub.cfg", cfg.as_bytes());
+            let path = desk.path("grub.cfg");
+            crate::tools::stdout("grub-script-check", &[path.to_str().unwrap()]);
+        }
+    }
+}
+
+#[test]
+fn a_rootfs_with_odd_names_in_boot_is_no_trouble() {
+    let Some(files) = grub(|_, data| Some(data)) else {
+        return;
+    };
+    let odd = vec![
+        [
+            pax(b'x', &[("path", b"boot/vmlinuz-\xff\n'\"$(x)")]),
+            file("x", b"kernel"),
+        ]
+        .concat(),
+        Header::new("boot/vmlinuz-9-loop", b'2', 0)
+            .link("vmlinuz-9-loop")
+            .block(),
+        Header::new("boot/vmlinuz-8-folder", b'5', 0).block(),
+    ];
+    let desk = mended(&[kernel(), files, odd].concat(), &[], expect![]);
+    if let Some(cfg) = desk.debugfs("cat /boot/grub/grub.cfg") {
+        assert!(
+            cfg.contains("vmlinuz-6.1.0-1-amd64") && !cfg.contains("$(x)"),
+            "{cfg}"
+        );
+    }
+}
