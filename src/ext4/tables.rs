@@ -42,7 +42,11 @@ impl Tables {
             let leads = group == first;
             let rest = last - group + 1;
             let place = |used: &mut BlockSet, hint: Option<u64>, len: u64| -> Option<u64> {
-                let at = search(g, used, hint, first, last, rest, len)?;
+                // What was found may be short: the room asked for is at most a quarter of a group.
+                let goal = search(g, used, hint, first, last, rest, len)?;
+                let at = used
+                    .first_gap(goal, g.blocks, len)
+                    .or_else(|| used.first_gap(0, g.blocks, len))?;
                 used.insert(at..at + len);
                 Some(at)
             };
