@@ -6,6 +6,7 @@
 //! | `archive_*` | the tar reader against tar, bad input, damage |
 //! | `boot`, `cli` | the program's verbs, exit codes and streams |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
+//! | `props` | that any tree makes a clean filesystem, and replaced files leave no byte |
 //! | `partition` | the MBR against sfdisk |
 //! | `readme` | that the README says what the program does |
 
@@ -30,5 +31,6 @@ mod grub;
 mod grub_boot;
 mod grub_config;
 mod partition;
+mod props;
 mod readme;
 mod tools;
