@@ -258,7 +258,7 @@ impl Geometry {
     }
 
     /// The smallest filesystem in which `need.content` blocks are used beside its own tables and
-    /// `need.available` are left for `df` to show.
+    /// `need.available` are left for `df` to show; to within a block a group, the rounding of inode tables.
     ///
     /// # Errors
     /// When its descriptors do not fit `descriptor_blocks`, or it is over 16 TiB.
@@ -315,6 +315,13 @@ impl Geometry {
             reserved_blocks: blocks * 5 / 100,
             journal_blocks: journal_blocks(blocks),
         })
+    }
+
+    /// The shape of a legal size for `need`, whether it meets it or not.
+    #[cfg(test)]
+    pub(crate) fn of_shape(need: &Need, blocks: u64) -> Option<Self> {
+        let g = Self::fitted_at(need, blocks.max(1)).ok()?;
+        (g.legal(g.blocks) == g.blocks).then_some(g)
     }
 
     /// The least size from `blocks` on whose last group could stand on its own: the kernel, growing a

@@ -24,6 +24,8 @@ pub mod geometry;
 mod place;
 mod plan;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 pub use formatter::{DEFAULT_MAX_GROW, Formatter};
 pub use geometry::{Available, Geometry, GeometryError};

@@ -11,6 +11,7 @@
 //! | `fidelity` | every file of an image against the tar, through other readers |
 //! | `boot_debian` | a Debian boots, writes, reboots and leaves a clean filesystem |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
+//! | `props` | that any tree makes a clean filesystem, and replaced files leave no byte |
 //! | `partition` | the MBR against sfdisk |
 //! | `poison` | that nobody looks at what an image calls free |
 //! | `privilege` | that a build needs no privilege and little memory |
@@ -48,6 +49,7 @@ mod grub_config;
 mod partition;
 mod poison;
 mod privilege;
+mod props;
 mod readme;
 mod signals;
 mod tidy;

@@ -1,0 +1,274 @@
+//! What holds for any geometry, any list of files, any names and any attributes.
+
+use super::alloc::Allocator;
+use super::block_set::BlockSet;
+use super::geometry::{Available, BLOCK, Geometry, Need};
+use super::place::Placement;
+use super::plan::directory::{Layout, NODE_LIMIT, ROOT_LIMIT, rec_len};
+use super::plan::xattr::{Holder, encode};
+use super::tables::{Tables, supers};
+use crate::archive::{DataRun, Entry, EntryKind};
+use crate::ext4::dirhash::{Chars, half_md4};
+use crate::tree::{ROOT, Tree};
+use crate::units::{Timestamp, count, index32};
+use proptest::prelude::*;
+use std::ops::Range;
+
+fn geometry() -> impl Strategy<Value = Geometry> {
+    let size = prop_oneof![
+        1u64 << 21..1 << 30,
+        1u64 << 30..1 << 38,
+        1u64 << 38..1 << 44
+    ];
+    let inodes = prop::option::weighted(0.3, prop_oneof![1u64..5000, 1u64..3_000_000]);
+    let grow = prop::option::weighted(0.3, any::<u64>());
+    (size, inodes, grow).prop_filter_map("mke2fs would refuse", |(size, inodes, grow)| {
+        Geometry::of_size(size, inodes, grow).ok()
+    })
+}
+
+/// Whether the ranges, in any order, are disjoint and end by `end`.
+fn disjoint(mut ranges: Vec<Range<u64>>, end: u64) -> bool {
+    ranges.sort_by_key(|r| r.start);
+    ranges.windows(2).all(|w| w[0].end <= w[1].start) && ranges.iter().all(|r| r.end <= end)
+}
+
+fn need() -> impl Strategy<Value = Need> {
+    let available = prop_oneof![
+        (0u64..1 << 24).prop_map(Available::Blocks),
+        (0u8..=90, 0u64..1 << 16)
+            .prop_map(|(percent, at_least)| Available::Percent { percent, at_least }),
+    ];
+    let content = prop_oneof![0u64..3000, 0u64..1 << 26];
+    let inodes = prop_oneof![12u64..3000, 12u64..2_000_000];
+    (
+        content,
+        prop_oneof![Just(0), 0u64..1 << 20],
+        inodes,
+        available,
+    )
+        .prop_map(|(content, reach, inodes, available)| Need {
+            content,
+            reach,
+            inodes,
+            available,
+            descriptor_blocks: Geometry::descriptor_blocks(1 << 41),
+        })
+}
+
+/// What `df` would show of a filesystem with `need.content` in it, and whether that is enough.
+fn satisfied(g: &Geometry, need: &Need) -> bool {
+    let asked = match need.available {
+        Available::Blocks(n) => n,
+        Available::Percent { percent, at_least } => {
+            (g.blocks * u64::from(percent)).div_ceil(100).max(at_least)
+        }
+    };
+    let taken = g.overhead() + need.content + g.reserved_blocks + g.kernel_reserve();
+    g.blocks >= taken + asked && g.blocks >= need.reach && g.inodes() >= need.inodes
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+
+    #[test]
+    fn a_geometry_holds_its_own_tables(g in geometry()) {
+        prop_assert_eq!(g.groups, g.blocks.div_ceil(g.blocks_per_group));
+        prop_assert!(g.blocks_per_group <= 32_768 && g.blocks_per_group % 8 == 0);
+        prop_assert!(g.group_start(g.groups - 1) < g.blocks);
+        prop_assert_eq!(g.gdt_blocks, g.groups.div_ceil(64));
+        prop_assert!(g.reserved_gdt_blocks <= 1024);
+        prop_assert!(g.inodes_per_group <= 32_768 && g.inodes_per_group % 16 == 0);
+        prop_assert!(g.overhead() < g.blocks, "{:?}", g);
+        let last = g.group_blocks(g.groups - 1);
+        prop_assert!(last >= 2 + g.inode_table_blocks() + g.super_blocks(g.groups - 1), "{:?}", g);
+    }
+
+    #[test]
+    fn tables_of_mke2fs_are_disjoint_and_inside(g in geometry().prop_filter("quick", |g| g.groups < 3000)) {
+        let mut used = supers(&g);
+        let mut all: Vec<_> = used.iter().collect();
+        if let Some(t) = Tables::as_mke2fs(&g, &mut used) {
+            all.extend(t.block_bitmap.iter().chain(&t.inode_bitmap).map(|&b| b..b + 1));
+            all.extend(t.inode_table.iter().map(|&b| b..b + g.inode_table_blocks()));
+            prop_assert_eq!(used.len(), all.iter().map(|r| r.end - r.start).sum::<u64>());
+            prop_assert_eq!(t.inode_table.len(), t.block_bitmap.len());
+            prop_assert!(disjoint(all, g.blocks));
+        }
+    }
+
+    #[test]
+    fn fitted_is_enough_and_more_than_a_block_a_group_less_is_not(need in need()) {
+        let Ok(g) = Geometry::fitted(&need) else { return Ok(()) };
+        prop_assert!(satisfied(&g, &need), "{:?}", g);
+        // Inode tables are rounded up to whole blocks in every group: so far a smaller size may do.
+        for less in [1, 2, 5, 20].map(|n| n * (g.groups + 1)) {
+            let blocks = g.blocks.saturating_sub(less);
+            let smaller = Geometry::of_shape(&need, blocks);
+            if let Some(s) = smaller.filter(|s| s.blocks < g.blocks) {
+                prop_assert!(!satisfied(&s, &need), "{:?} is enough, {:?} was chosen", s, g);
+            }
+        }
+    }
+
+    #[test]
+    fn the_allocator_goes_up_and_leaves_out_what_is_reserved(
+        reserved in prop::collection::vec((0u64..2000, 1u64..80), 0..12),
+        wants in prop::collection::vec((1u64..120, any::<bool>()), 1..60),
+        end in 500u64..3000,
+    ) {
+        let mut set = BlockSet::default();
+        reserved.iter().for_each(|&(at, len)| set.insert(at..at + len));
+        let mut alloc = Allocator::sized(&set, end);
+        let (mut at, mut sum) = (0, 0);
+        for (want, whole) in wants {
+            let run = if whole {
+                alloc.take_contiguous(want).map(|b| b..b + want)
+            } else {
+                alloc.take(want)
+            };
+            let Some(run) = run else { continue };
+            prop_assert!(run.start >= at && run.end <= end && !run.is_empty());
+            prop_assert!(run.end - run.start <= want);
+            prop_assert_eq!(set.count_in(&run), 0);
+            at = run.end;
+            sum += run.end - run.start;
+        }
+        prop_assert_eq!(alloc.taken().len(), sum);
+    }
+
+    #[test]
+    fn every_block_of_data_is_mapped_once_and_no_hole_is(
+        files in prop::collection::vec(prop::collection::vec((0u64..30_000, 1u64..30_000), 0..40), 1..8),
+        reserved in prop::collection::vec((0u64..500, 1u64..20), 0..30),
+    ) {
+        let mut set = BlockSet::default();
+        reserved.iter().for_each(|&(at, len)| set.insert(at..at + len));
+        let (mut alloc, mut placement) = (Allocator::sized(&set, 1 << 20), Placement::default());
+        let mut taken = BlockSet::default();
+        for gaps in files {
+            let (mut runs, mut at) = (Vec::new(), 0);
+            for (gap, len) in gaps {
+                runs.push(DataRun { offset: at + gap, len });
+                at += gap + len;
+            }
+            let id = placement.add(&mut alloc, at + 5, Some(&runs)).unwrap();
+            let mut wanted = BlockSet::default();
+            runs.iter().for_each(|r| wanted.insert(r.offset / BLOCK..(r.offset + r.len).div_ceil(BLOCK)));
+            let mut mapped = BlockSet::default();
+            for e in placement.extents(id) {
+                let logical = u64::from(e.logical)..u64::from(e.logical) + u64::from(e.len);
+                prop_assert_eq!(mapped.count_in(&logical) + taken.count_in(&e.blocks()), 0);
+                mapped.insert(logical);
+                taken.insert(e.blocks());
+            }
+            prop_assert_eq!(&mapped, &wanted);
+            for r in runs {
+                let (at, room) = placement.locate(id, r.offset).unwrap();
+                prop_assert!(room > 0 && at % BLOCK == r.offset % BLOCK);
+                prop_assert_eq!(taken.count_in(&(at / BLOCK..at / BLOCK + 1)), 1);
+            }
+        }
+        prop_assert_eq!(alloc.taken(), &taken);
+    }
+
+    #[test]
+    fn a_directory_is_in_hash_order_and_no_block_overflows(
+        names in prop::collection::hash_set(prop::collection::vec(1u8..=255, 1..=255), 0..400),
+        many in prop_oneof![3 => Just(0_u32), 1 => 1u32..12_000],
+        seed in any::<[u32; 4]>(),
+    ) {
+        let mut tree = Tree::new();
+        let names = names.into_iter().filter(|n| !n.contains(&b'/') && n != b"." && n != b"..");
+        let long = (0..many).map(|n| format!("{n:0240}").into_bytes());
+        for path in names.chain(long) {
+            tree.insert(&entry(path)).unwrap();
+        }
+        let sorted = tree.sorted();
+        match Layout::new(&tree, &sorted, ROOT, &seed, 1).unwrap() {
+            Layout::Linear { blocks } => {
+                let bytes: usize = tree.children(&sorted, ROOT).map(|c| rec_len(c.name)).sum();
+                prop_assert!(blocks == 1 && 24 + bytes <= 4084);
+            }
+            layout @ Layout::Htree { .. } => {
+                let blocks = layout.blocks();
+                let nodes = layout.nodes();
+                let Layout::Htree { order, leaves } = layout else { unreachable!() };
+                prop_assert_eq!(blocks, 1 + count(nodes + leaves.len()));
+                prop_assert!(nodes == 0 && leaves.len() <= ROOT_LIMIT || leaves.len() <= nodes * NODE_LIMIT);
+                let mut seen = order.clone();
+                seen.sort_unstable();
+                prop_assert!(seen.iter().enumerate().all(|(i, &n)| i == index32(n)));
+                prop_assert_eq!(seen.len(), tree.children(&sorted, ROOT).len());
+                let hash = |nth| half_md4(tree.nth_child(&sorted, ROOT, nth).name, &seed, Chars::Signed).0;
+                prop_assert!(order.windows(2).all(|w| hash(w[0]) <= hash(w[1])));
+                for (n, leaf) in leaves.iter().enumerate() {
+                    let end = leaves.get(n + 1).map_or(order.len(), |l| index32(l.first));
+                    let names = &order[index32(leaf.first)..end];
+                    let bytes: usize =
+                        names.iter().map(|&c| rec_len(tree.nth_child(&sorted, ROOT, c).name)).sum();
+                    prop_assert!(bytes <= 4084 && !names.is_empty());
+                    let before = n.checked_sub(1).map(|_| hash(order[index32(leaf.first) - 1]));
+                    prop_assert_eq!(leaf.hash & !1, hash(names[0]));
+                    prop_assert_eq!(leaf.hash & 1 == 1, before == Some(hash(names[0])));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn attributes_are_in_the_kernels_order_or_refused(
+        set in prop::collection::btree_map("(user|trusted|security)\\.[a-z]{1,40}", 0usize..900, 1..12),
+    ) {
+        let set: Vec<_> = set.into_iter().map(|(n, len)| (n.into_bytes(), vec![b'v'; len])).collect();
+        let padded = |n: usize| n.next_multiple_of(4);
+        let needed: usize = set.iter().map(|(n, v)| {
+            let prefix = n.iter().position(|&b| b == b'.').unwrap() + 1;
+            padded(16 + n.len() - prefix) + padded(v.len())
+        }).sum();
+        let Ok(done) = encode(&set, Holder::Other, |e| panic!("{e}")) else {
+            prop_assert!(needed + 36 > 4096, "{} bytes fit a block", needed);
+            return Ok(());
+        };
+        let (mut found, mut total) = (Vec::new(), 0);
+        let lists = [(done.body.map(|b| b[..].to_vec()), 4, 4), (done.block, 32, 0)];
+        for (bytes, first, base) in lists {
+            let Some(bytes) = bytes else { continue };
+            let (mut at, mut last) = (first, None);
+            while bytes[at..at + 4] != [0; 4] {
+                let (len, prefix) = (usize::from(bytes[at]), bytes[at + 1]);
+                let word = |n: usize| u32::from_le_bytes(bytes[at + n..at + n + 4].try_into().unwrap());
+                let name = bytes[at + 16..at + 16 + len].to_vec();
+                let key = (prefix, len, name.clone());
+                prop_assert!(last.as_ref().is_none_or(|l| *l < key), "order");
+                last = Some(key);
+                let from = usize::from(u16::from_le_bytes([bytes[at + 2], bytes[at + 3]])) + base;
+                let value = if word(8) == 0 { Vec::new() } else { bytes[from..from + index32(word(8))].to_vec() };
+                total += 1;
+                let space: &[u8] = match prefix { 1 => b"user.", 4 => b"trusted.", _ => b"security." };
+                found.push(([space, &name].concat(), value));
+                at += padded(16 + len);
+            }
+        }
+        found.sort();
+        prop_assert_eq!(total, set.len());
+        prop_assert_eq!(found, set);
+    }
+}
+
+fn entry(path: Vec<u8>) -> Entry {
+    Entry {
+        path,
+        kind: EntryKind::Fifo,
+        mode: 0,
+        uid: 0,
+        gid: 0,
+        mtime: Timestamp::default(),
+        atime: None,
+        ctime: None,
+        xattrs: Vec::new(),
+        acl_access: None,
+        acl_default: None,
+        offset: 0,
+    }
+}
