@@ -5,6 +5,7 @@ pub mod features;
 pub mod image;
 pub mod manifest;
 pub mod member;
+pub mod mounted;
 pub mod tarball;
 
 use std::io::Cursor;
