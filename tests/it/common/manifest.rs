@@ -132,7 +132,7 @@ fn digest(
     let zeros = |hasher: &mut Sha256, mut len: u64| {
         while len > 0 {
             let n = len.min(65_536);
-            hasher.update(&vec![0; n.try_into().unwrap()]);
+            hasher.update(vec![0; n.try_into().unwrap()]);
             len -= n;
         }
     };
@@ -146,7 +146,7 @@ fn digest(
                 left = run.len;
             }
             let n = left.min(piece.len().try_into().unwrap());
-            hasher.update(&piece.split_to(n.try_into().unwrap()));
+            hasher.update(piece.split_to(n.try_into().unwrap()));
             left -= n;
         }
     }

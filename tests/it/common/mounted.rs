@@ -123,7 +123,7 @@ fn record(full: &Path, meta: &std::fs::Metadata) -> Record {
             record.target = std::fs::read_link(full)
                 .unwrap()
                 .into_os_string()
-                .into_vec()
+                .into_vec();
         }
         'c' | 'b' => {
             let rdev = meta.rdev();
