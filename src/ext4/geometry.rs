@@ -5,8 +5,8 @@
 //!  |sb|GDT|reserved GDT|bitmaps and inode tables of 16 groups … |sb|GDT|reserved GDT| data …
 //! ```
 //! [`Geometry::of_size`] does the sums of mke2fs 1.47.0 (`ext2fs_initialize`,
-//! `calc_reserved_gdt_blocks`, `ext2fs_default_journal_size`); `tests/ext4_geometry.rs` compares them
-//! with the program at some hundred sizes. [`Geometry::fitted`] finds the smallest filesystem for a
+//! `calc_reserved_gdt_blocks`, `ext2fs_default_journal_size`); `tests/it/ext4_geometry.rs` compares them
+//! with the program at a hundred sizes. [`Geometry::fitted`] finds the smallest filesystem for a
 //! given content by the same sums.
 
 use crate::units::{GIB, KIB, MIB, TIB, count32};

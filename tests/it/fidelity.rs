@@ -1,7 +1,7 @@
 //! Every file comes back: type, mode, owner, size, content, link count, target, device, nanosecond times and
 //! xattrs, read by other people's readers and compared with what the tar says.
 
-use crate::common::{debugfs, features, image, manifest};
+use crate::common::{debugfs, features, image, manifest, mounted};
 use crate::tools;
 use std::path::Path;
 
@@ -41,4 +41,21 @@ fn every_file_of_debian_comes_back_through_debugfs() {
         return;
     };
     through_debugfs(&tar, &["--boot", "none"]);
+}
+
+/// libext2fs behind system calls: names are looked up as a program does it.
+#[test]
+fn every_feature_comes_back_through_a_mount() {
+    let folder = tempfile::tempdir().unwrap();
+    let tar = image::write_tar(folder.path(), "features.tar", &features::members());
+    let disk = folder.path().join("disk.img");
+    image::build(&tar, &disk, &["--scheme", "none"]);
+    if let Some(found) = mounted::read(&disk, folder.path()) {
+        let mut expected = manifest::of_tar(&tar);
+        // fuse2fs gives whole seconds; debugfs has shown the rest.
+        for time in expected.values_mut().flat_map(|r| &mut r.times) {
+            time.nsec = 0;
+        }
+        manifest::assert_same(&found, &expected);
+    }
 }

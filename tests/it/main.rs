@@ -7,11 +7,13 @@
 //! | `bad_*` | bad archives, outputs and flags: exit code, message, nothing left |
 //! | `disk_full`, `signals` | a build that is refused or stopped half way leaves nothing |
 //! | `boot`, `cli` | the program's verbs, exit codes and streams |
+//! | `determinism` | same archive, same spec, same bytes; and which bytes they were |
 //! | `ext4_geometry` | layout of a filesystem against mke2fs, at a hundred sizes |
 //! | `fidelity` | every file of an image against the tar, through other readers |
 //! | `boot_debian` | a Debian boots, writes, reboots and leaves a clean filesystem |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
 //! | `props` | that any tree makes a clean filesystem, and replaced files leave no byte |
+//! | `oracle` | every shape of image against e2fsck, sfdisk, blkid, file; what each of them proves |
 //! | `partition` | the MBR against sfdisk |
 //! | `poison` | that nobody looks at what an image calls free |
 //! | `privilege` | that a build needs no privilege and little memory |
@@ -40,12 +42,14 @@ mod boot;
 mod boot_debian;
 mod cli;
 mod common;
+mod determinism;
 mod disk_full;
 mod ext4_geometry;
 mod fidelity;
 mod grub;
 mod grub_boot;
 mod grub_config;
+mod oracle;
 mod partition;
 mod poison;
 mod privilege;

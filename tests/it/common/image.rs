@@ -17,22 +17,38 @@ pub fn diskwright() -> Command {
     command
 }
 
-/// Runs `diskwright build` without a word; says how it ended.
-pub fn try_build<S: AsRef<OsStr>>(tar: &Path, image: &Path, flags: &[S]) -> Output {
+fn command<S: AsRef<OsStr>>(tar: &Path, image: &Path, flags: &[S]) -> Command {
     let mut command = diskwright();
     command
         .args(["build", "--quiet", "--force", "-o"])
-        .arg(image);
-    command.arg(tar).args(flags).output().unwrap()
+        .arg(image)
+        .arg(tar)
+        .args(flags);
+    command
 }
 
-/// Builds an image that must succeed, and says what it warned of.
+/// Runs `diskwright build` without a word; says how it ended.
+pub fn try_build<S: AsRef<OsStr>>(tar: &Path, image: &Path, flags: &[S]) -> Output {
+    command(tar, image, flags).output().unwrap()
+}
+
+/// Builds an image that must succeed.
 #[track_caller]
-pub fn build<S: AsRef<OsStr> + std::fmt::Debug>(tar: &Path, image: &Path, flags: &[S]) -> String {
-    let output = try_build(tar, image, flags);
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "build {flags:?}: {stderr}");
-    stderr
+pub fn build(tar: &Path, image: &Path, flags: &[&str]) {
+    succeed(&mut command(tar, image, flags));
+}
+
+/// The same, with times up to `epoch`.
+#[track_caller]
+pub fn build_at(tar: &Path, image: &Path, flags: &[&str], epoch: &str) {
+    succeed(command(tar, image, flags).env("SOURCE_DATE_EPOCH", epoch));
+}
+
+#[track_caller]
+fn succeed(command: &mut Command) {
+    let output = command.output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {stderr}");
 }
 
 /// How the programs of e2fsprogs name a filesystem inside a disk.

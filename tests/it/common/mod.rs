@@ -6,6 +6,7 @@ pub mod features;
 pub mod image;
 pub mod manifest;
 pub mod member;
+pub mod mounted;
 pub mod rootfs;
 pub mod tarball;
 
