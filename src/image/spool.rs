@@ -9,7 +9,7 @@ use std::io;
 /// in an unlinked file that is laid out as the disk will be.
 pub trait Spool {
     /// Puts `data` at byte `at` of the disk. Calls come in ascending order of `at`; what lies between
-    /// two calls reads as zeros. `keep` marks the few files that [`super::prepare`] will read again.
+    /// two calls reads as zeros. `keep` marks the few files that `prepare` will read again.
     ///
     /// # Errors
     /// When the disk is full, or an earlier write failed.
