@@ -3,12 +3,12 @@
 use super::alloc::Allocator;
 use super::block_set::BlockSet;
 use super::disk::extent::EXT4_EXT_ROOT_MAX;
+use super::extent_tree;
 use super::geometry::{Available, BLOCK, FLEX, Geometry, GeometryError};
-use super::place::{EXTENT_MAX, FileExtent, FileTooLarge, Placement};
-use super::plan::{Identity, Plan, PlanError, extent_tree};
+use super::place::{EXTENT_MAX, FileExtent, FileTooLarge, Placement, as_extents};
 use super::tables::{Tables, supers};
 use crate::archive::DataRun;
-use crate::tree::{DataId, Tree};
+use crate::tree::DataId;
 use crate::units::TIB;
 use std::ops::Range;
 
@@ -141,20 +141,6 @@ impl Formatter {
     pub fn missing(&self) -> u64 {
         self.alloc.missing() * BLOCK
     }
-
-    /// Plans everything else.
-    ///
-    /// # Errors
-    /// When the tree does not fit, or holds what ext4 cannot.
-    pub fn finish(
-        self,
-        tree: Tree,
-        identity: &Identity,
-        inodes: Option<u32>,
-        warn: &mut dyn FnMut(String),
-    ) -> Result<Plan, PlanError> {
-        super::plan::plan(self, tree, identity, inodes, warn)
-    }
 }
 
 impl Fixed {
@@ -270,20 +256,4 @@ fn journal_group(g: &Geometry, used: &BlockSet) -> u64 {
         }
     }
     best
-}
-
-/// Blocks as the extents of a file, in order from its first block.
-pub(super) fn as_extents(runs: &[Range<u64>]) -> Vec<(u64, Range<u64>)> {
-    let mut logical = 0;
-    let mut list = Vec::new();
-    for run in runs {
-        let mut at = run.start;
-        while at < run.end {
-            let end = run.end.min(at + EXTENT_MAX);
-            list.push((logical, at..end));
-            logical += end - at;
-            at = end;
-        }
-    }
-    list
 }

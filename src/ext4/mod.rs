@@ -19,6 +19,7 @@ pub mod checksum;
 pub mod dirhash;
 pub mod disk;
 mod emit;
+mod extent_tree;
 mod formatter;
 pub mod geometry;
 mod place;

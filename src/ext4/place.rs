@@ -153,3 +153,19 @@ impl Placement {
         DataId(count32(self.files.len() - 1))
     }
 }
+
+/// Blocks as the extents of a file, in order from its first block.
+pub(crate) fn as_extents(runs: &[Range<u64>]) -> Vec<(u64, Range<u64>)> {
+    let mut logical = 0;
+    let mut list = Vec::new();
+    for run in runs {
+        let mut at = run.start;
+        while at < run.end {
+            let end = run.end.min(at + EXTENT_MAX);
+            list.push((logical, at..end));
+            logical += end - at;
+            at = end;
+        }
+    }
+    list
+}

@@ -9,9 +9,7 @@ use crate::ext4::{Available, DEFAULT_MAX_GROW, Formatter, Identity, Plan, lost_f
 use crate::extent::{Content, Extent, SourceNr, push};
 use crate::grub::{Area, BiosSpec, MODULES_EXT_ON_MBR, PREFIX_MBR_1};
 use crate::observe::{Observer, Stage};
-use crate::partition::{
-    FIRST_PARTITION, MAX_DISK_SECTORS, MbrLayout, PartitionError, mbr, partuuid,
-};
+use crate::partition::{FIRST_PARTITION, MAX_DISK_SECTORS, MbrLayout, PartitionError, mbr};
 use crate::seed::Seed;
 use crate::tree::{NodeKind, ROOT, Tree};
 use crate::units::{MIB, SECTOR, Timestamp, count};
@@ -305,9 +303,4 @@ fn report(image: &Image, spec: &Spec, facts: &Facts, prepared: Prepared, data: u
         edits: prepared.edits,
         sha256: None,
     }
-}
-
-/// The PARTUUID of the root, where there is a partition.
-pub(super) fn root_partuuid(spec: &Spec, facts: &Facts) -> Option<String> {
-    (spec.scheme == Scheme::Mbr).then(|| partuuid(facts.disk_signature, 1))
 }

@@ -1,7 +1,7 @@
 //! Entries into the tree, their data to where it will live.
 
 use super::zeros::Zeros;
-use super::{BuildError, Spool, prepare};
+use super::{BuildError, Spool, wanted};
 use crate::archive::{ArchiveReader, DataRun, Entry, EntryKind};
 use crate::display::display_path;
 use crate::ext4::Formatter;
@@ -111,7 +111,7 @@ impl<'a> Ingest<'a> {
         let Some((id, runs)) = self.insert(entry)? else {
             return Ok(());
         };
-        let keep = prepare::wants(&entry.path);
+        let keep = wanted::wants(&entry.path);
         let mut runs = runs.into_iter();
         let mut run = DataRun { offset: 0, len: 0 };
         while let Some(mut data) = reader.next_data()? {
@@ -225,7 +225,7 @@ impl<'a> Ingest<'a> {
         let crate::tree::NodeKind::File { size, data } = self.tree.node(node).kind else {
             return Ok(None);
         };
-        let mut bytes = vec![0; index(size.min(prepare::READ_MAX))];
+        let mut bytes = vec![0; index(size.min(wanted::READ_MAX))];
         let Some(id) = data else {
             return Ok(Some(bytes));
         };
@@ -257,5 +257,5 @@ impl<'a> Ingest<'a> {
 }
 
 fn in_boot(path: &[u8]) -> bool {
-    prepare::trimmed(path).starts_with(b"boot/")
+    wanted::trimmed(path).starts_with(b"boot/")
 }

@@ -13,6 +13,7 @@ mod report;
 mod seed;
 mod spec;
 mod spool;
+mod wanted;
 mod zeros;
 
 pub use build::{Built, build};

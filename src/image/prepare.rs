@@ -1,34 +1,28 @@
 //! What the image needs beside the archive: the loader's files, grub.cfg, fstab, the host name.
 //!
 //! Edits are entries like the archive's, put into the tree behind it. The rootfs is only read, and only
-//! the files that [`wants`] lists; none of its code is run.
+//! the files that [`super::wanted`] lists; none of its code is run.
 
-use super::build::root_partuuid;
 use super::ingest::Ingest;
-use super::{Boot, BuildError, RootBy, Spec};
+use super::wanted::{FSTAB, GRUB_CFG, OS_RELEASE, PLATFORM};
+use super::{Boot, BuildError, RootBy, Scheme, Spec};
 use crate::archive::{Entry, EntryKind};
 use crate::grub::{
     Config, DEFAULT_CMDLINE, DROP_IN_PATH, Files, KernelEntry, MARKER, RootIds, RootNamed,
     bears_marker, check_module, drop_in, find_kernels, grub_cfg, grubenv, is_core_input,
     is_module_file, root_named,
 };
+use crate::partition::partuuid;
 use crate::tree::{NodeId, NodeKind, ROOT, Tree};
-use crate::units::{MIB, Timestamp, count};
+use crate::units::{Timestamp, count};
 use bytes::Bytes;
 use uuid::Uuid;
 
-/// No file that is read here is larger.
-pub(super) const READ_MAX: u64 = 16 * MIB;
-
-/// GRUB's files in the rootfs, and where GRUB loads them from.
-const PLATFORM: &str = "usr/lib/grub/i386-pc";
+/// Where GRUB loads its modules from.
 const BOOT_PLATFORM: &str = "boot/grub/i386-pc";
-const GRUB_CFG: &str = "boot/grub/grub.cfg";
 const GRUB_CFG_ORIG: &str = "boot/grub/grub.cfg.orig";
 const GRUBENV: &str = "boot/grub/grubenv";
-const FSTAB: &str = "etc/fstab";
 const HOSTNAME: &str = "etc/hostname";
-const OS_RELEASE: [&str; 2] = ["etc/os-release", "usr/lib/os-release"];
 
 /// Seconds that the menu waits: long enough to press a key on the serial console.
 const TIMEOUT: u32 = 1;
@@ -52,26 +46,6 @@ pub(super) struct Prepared {
     pub(super) kernel: Option<String>,
     /// Paths that were added or replaced.
     pub(super) edits: Vec<String>,
-}
-
-/// A name as the tree has it, without what says nothing.
-pub(super) fn trimmed(mut path: &[u8]) -> &[u8] {
-    loop {
-        path = match path {
-            [b'/', rest @ ..] | [b'.', b'/', rest @ ..] => rest,
-            _ => return path,
-        };
-    }
-}
-
-/// Whether [`prepare`] may read the file at `path`, so that a spool keeps it.
-pub(super) fn wants(path: &[u8]) -> bool {
-    let path = trimmed(path);
-    path.strip_prefix(PLATFORM.as_bytes())
-        .is_some_and(|rest| rest.first() == Some(&b'/'))
-        || [GRUB_CFG, FSTAB, OS_RELEASE[0], OS_RELEASE[1]]
-            .iter()
-            .any(|p| p.as_bytes() == path)
 }
 
 /// Puts everything that the image needs into the tree.
@@ -301,4 +275,9 @@ impl Editor<'_, '_> {
         let text = format!("{MARKER}\n{root} / ext4 rw,discard,errors=remount-ro 0 1\n");
         self.write(FSTAB, text.into_bytes())
     }
+}
+
+/// The PARTUUID of the root, where there is a partition.
+fn root_partuuid(spec: &Spec, facts: &Facts) -> Option<String> {
+    (spec.scheme == Scheme::Mbr).then(|| partuuid(facts.disk_signature, 1))
 }

@@ -53,7 +53,8 @@ pub struct Meta {
 }
 
 impl Meta {
-    /// A directory that no entry describes: 0755, root's, of 1970; the image clamps nothing here.
+    /// A directory that no entry describes: 0755, root's. Its time stands for "none": the image gives it
+    /// its own.
     #[must_use]
     pub fn directory() -> Self {
         let t = Timestamp::default();

@@ -37,7 +37,7 @@ fn every_feature_comes_back_through_debugfs() {
 
 #[test]
 fn every_file_of_debian_comes_back_through_debugfs() {
-    let Some(tar) = image::debian().filter(|_| tools::have("debugfs")) else {
+    let Some(tar) = crate::common::rootfs::debian().filter(|_| tools::have("debugfs")) else {
         return;
     };
     through_debugfs(&tar, &["--boot", "none"]);

@@ -5,10 +5,9 @@ use crate::ext4::disk::extent::{
     EXT4_EXT_MAGIC, EXT4_EXT_ROOT_MAX, Extent, ExtentHeader, ExtentIdx,
 };
 use crate::ext4::disk::inode::EXT4_JOURNAL_INO;
-use crate::ext4::formatter::as_extents;
-use crate::ext4::place::FileExtent;
+use crate::ext4::extent_tree::{NODE_MAX, levels};
+use crate::ext4::place::{FileExtent, as_extents};
 use crate::ext4::plan::Plan;
-use crate::ext4::plan::extent_tree::{NODE_MAX, levels};
 use crate::tree::NodeId;
 use crate::units::{count, hi32, index, lo16, lo32};
 use zerocopy::IntoBytes;

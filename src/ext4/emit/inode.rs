@@ -6,9 +6,10 @@ use crate::ext4::disk::inode::{
     EXT4_EXTENTS_FL, EXT4_INDEX_FL, EXT4_JOURNAL_INO, EXT4_LINK_MAX, EXT4_RESIZE_INO, EXTRA_ISIZE,
     Inode, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG,
 };
+use crate::ext4::extent_tree;
 use crate::ext4::geometry::{BLOCK, INODE, INODES_PER_BLOCK, group_nr};
 use crate::ext4::plan::xattr::Holder;
-use crate::ext4::plan::{FAST_SYMLINK_MAX, Plan, extent_tree};
+use crate::ext4::plan::{FAST_SYMLINK_MAX, Plan};
 use crate::tree::{Meta, NodeId, NodeKind};
 use crate::units::{Timestamp, count, hi16, hi32, index, index32, lo16, lo32};
 use zerocopy::little_endian::{U16, U32};

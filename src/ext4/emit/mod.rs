@@ -1,6 +1,5 @@
 //! The bytes of any block of a [`Plan`], when asked. Nothing is decided here.
 
-pub(crate) mod bitmap;
 mod directory;
 mod extents;
 mod inode;
@@ -9,6 +8,7 @@ mod resize;
 mod superblock;
 
 use super::geometry::BLOCK;
+use super::plan::bitmap;
 use super::plan::{Piece, PieceKind, Plan};
 use crate::extent::{Content, Extent, SourceNr};
 use crate::read_at::ReadAt;

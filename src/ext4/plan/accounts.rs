@@ -1,10 +1,10 @@
 //! What every group descriptor says of its group.
 
+use super::bitmap;
 use super::{Plan, group_inodes};
+use crate::ext4::checksum;
 use crate::ext4::disk::group_desc::{BG_BLOCK_UNINIT, BG_INODE_UNINIT, BG_INODE_ZEROED, GroupDesc};
-use crate::ext4::emit::bitmap;
 use crate::ext4::geometry::group_nr;
-use crate::ext4::{checksum, emit};
 use crate::units::{hi16, hi32, index, lo16, lo32};
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromZeros, IntoBytes};
@@ -70,7 +70,7 @@ fn desc(plan: &Plan, group: u64, directories: u64) -> GroupDesc {
     if blocks_uninit(plan, group) {
         flags |= BG_BLOCK_UNINIT;
     } else {
-        let bytes = emit::bitmap::blocks(plan, group);
+        let bytes = bitmap::blocks(plan, group);
         block_csum = checksum::bitmap(seed, &bytes[..index(g.blocks_per_group / 8)]);
     }
     let (bb, ib, it) = (

@@ -1,9 +1,10 @@
 //! What a fitted filesystem has behind its content: journal, bitmaps and inode tables.
 
-use super::{PlanError, extent_tree};
+use super::PlanError;
 use crate::ext4::alloc::Allocator;
-use crate::ext4::formatter::as_extents;
+use crate::ext4::extent_tree;
 use crate::ext4::geometry::{Geometry, Need};
+use crate::ext4::place::as_extents;
 use crate::ext4::tables::Tables;
 use std::ops::Range;
 

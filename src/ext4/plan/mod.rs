@@ -9,9 +9,9 @@ pub(super) mod accounts;
 mod acl;
 mod attributes;
 mod behind;
+pub(super) mod bitmap;
 pub(super) mod directory;
 mod error;
-pub(super) mod extent_tree;
 mod inodes;
 mod pieces;
 pub(super) mod xattr;
@@ -25,6 +25,7 @@ pub use xattr::XattrError;
 use super::alloc::Allocator;
 use super::block_set::BlockSet;
 use super::disk::group_desc::GroupDesc;
+use super::extent_tree;
 use super::formatter::{Fixed, Formatter, LOST_FOUND_BLOCKS, Shape};
 use super::geometry::{BLOCK, Geometry, Need};
 use super::place::Placement;
@@ -158,6 +159,22 @@ impl Plan {
     }
 }
 
+impl Formatter {
+    /// Plans everything else.
+    ///
+    /// # Errors
+    /// When the tree does not fit, or holds what ext4 cannot.
+    pub fn finish(
+        self,
+        tree: Tree,
+        identity: &Identity,
+        inodes: Option<u32>,
+        warn: &mut dyn FnMut(String),
+    ) -> Result<Plan, PlanError> {
+        plan(self, tree, identity, inodes, warn)
+    }
+}
+
 /// What the steps hand on.
 struct Steps<'a> {
     alloc: Allocator,
@@ -170,7 +187,7 @@ struct Steps<'a> {
     htrees: HashMap<NodeId, Layout>,
 }
 
-pub(super) fn plan(
+fn plan(
     formatter: Formatter,
     mut tree: Tree,
     identity: &Identity,

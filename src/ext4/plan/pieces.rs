@@ -1,7 +1,9 @@
 //! The metadata of a filesystem in the order of its blocks.
 
-use super::{Plan, accounts, extent_tree};
+use super::{Plan, accounts};
+use crate::ext4::extent_tree;
 use crate::ext4::geometry::{Geometry, INODES_PER_BLOCK};
+use crate::ext4::place::as_extents;
 use crate::tree::NodeId;
 use crate::units::{count32, index};
 
@@ -117,7 +119,7 @@ pub(super) fn pieces(plan: &Plan) -> Vec<Piece> {
     add(plan.resize_dind, 1, PieceKind::ResizeDind);
     if let Some(run) = plan.journal.first() {
         add(run.start, 1, PieceKind::JournalSuperblock);
-        let extents = crate::ext4::formatter::as_extents(&plan.journal).len();
+        let extents = as_extents(&plan.journal).len();
         add(
             plan.journal_node,
             extent_tree::blocks(extents),

@@ -76,14 +76,3 @@ pub fn write_tar(folder: &Path, name: &str, members: &[Vec<u8>]) -> PathBuf {
     std::fs::write(&path, super::tarball::archive(members)).unwrap();
     path
 }
-
-/// A Debian root filesystem: the one that `DISKWRIGHT_ROOTFS` names, or that of `make demo`.
-pub fn debian() -> Option<PathBuf> {
-    let made = Path::new(env!("CARGO_MANIFEST_DIR")).join("demo/debian12.tar");
-    let path = std::env::var_os("DISKWRIGHT_ROOTFS").map_or(made, PathBuf::from);
-    if path.exists() {
-        return Some(path);
-    }
-    crate::tools::skip("no Debian rootfs: `make demo` makes one");
-    None
-}

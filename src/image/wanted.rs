@@ -1,0 +1,35 @@
+//! The few files of the rootfs that are read again when the archive has ended: a spool keeps them.
+
+use crate::units::MIB;
+
+/// No file that is read here is larger.
+pub(super) const READ_MAX: u64 = 16 * MIB;
+
+/// GRUB's files in the rootfs, and where GRUB loads them from.
+pub(super) const PLATFORM: &str = "usr/lib/grub/i386-pc";
+/// GRUB's menu.
+pub(super) const GRUB_CFG: &str = "boot/grub/grub.cfg";
+/// What is mounted where.
+pub(super) const FSTAB: &str = "etc/fstab";
+/// The system's name, the first that is there.
+pub(super) const OS_RELEASE: [&str; 2] = ["etc/os-release", "usr/lib/os-release"];
+
+/// A name as the tree has it, without what says nothing.
+pub(super) fn trimmed(mut path: &[u8]) -> &[u8] {
+    loop {
+        path = match path {
+            [b'/', rest @ ..] | [b'.', b'/', rest @ ..] => rest,
+            _ => return path,
+        };
+    }
+}
+
+/// Whether [`super::prepare`] may read the file at `path`, so that a spool keeps it.
+pub(super) fn wants(path: &[u8]) -> bool {
+    let path = trimmed(path);
+    path.strip_prefix(PLATFORM.as_bytes())
+        .is_some_and(|rest| rest.first() == Some(&b'/'))
+        || [GRUB_CFG, FSTAB, OS_RELEASE[0], OS_RELEASE[1]]
+            .iter()
+            .any(|p| p.as_bytes() == path)
+}
