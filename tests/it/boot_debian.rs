@@ -34,7 +34,10 @@ seq 3000 | while read -r n; do echo $n > /srv/proof/$n; done
 cd /srv/proof
 find . -type f ! -name sums -exec sha256sum {} + > /root/sums
 sync
+# The prompt comes before the last service is up.
+systemctl is-system-running --wait || true
 systemctl --failed --no-legend --plain
+systemctl is-active ssh
 echo "failed units: $(systemctl --failed --no-legend --plain | wc -l)"
 echo PROOF ONE $(wc -l < /root/sums)
 "#;
