@@ -20,8 +20,8 @@ Examples:
 The image is not changed: the guest writes to an overlay that is thrown away.";
 
 /// How long `--expect` waits unless told. Under TCG on two cores a Debian 12 takes 38 s to its prompt, and
-/// up to 66 s beside other work; under a KVM worth its name it is there sooner.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
+/// up to 118 s beside other work; under a KVM worth its name it is there sooner.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Boot an image in qemu, its serial console on the terminal
 #[derive(Debug, clap::Args)]
@@ -38,7 +38,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "REGEX", value_parser = pattern)]
     fail: Vec<Regex>,
 
-    /// How long the whole run may take [default: 120s with --expect, else no limit]
+    /// How long the whole run may take [default: 180s with --expect, else no limit]
     #[arg(long, value_name = "TIME", value_parser = sizes::duration)]
     timeout: Option<Duration>,
 
