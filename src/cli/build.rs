@@ -75,6 +75,13 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
         sync: args.sync,
         sha256: args.sha256,
     };
+    if job.output.as_os_str() == "-" {
+        return Err(Usage::with_help(
+            "an image cannot go to standard output yet",
+            "give -o a path; for a file of that name say -o ./-",
+        )
+        .into());
+    }
     let progress = Progress::new(args.quiet);
     let built = pipeline::build(&job, &progress);
     progress.finish();

@@ -29,6 +29,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
     let file = std::fs::File::open(&args.image).with_context(reading)?;
     let disk = FileAt::new(file).with_context(reading)?;
     let info = inspect::info(&disk).with_context(reading)?;
+    if info.scheme == "none" && info.filesystem.is_none() {
+        return Err(inspect::InspectError::NoRoot).with_context(reading);
+    }
     if args.json {
         exit::print_json(&info)?;
     } else {

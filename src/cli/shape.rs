@@ -57,7 +57,7 @@ pub(super) struct Shape {
     #[arg(long, value_enum, default_value = "uuid", help_heading = "Boot")]
     root_by: RootByArg,
 
-    /// Kernel command line without root= [default: serial and VGA console]
+    /// Kernel command line without root= [default: both consoles, patient NVMe]
     #[arg(long, value_name = "TEXT", value_parser = cmdline, help_heading = "Boot")]
     cmdline: Option<String>,
 
@@ -118,6 +118,22 @@ impl Shape {
             }
             RootByArg::Partuuid => RootBy::PartUuid,
         };
+        if matches!(self.size, Size::Bytes(_)) && self.free != Spec::default().free {
+            return Err(Usage::with_help(
+                "--free says what a fitted disk leaves; a disk of a given --size has what is left over",
+                "leave out --free, or say --size fit",
+            )
+            .into());
+        }
+        if root_by == RootBy::Label
+            && (self.label.is_empty() || self.label.contains(char::is_whitespace))
+        {
+            return Err(Usage::with_help(
+                format!("--root-by label cannot name the label `{}`", self.label),
+                "a --label without blanks, or --root-by uuid",
+            )
+            .into());
+        }
         Ok(Spec {
             size: self.size,
             free: self.free,

@@ -155,7 +155,7 @@ fn filesystem(text: &mut String, f: &Filesystem) {
     );
     line(text, "inodes", &format!("{}, {} free", inodes.0, inodes.1));
     line(text, "state", if f.clean { "clean" } else { "not clean" });
-    line(text, "features", &f.features.join(" "));
+    line(text, "bits", &format!("features {}", f.features.join(" ")));
 }
 
 /// A line per figure that `build` and `plan` both show.

@@ -99,7 +99,7 @@ fn help_of_build_shows_every_flag_with_its_default() {
                                    bios, none]
               --root-by <ROOT_BY>  How the kernel and fstab name the root [default: uuid] [possible values:
                                    uuid, label, partuuid]
-              --cmdline <TEXT>     Kernel command line without root= [default: serial and VGA console]
+              --cmdline <TEXT>     Kernel command line without root= [default: both consoles, patient NVMe]
               --hostname <NAME>    Host name to write to /etc/hostname
 
         Examples:

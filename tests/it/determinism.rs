@@ -221,7 +221,7 @@ fn names_modes_specs_and_the_epoch_do() {
         &["--seed", "other"],
         &["--hostname", "other"],
         &["--scheme", "none"],
-        &["--size", "200M"],
+        &["--size", "200M", "--free", "10%"],
         &["--free", "70M"],
         &["--inodes", "99999"],
         &["--max-grow", "1T"],
