@@ -53,18 +53,20 @@ pub fn build(
 
     let prepare_span = info_span!("prepare").entered();
     observer.progress(Stage::Prepare, 0, None);
-    let seed = seed(&ingest.tree, spec);
+    // The tree as it was read: edits come behind it, and look nothing up among themselves.
+    let sorted = ingest.tree.sorted();
+    let seed = seed(&ingest.tree, &sorted, spec);
     let facts = Facts {
         uuid: spec.uuid.unwrap_or_else(|| seed.uuid("root filesystem")),
         disk_signature: seed.nonzero_u32("disk signature"),
         time: time(spec, &ingest.tree),
     };
-    let prepared = prepare::prepare(&mut ingest, spec, &facts)?;
+    let prepared = prepare::prepare(&mut ingest, &sorted, spec, &facts)?;
     // Before the plan does it: a file of that name in the archive must leave the spool.
     if let Some(entry) = lost_found(&ingest.tree, facts.time) {
         ingest.edit(&entry, bytes::Bytes::new())?;
     }
-    drop(prepare_span);
+    drop((sorted, prepare_span));
 
     let Ingest {
         formatter,

@@ -13,7 +13,7 @@ use crate::grub::{
     is_module_file, root_named,
 };
 use crate::partition::partuuid;
-use crate::tree::{NodeId, NodeKind, ROOT, Tree};
+use crate::tree::{NodeId, NodeKind, ROOT, Sorted, Tree};
 use crate::units::{Timestamp, count};
 use bytes::Bytes;
 use uuid::Uuid;
@@ -51,6 +51,7 @@ pub(super) struct Prepared {
 /// Puts everything that the image needs into the tree.
 pub(super) fn prepare(
     ingest: &mut Ingest<'_>,
+    sorted: &Sorted,
     spec: &Spec,
     facts: &Facts,
 ) -> Result<Prepared, BuildError> {
@@ -79,7 +80,7 @@ pub(super) fn prepare(
         editor.write(HOSTNAME, format!("{name}\n").into_bytes())?;
     }
     if spec.boot == Boot::Bios {
-        let kernels = kernels(&editor.ingest.tree);
+        let kernels = kernels(&editor.ingest.tree, sorted);
         let newest = kernels.first().ok_or(BuildError::NoKernel)?;
         p.kernel = Some(newest.kernel_path.clone());
         if !newest.has_initrd && spec.root_by != RootBy::PartUuid {
@@ -89,9 +90,9 @@ pub(super) fn prepare(
                 newest.kernel_path
             ));
         }
-        let files = platform(editor.ingest)?;
+        let files = platform(editor.ingest, sorted)?;
         let config = config(editor.ingest, spec, ids, kernels)?;
-        editor.modules(&files)?;
+        editor.modules(sorted, &files)?;
         editor.grub_cfg(&config)?;
         if editor.ingest.tree.find(GRUBENV.as_bytes()).is_none() {
             editor.write(GRUBENV, grubenv().to_vec())?;
@@ -146,21 +147,20 @@ fn os_name(text: &[u8]) -> Option<String> {
 }
 
 /// Names of the regular files in a directory.
-fn files_in(tree: &Tree, directory: NodeId) -> Vec<String> {
-    let sorted = tree.sorted();
-    let children = tree.children(&sorted, directory);
+fn files_in(tree: &Tree, sorted: &Sorted, directory: NodeId) -> Vec<String> {
+    let children = tree.children(sorted, directory);
     let regular = children.filter(|c| matches!(tree.node(c.node).kind, NodeKind::File { .. }));
     regular
         .filter_map(|c| String::from_utf8(c.name.to_vec()).ok())
         .collect()
 }
 
-fn kernels(tree: &Tree) -> Vec<KernelEntry> {
+fn kernels(tree: &Tree, sorted: &Sorted) -> Vec<KernelEntry> {
     let boot = tree
         .resolve(b"boot")
         .filter(|&n| tree.node(n).is_directory());
-    let boot = boot.map_or_else(Vec::new, |n| files_in(tree, n));
-    let root = files_in(tree, ROOT);
+    let boot = boot.map_or_else(Vec::new, |n| files_in(tree, sorted, n));
+    let root = files_in(tree, sorted, ROOT);
     find_kernels(
         boot.iter().map(String::as_str),
         root.iter().map(String::as_str),
@@ -168,7 +168,7 @@ fn kernels(tree: &Tree) -> Vec<KernelEntry> {
 }
 
 /// The rootfs's own GRUB: core.img and modules must be of one build.
-fn platform(ingest: &mut Ingest<'_>) -> Result<Files, BuildError> {
+fn platform(ingest: &mut Ingest<'_>, sorted: &Sorted) -> Result<Files, BuildError> {
     let Some(folder) = ingest.tree.resolve(PLATFORM.as_bytes()) else {
         return Err(BuildError::NoGrub { what: "missing" });
     };
@@ -178,7 +178,7 @@ fn platform(ingest: &mut Ingest<'_>) -> Result<Files, BuildError> {
         });
     }
     let mut files = Files::new();
-    for name in files_in(&ingest.tree, folder) {
+    for name in files_in(&ingest.tree, sorted, folder) {
         if is_core_input(&name) || is_module_file(&name) {
             let path = format!("{PLATFORM}/{name}");
             if let Some(bytes) = ingest.read(path.as_bytes())? {
@@ -225,10 +225,10 @@ impl Editor<'_, '_> {
     }
 
     /// Copies of the modules, where GRUB finds them: on the root filesystem, of core.img's build.
-    fn modules(&mut self, files: &Files) -> Result<(), BuildError> {
+    fn modules(&mut self, sorted: &Sorted, files: &Files) -> Result<(), BuildError> {
         // Modules of another build that an earlier grub-install left behind.
         let stale = self.ingest.tree.resolve(BOOT_PLATFORM.as_bytes());
-        let stale = stale.map_or_else(Vec::new, |n| files_in(&self.ingest.tree, n));
+        let stale = stale.map_or_else(Vec::new, |n| files_in(&self.ingest.tree, sorted, n));
         for name in stale.iter().filter(|n| !files.contains_key(*n)) {
             self.ingest
                 .forget(format!("{BOOT_PLATFORM}/{name}").as_bytes())?;

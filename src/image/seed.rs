@@ -2,7 +2,7 @@
 
 use super::Spec;
 use crate::seed::Seed;
-use crate::tree::{Node, NodeId, NodeKind, Tree};
+use crate::tree::{Node, NodeId, NodeKind, Sorted, Tree};
 use crate::units::{Timestamp, count};
 use sha2::{Digest, Sha256};
 
@@ -18,7 +18,7 @@ const OURS: [&[u8]; 6] = [
 ];
 
 /// The seed of `tree`, before any edit, built as `spec` says.
-pub(super) fn seed(tree: &Tree, spec: &Spec) -> Seed {
+pub(super) fn seed(tree: &Tree, sorted: &Sorted, spec: &Spec) -> Seed {
     if let Some(text) = &spec.seed {
         return Seed::from_text(text);
     }
@@ -26,9 +26,8 @@ pub(super) fn seed(tree: &Tree, spec: &Spec) -> Seed {
     h.update(b"diskwright seed 1\0");
     // Debug of a struct names every field: a new one cannot be forgotten here.
     h.update(format!("{spec:?}\0").as_bytes());
-    let sorted = tree.sorted();
     let mut record = Vec::new();
-    tree.walk(&sorted, |path, id| {
+    tree.walk(sorted, |path, id| {
         if path.starts_with(b"boot/grub/") || OURS.contains(&path) {
             return;
         }

@@ -4,7 +4,6 @@ use crate::archive::{Entry, EntryKind};
 use crate::display::display_path;
 use crate::tree::{NodeId, ROOT, Sorted, Tree};
 use crate::units::{Timestamp, count32, index32};
-use std::collections::HashMap;
 
 const LOST_FOUND: &[u8] = b"lost+found";
 
@@ -50,27 +49,13 @@ pub(super) fn number(tree: &Tree, sorted: &Sorted) -> (Vec<NodeId>, Vec<u32>) {
     (nodes, numbers)
 }
 
-/// A path of `node`, for messages.
+/// A path of `node`, for messages; the root has none.
 pub(super) fn path(tree: &Tree, sorted: &Sorted, node: NodeId) -> String {
-    let mut found = paths(tree, sorted, std::iter::once(node));
-    found.remove(&node).unwrap_or_else(|| "/".into())
-}
-
-/// A path of each of `nodes`, for messages; the root has none.
-pub(super) fn paths(
-    tree: &Tree,
-    sorted: &Sorted,
-    nodes: impl Iterator<Item = NodeId>,
-) -> HashMap<NodeId, String> {
-    let mut found: HashMap<NodeId, String> = nodes.map(|n| (n, String::new())).collect();
-    if found.is_empty() {
-        return found;
-    }
+    let mut found = None;
     tree.walk(sorted, |path, n| {
-        if let Some(text) = found.get_mut(&n).filter(|text| text.is_empty()) {
-            *text = display_path(path).to_string();
+        if n == node && found.is_none() {
+            found = Some(display_path(path).to_string());
         }
     });
-    found.retain(|_, text| !text.is_empty());
-    found
+    found.unwrap_or_else(|| "/".into())
 }
