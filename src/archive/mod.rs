@@ -23,6 +23,7 @@ mod error;
 mod input;
 mod pool;
 mod reader;
+mod rootfs;
 mod source;
 mod tar;
 
@@ -30,3 +31,4 @@ pub use detect::Compression;
 pub use entry::{DataRun, Entry, EntryKind};
 pub use error::{ArchiveError, Part, Place};
 pub use reader::ArchiveReader;
+pub use rootfs::{Item, Options, Origin, Rootfs};

@@ -54,14 +54,7 @@ impl ArchiveReader {
     /// # Errors
     /// When it cannot be opened or read, is empty, or is no archive.
     pub fn open(path: &Path) -> Result<Self, ArchiveError> {
-        let name: Arc<str> = display_path(path.as_os_str().as_encoded_bytes())
-            .to_string()
-            .into();
-        let (file, total) = open_file(path).map_err(|source| ArchiveError::Open {
-            archive: name.clone(),
-            source,
-        })?;
-        Self::start(name, Box::new(file), total)
+        Opened::new(path)?.start()
     }
 
     /// Reads from `reader`, to be called `name` in messages. `compressed_len` is the number of bytes it
@@ -120,6 +113,34 @@ impl ArchiveReader {
     #[must_use]
     pub fn compression(&self) -> Compression {
         self.tar.input().compression()
+    }
+}
+
+/// An archive that was opened and not looked at.
+pub(super) struct Opened {
+    pub(super) name: Arc<str>,
+    pub(super) file: File,
+    /// Bytes from its cursor on, of a regular file.
+    pub(super) total: Option<u64>,
+}
+
+impl Opened {
+    /// A file, a pipe or a device; `-` is stdin.
+    pub(super) fn new(path: &Path) -> Result<Self, ArchiveError> {
+        let name: Arc<str> = display_path(path.as_os_str().as_encoded_bytes())
+            .to_string()
+            .into();
+        match open_file(path) {
+            Ok((file, total)) => Ok(Self { name, file, total }),
+            Err(source) => Err(ArchiveError::Open {
+                archive: name,
+                source,
+            }),
+        }
+    }
+
+    pub(super) fn start(self) -> Result<ArchiveReader, ArchiveError> {
+        ArchiveReader::start(self.name, Box::new(self.file), self.total)
     }
 }
 
