@@ -18,9 +18,13 @@
 
 mod decode;
 mod detect;
+mod docker;
 mod entry;
 mod error;
 mod input;
+mod layer;
+mod members;
+mod oci;
 mod pool;
 mod reader;
 mod rootfs;
@@ -30,5 +34,6 @@ mod tar;
 pub use detect::Compression;
 pub use entry::{DataRun, Entry, EntryKind};
 pub use error::{ArchiveError, Part, Place};
+pub use oci::{Blob, ImageError, Platform, Store};
 pub use reader::ArchiveReader;
 pub use rootfs::{Item, Options, Origin, Rootfs};

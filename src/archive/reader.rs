@@ -13,6 +13,7 @@ use super::detect::Compression;
 use super::entry::Entry;
 use super::error::ArchiveError;
 use super::input::Input;
+use super::oci::Check;
 use super::tar::TarReader;
 use crate::display::display_path;
 
@@ -68,6 +69,23 @@ impl ArchiveReader {
         compressed_len: Option<u64>,
     ) -> Result<Self, ArchiveError> {
         Self::start(name.into(), reader, compressed_len)
+    }
+
+    /// Reads a layer of an image, `len` bytes long; see [`Input::layer`].
+    pub(super) fn layer(
+        name: Arc<str>,
+        reader: Box<dyn Read + Send>,
+        len: u64,
+        check: Option<Check>,
+    ) -> Result<Self, ArchiveError> {
+        Ok(Self {
+            tar: TarReader::new(Input::layer(name, reader, len, check)?),
+        })
+    }
+
+    /// Its name in messages.
+    pub(super) fn name(&self) -> &Arc<str> {
+        self.tar.input().name()
     }
 
     fn start(

@@ -4,13 +4,19 @@ use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::docker;
 use super::entry::Entry;
 use super::error::ArchiveError;
+use super::layer::LayerReader;
+use super::members::Members;
+use super::oci::{self, Folder, LayerBlob, Named, Platform, Store};
 use super::reader::{ArchiveReader, Opened};
+use crate::display::display_path;
 
 /// Where a root filesystem comes from, as the command line writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,9 +76,21 @@ impl Origin {
         }
     }
 
+    /// What messages call the image: its argument without the name in it.
+    fn image(&self) -> Arc<str> {
+        let path = display_path(self.path().as_os_str().as_bytes());
+        let scheme = match self {
+            Self::Path(_) => "",
+            Self::OciLayout { .. } => "oci:",
+            Self::OciArchive { .. } => "oci-archive:",
+            Self::DockerArchive { .. } => "docker-archive:",
+        };
+        format!("{scheme}{path}").into()
+    }
+
     /// The file or folder that is read; `-` for standard input.
     #[must_use]
-    pub fn path(&self) -> &std::path::Path {
+    pub fn path(&self) -> &Path {
         match self {
             Self::Path(path) => path,
             Self::OciLayout { dir, .. } => dir,
@@ -86,6 +104,8 @@ impl Origin {
 pub struct Options {
     /// Owner and group of everything that comes from a folder; by default as the filesystem shows them.
     pub owner: Option<(u32, u32)>,
+    /// Which of the images of an index; by default the host's, or the only one.
+    pub platform: Option<Platform>,
     /// Folder for a compressed or piped image archive while it is read; by default `TMPDIR`.
     pub spool: Option<PathBuf>,
 }
@@ -138,11 +158,13 @@ pub struct Rootfs {
 enum Waiting {
     Tar(Opened),
     Reader(Box<ArchiveReader>),
+    Layer(LayerBlob),
 }
 
 /// The layer under way.
 enum Layer {
     Tar(Box<ArchiveReader>),
+    Image(Box<LayerReader>),
 }
 
 impl fmt::Debug for Rootfs {
@@ -174,20 +196,54 @@ impl Rootfs {
     ///
     /// # Errors
     /// When one of them cannot be opened, or is no root filesystem.
-    pub fn open_with(origins: &[Origin], _options: &Options) -> Result<Self, ArchiveError> {
+    pub fn open_with(origins: &[Origin], options: &Options) -> Result<Self, ArchiveError> {
         let mut waiting = VecDeque::new();
-        let mut total = Some(0_u64);
+        let platform = options.platform.as_ref();
         for origin in origins {
-            match origin {
+            let image = origin.image();
+            let layers = match origin {
                 Origin::Path(path) => {
-                    let opened = Opened::new(path)?;
-                    total = total.zip(opened.total).map(|(a, b)| a.saturating_add(b));
-                    waiting.push_back(Waiting::Tar(opened));
+                    waiting.push_back(Waiting::Tar(Opened::new(path)?));
+                    continue;
                 }
-                _ => unimplemented!("images come next"),
-            }
+                Origin::OciLayout { dir, tag } => {
+                    let store = Arc::new(Folder(dir.clone()));
+                    oci::layers(&Named { image, store }, tag.as_deref(), platform)?
+                }
+                Origin::OciArchive { file, tag } => {
+                    let store = members(file, options)?;
+                    oci::layers(&Named { image, store }, tag.as_deref(), platform)?
+                }
+                Origin::DockerArchive { file, name } => {
+                    let store = members(file, options)?;
+                    docker::layers(&Named { image, store }, name.as_deref())?
+                }
+            };
+            waiting.extend(layers.into_iter().map(Waiting::Layer));
         }
+        let total = waiting
+            .iter()
+            .map(Waiting::len)
+            .try_fold(0_u64, |sum, len| Some(sum.saturating_add(len?)));
         Ok(Self::new(waiting, total))
+    }
+
+    /// Reads the image that `tag` and `options` choose from an OCI layout that lies anywhere: in memory,
+    /// behind a cache. `name` is what messages call it.
+    ///
+    /// # Errors
+    /// When there is no such image, or a blob is missing.
+    pub fn from_layout(
+        name: &str,
+        store: Arc<dyn Store>,
+        tag: Option<&str>,
+        options: &Options,
+    ) -> Result<Self, ArchiveError> {
+        let image = name.into();
+        let layers = oci::layers(&Named { image, store }, tag, options.platform.as_ref())?;
+        let total = layers.iter().map(|l| l.size).fold(0, u64::saturating_add);
+        let waiting = layers.into_iter().map(Waiting::Layer).collect();
+        Ok(Self::new(waiting, Some(total)))
     }
 
     fn new(waiting: VecDeque<Waiting>, total: Option<u64>) -> Self {
@@ -251,11 +307,27 @@ impl Rootfs {
     }
 }
 
+/// The members of an image archive.
+fn members(file: &Path, options: &Options) -> Result<Arc<dyn Store>, ArchiveError> {
+    let members = Members::open(Opened::new(file)?, options.spool.as_deref())?;
+    Ok(Arc::new(members))
+}
+
 impl Waiting {
+    /// Bytes that it will read, where that is known.
+    fn len(&self) -> Option<u64> {
+        match self {
+            Self::Tar(opened) => opened.total,
+            Self::Reader(reader) => reader.progress().1,
+            Self::Layer(layer) => Some(layer.size),
+        }
+    }
+
     fn begin(self) -> Result<Layer, ArchiveError> {
         Ok(match self {
             Self::Tar(opened) => Layer::Tar(Box::new(opened.start()?)),
             Self::Reader(reader) => Layer::Tar(reader),
+            Self::Layer(layer) => Layer::Image(Box::new(LayerReader::open(layer)?)),
         })
     }
 }
@@ -264,24 +336,28 @@ impl Layer {
     fn next_item(&mut self) -> Result<Option<Item>, ArchiveError> {
         match self {
             Self::Tar(tar) => Ok(tar.next_entry()?.map(Item::Entry)),
+            Self::Image(layer) => layer.next_item(),
         }
     }
 
     fn next_data(&mut self) -> Result<Option<Bytes>, ArchiveError> {
         match self {
             Self::Tar(tar) => tar.next_data(),
+            Self::Image(layer) => layer.next_data(),
         }
     }
 
     fn progress(&self) -> u64 {
         match self {
             Self::Tar(tar) => tar.progress().0,
+            Self::Image(layer) => layer.progress(),
         }
     }
 
     fn take_warnings(&mut self) -> Vec<String> {
         match self {
             Self::Tar(tar) => tar.take_warnings(),
+            Self::Image(layer) => layer.take_warnings(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The arguments that say what to read: what `build` and `plan` share.
 
 use super::exit::Usage;
-use diskwright::archive::{Options, Origin};
+use diskwright::archive::{Options, Origin, Platform};
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -12,6 +12,10 @@ pub(super) struct Reading {
     #[arg(value_name = "ROOTFS", required_unless_present = "spec")]
     #[arg(value_hint = clap::ValueHint::AnyPath)]
     pub(super) rootfs: Vec<OsString>,
+
+    /// Which image of several [default: the host's, or the only one]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]", help_heading = "Input")]
+    platform: Option<Platform>,
 
     /// Owner of everything that comes from a folder [default: as the filesystem shows it]
     #[arg(long, value_name = "UID:GID", value_parser = owner, help_heading = "Input")]
@@ -47,6 +51,7 @@ impl Reading {
         }
         let options = Options {
             owner: self.owner,
+            platform: self.platform,
             spool: spool.map(Into::into),
         };
         Ok((origins, options))
