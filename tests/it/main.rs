@@ -12,6 +12,7 @@
 //! | `fidelity` | every file of an image against the tar, through other readers |
 //! | `boot_debian` | a Debian boots, writes, reboots and leaves a clean filesystem |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
+//! | `layers*` | folders and container images against tar, umoci, skopeo and buildah; damaged images |
 //! | `props` | that any tree makes a clean filesystem, and replaced files leave no byte |
 //! | `oracle` | every shape of image against e2fsck, sfdisk, blkid, file; what each of them proves |
 //! | `partition` | the MBR against sfdisk |
@@ -49,6 +50,10 @@ mod fidelity;
 mod grub;
 mod grub_boot;
 mod grub_config;
+mod layers;
+mod layers_bad;
+mod layers_folder;
+mod layers_tools;
 mod oracle;
 mod partition;
 mod poison;
