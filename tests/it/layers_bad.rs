@@ -27,17 +27,29 @@ fn a_damaged_cut_or_missing_layer_is_named() {
     let path = layout.path_of(&sha256(&bytes));
     bytes[1000] ^= 1;
     std::fs::write(&path, &bytes).unwrap();
-    refused(&desk, "oci:img:t", expect![[r#"
+    refused(
+        &desk,
+        "oci:img:t",
+        expect![[r#"
         error: oci:img: blobs/sha256/cb128b83188c25b9b521a7e30f6a5eb5ffaf235ef59838fccc6fa82fae19c3cb is damaged: its digest is sha256:a883a37e9024eabf0d9b4fa3c9d5f5ddeaa14625986f3d74d72111b3002222f5, not sha256:cb128b83188c25b9b521a7e30f6a5eb5ffaf235ef59838fccc6fa82fae19c3cb; copy the image again
-    "#]]);
+    "#]],
+    );
     std::fs::write(&path, &bytes[..bytes.len() - 512]).unwrap();
-    refused(&desk, "oci:img:t", expect![[r#"
+    refused(
+        &desk,
+        "oci:img:t",
+        expect![[r#"
         error: oci:img: blobs/sha256/cb128b83188c25b9b521a7e30f6a5eb5ffaf235ef59838fccc6fa82fae19c3cb has 4096 bytes, its descriptor says 4608: it is cut short or was replaced; copy the image again
-    "#]]);
+    "#]],
+    );
     std::fs::remove_file(&path).unwrap();
-    refused(&desk, "oci:img:t", expect![[r#"
+    refused(
+        &desk,
+        "oci:img:t",
+        expect![[r#"
         error: oci:img: blobs/sha256/cb128b83188c25b9b521a7e30f6a5eb5ffaf235ef59838fccc6fa82fae19c3cb is missing; copy the image again, whole
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -47,9 +59,13 @@ fn a_digest_is_no_path() {
     desk.write("secret", b"{}");
     let evil = r#"{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:../../../secret","size":2}"#;
     layout.index(&[evil.into()]);
-    refused(&desk, "oci:img", expect![[r#"
+    refused(
+        &desk,
+        "oci:img",
+        expect![[r#"
         error: oci:img: index.json: 'sha256:../../../secret' is no digest: sha256 with 64 or sha512 with 128 digits of 0-9a-f
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -63,9 +79,13 @@ fn metadata_is_verified_too() {
             std::fs::write(&path, text.replace("amd64", "arm64")).unwrap();
         }
     }
-    refused(&desk, "oci:img", expect![[r#"
+    refused(
+        &desk,
+        "oci:img",
+        expect![[r#"
         error: oci:img: blobs/sha256/778e22c97be14e9da4828fc03833007f41cf57ca4c0ea2e99957c6202f69a6ea is damaged: its digest is sha256:122054a15882b893224a14b8bad8259082c8e9b30d02f4c81d0d31b9dc77ed52, not sha256:778e22c97be14e9da4828fc03833007f41cf57ca4c0ea2e99957c6202f69a6ea; copy the image again
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -79,33 +99,53 @@ fn what_is_no_image_is_told_so() {
     );
     let config = layout.blob("application/vnd.cncf.helm.config.v1+json", b"{}", "");
     layout.index(&[layout.manifest(&config, &[layer.clone()], "")]);
-    refused(&desk, "oci:img", expect![[r#"
+    refused(
+        &desk,
+        "oci:img",
+        expect![[r#"
         error: oci:img: blobs/sha256/0400f2140ecf3f70b8843477d485113a1b64cc5cfbd48d9f17e8d0846c2d8997 is not an image: its configuration is of type 'application/vnd.cncf.helm.config.v1+json', as an artifact's
-    "#]]);
+    "#]],
+    );
     layout.index(&[layout.image("linux/amd64", &[layer], "")]);
-    refused(&desk, "oci:img", expect![[r#"
+    refused(
+        &desk,
+        "oci:img",
+        expect![[r#"
         error: oci:img: blobs/sha256/2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881 has the media type 'application/vnd.cncf.helm.chart.content.v1.tar+gzip', which is no layer of a filesystem that is known here
-    "#]]);
+    "#]],
+    );
     let foreign = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
     let layer = layout.blob(foreign, b"x", r#","urls":["https://example.org/x"]"#);
     layout.index(&[layout.image("windows/amd64", &[layer], "")]);
-    refused(&desk, "oci:img", expect![[r#"
+    refused(
+        &desk,
+        "oci:img",
+        expect![[r#"
         error: oci:img: blobs/sha256/2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881 has the media type 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip', which is for layers that lie elsewhere: its bytes are not part of the image; pull it with a tool that fetches them, and commit it anew
-    "#]]);
+    "#]],
+    );
     let config = layout.blob(CONFIG, br#"{"os":"linux","architecture":"amd64"}"#, "");
     let layer = layout.blob(LAYER, &archive(&[]), "");
     layout.index(&[layout.manifest(&config, &[layer], "")]);
-    refused(&desk, "oci:img", expect![[r#"
+    refused(
+        &desk,
+        "oci:img",
+        expect![[r#"
         error: oci:img: the manifest lists 1 layers, the configuration blobs/sha256/9cd31762e7050165195c9469ccea41a23c079f2d0f51b5e9bf0c9d7842618b72 0; copy the image again
-    "#]]);
+    "#]],
+    );
     let mut nested = layout.image("linux/amd64", &[], &platform("linux/amd64"));
     for _ in 0..10 {
         nested = layout.nested(&[nested], "");
     }
     layout.index(&[nested]);
-    refused(&desk, "oci:img", expect![[r#"
+    refused(
+        &desk,
+        "oci:img",
+        expect![[r#"
         error: oci:img: its indexes name more than 1000 manifests, or lie more than 8 deep
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -127,18 +167,34 @@ fn a_whiteout_of_no_file_is_refused() {
 fn a_name_without_a_scheme_s_store_says_what_it_is() {
     let desk = Desk::new();
     one_layer(&desk);
-    refused(&desk, "oci:nowhere", expect![[r#"
+    refused(
+        &desk,
+        "oci:nowhere",
+        expect![[r#"
         error: oci:nowhere is no OCI layout: it has no index.json
-    "#]]);
+    "#]],
+    );
     desk.write("plain.tar", &archive(&[file("a", b"x")]));
-    refused(&desk, "docker-archive:plain.tar", expect![[r#"
+    refused(
+        &desk,
+        "docker-archive:plain.tar",
+        expect![[r#"
         error: docker-archive:plain.tar is no archive of `docker save`: it has no manifest.json
-    "#]]);
-    refused(&desk, "oci-archive:plain.tar", expect![[r#"
+    "#]],
+    );
+    refused(
+        &desk,
+        "oci-archive:plain.tar",
+        expect![[r#"
         error: oci-archive:plain.tar is no OCI layout: it has no index.json
-    "#]]);
-    refused(&desk, "oci-archive:missing.tar", expect![[r#"
+    "#]],
+    );
+    refused(
+        &desk,
+        "oci-archive:missing.tar",
+        expect![[r#"
         error: cannot open the archive missing.tar
           because: No such file or directory (os error 2)
-    "#]]);
+    "#]],
+    );
 }
