@@ -6,6 +6,7 @@
 
 mod build;
 mod error;
+mod grow;
 mod ingest;
 mod layout;
 mod prepare;
@@ -20,5 +21,5 @@ pub use build::{Built, build};
 pub use error::BuildError;
 pub use layout::{Image, ImageError, Source, Structure};
 pub use report::Report;
-pub use spec::{Boot, Free, RootBy, Scheme, Size, Spec};
+pub use spec::{Boot, Free, GrowAtBoot, RootBy, Scheme, Size, Spec};
 pub use spool::{PlanSpool, Spool};

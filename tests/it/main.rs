@@ -11,6 +11,7 @@
 //! | `ext4_geometry` | layout of a filesystem against mke2fs, at a hundred sizes |
 //! | `fidelity` | every file of an image against the tar, through other readers |
 //! | `boot_debian` | a Debian boots, writes, reboots and leaves a clean filesystem |
+//! | `grow_boot` | a Debian on a larger disk grows its partition and its root by itself |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
 //! | `props` | that any tree makes a clean filesystem, and replaced files leave no byte |
 //! | `oracle` | every shape of image against e2fsck, sfdisk, blkid, file; what each of them proves |
@@ -46,6 +47,7 @@ mod determinism;
 mod disk_full;
 mod ext4_geometry;
 mod fidelity;
+mod grow_boot;
 mod grub;
 mod grub_boot;
 mod grub_config;
