@@ -49,6 +49,7 @@ pub mod units;
 
 pub mod checksum;
 pub mod display;
+pub mod entry;
 pub mod extent;
 pub mod observe;
 pub mod read_at;
@@ -64,6 +65,7 @@ pub mod partition;
 
 pub mod image;
 
+#[cfg(feature = "cli")]
 pub mod boot;
 pub mod inspect;
 pub mod sink;

@@ -2,8 +2,8 @@
 
 use super::lookup::{Parent, components};
 use super::{DataId, LINK_MAX, Meta, Node, NodeId, NodeKind, ROOT, Tree, TreeError, XattrSetId};
-use crate::archive::{Entry, EntryKind};
 use crate::display::display_path;
+use crate::entry::{Entry, EntryKind};
 use crate::units::{count32, index32};
 use std::hash::BuildHasher;
 
