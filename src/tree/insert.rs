@@ -279,6 +279,16 @@ impl Tree {
         XattrSetId(nr)
     }
 
+    /// Gives a node one more extended attribute, or an attribute it has another value.
+    pub fn set_xattr(&mut self, id: NodeId, name: &[u8], value: &[u8]) {
+        let mut set = self.xattrs(id).to_vec();
+        match set.iter_mut().find(|(n, _)| n == name) {
+            Some(known) => known.1 = value.to_vec(),
+            None => set.push((name.to_vec(), value.to_vec())),
+        }
+        self.node_mut(id).xattrs = Some(self.xattr_set(&set));
+    }
+
     fn has_children(&self, directory: NodeId) -> bool {
         matches!(
             self.node(directory).kind,
