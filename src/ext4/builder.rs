@@ -1,4 +1,4 @@
-//! A filesystem file by file: options, files, finish.
+//! A filesystem file by file: format, files, finish.
 
 use super::contents::{Contents, Data};
 use super::filesystem::Filesystem;
@@ -16,15 +16,15 @@ use uuid::Uuid;
 
 /// What a filesystem shall be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
+pub struct Format {
     /// Its size in bytes, with the layout that mke2fs gives such a device; `None`: the smallest that
-    /// holds the files and [`Options::free`].
+    /// holds the files and [`Format::free`].
     pub size: Option<u64>,
-    /// Bytes that `df` shall show as available in a filesystem without [`Options::size`].
+    /// Bytes that `df` shall show as available in a filesystem without [`Format::size`].
     pub free: u64,
     /// Volume label, at most 16 bytes.
     pub label: String,
-    /// `None`: from [`Options::seed`].
+    /// `None`: from [`Format::seed`].
     pub uuid: Option<Uuid>,
     /// Where UUID and hash seed come from: no clock and no random number reaches a filesystem, so two
     /// that must be told apart need seeds, or UUIDs, of their own.
@@ -37,7 +37,7 @@ pub struct Options {
     pub max_grow: Option<u64>,
 }
 
-impl Default for Options {
+impl Default for Format {
     fn default() -> Self {
         Self {
             size: None,
@@ -106,10 +106,10 @@ pub enum BuilderError {
 /// order of the calls.
 ///
 /// ```
-/// use diskwright::ext4::{Builder, Meta, Options};
+/// use diskwright::ext4::{Builder, Meta, Format};
 ///
 /// # fn main() -> Result<(), diskwright::ext4::BuilderError> {
-/// let mut fs = Builder::new(Options { label: "data".into(), ..Options::default() })?;
+/// let mut fs = Builder::new(Format { label: "data".into(), ..Format::default() })?;
 /// fs.dir("/etc", Meta::new(0o755))?;
 /// fs.file("/etc/hostname", Meta::new(0o644), "demo\n")?;
 /// fs.symlink("/hostname", Meta::new(0o777), "etc/hostname")?;
@@ -127,7 +127,7 @@ pub enum BuilderError {
 /// ```
 #[derive(Debug)]
 pub struct Builder {
-    options: Options,
+    format: Format,
     formatter: Formatter,
     tree: Tree,
     sources: HashMap<DataId, Data>,
@@ -138,22 +138,22 @@ impl Builder {
     ///
     /// # Errors
     /// When there is no filesystem of that size, or the label is too long.
-    pub fn new(options: Options) -> Result<Self, BuilderError> {
-        if options.label.len() > 16 {
+    pub fn new(format: Format) -> Result<Self, BuilderError> {
+        if format.label.len() > 16 {
             return Err(BuilderError::Label {
-                len: options.label.len(),
-                label: options.label,
+                len: format.label.len(),
+                label: format.label,
             });
         }
-        let formatter = match options.size {
-            Some(size) => Formatter::sized(size, options.inodes.map(u64::from), options.max_grow)?,
+        let formatter = match format.size {
+            Some(size) => Formatter::sized(size, format.inodes.map(u64::from), format.max_grow)?,
             None => Formatter::fitted(
-                Available::Blocks(options.free.div_ceil(BLOCK)),
-                options.max_grow.unwrap_or(DEFAULT_MAX_GROW),
+                Available::Blocks(format.free.div_ceil(BLOCK)),
+                format.max_grow.unwrap_or(DEFAULT_MAX_GROW),
             ),
         };
         Ok(Self {
-            options,
+            format,
             formatter,
             tree: Tree::new(),
             sources: HashMap::new(),
@@ -325,24 +325,24 @@ impl Builder {
     /// When the files do not fit, or have attributes that do not.
     pub fn finish(self) -> Result<Filesystem, BuilderError> {
         let Self {
-            options,
+            format,
             formatter,
             tree,
             sources,
         } = self;
         let mut label = [0; 16];
-        label[..options.label.len()].copy_from_slice(options.label.as_bytes());
-        let uuid = options
+        label[..format.label.len()].copy_from_slice(format.label.as_bytes());
+        let uuid = format
             .uuid
-            .unwrap_or_else(|| options.seed.uuid("filesystem"));
+            .unwrap_or_else(|| format.seed.uuid("filesystem"));
         let identity = Identity {
             uuid: *uuid.as_bytes(),
-            hash_seed: *options.seed.uuid("directory hash").as_bytes(),
+            hash_seed: *format.seed.uuid("directory hash").as_bytes(),
             label,
-            time: options.time.or(tree.newest()).unwrap_or_default(),
+            time: format.time.or(tree.newest()).unwrap_or_default(),
         };
         let mut warnings = Vec::new();
-        let plan = formatter.finish(tree, &identity, options.inodes, &mut |w| warnings.push(w))?;
+        let plan = formatter.finish(tree, &identity, format.inodes, &mut |w| warnings.push(w))?;
         let contents = Contents::new(&plan, sources);
         Ok(Filesystem::new(plan, contents, warnings))
     }

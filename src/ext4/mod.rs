@@ -37,7 +37,7 @@ mod tests;
 
 pub use crate::entry::{DataRun, Entry, EntryKind};
 pub use crate::tree::Meta;
-pub use builder::{Builder, BuilderError, Options};
+pub use builder::{Builder, BuilderError, Format};
 pub use contents::Data;
 pub use filesystem::{Filesystem, Holds};
 pub use formatter::{DEFAULT_MAX_GROW, Formatter};
