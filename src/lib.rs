@@ -64,6 +64,8 @@ pub mod grub;
 pub mod partition;
 
 pub mod image;
+#[cfg(feature = "proptest")]
+pub mod strategy;
 
 #[cfg(feature = "cli")]
 pub mod boot;
