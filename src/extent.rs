@@ -246,8 +246,10 @@ impl ReadAt for Poisoned<'_> {
         let first = extents.partition_point(|e| e.end() <= offset);
         for e in extents[first..].iter().take_while(|e| e.start < end) {
             if e.content == Content::Free {
-                for at in e.start.max(offset)..e.end().min(end) {
-                    buf[index(at - offset)] = noise(self.seed, at);
+                let (from, to) = (e.start.max(offset), e.end().min(end));
+                let out = &mut buf[index(from - offset)..index(to - offset)];
+                for (at, byte) in (from..).zip(out) {
+                    *byte = noise(self.seed, at);
                 }
             }
         }

@@ -307,7 +307,15 @@ impl Builder {
             (None, _) => {
                 return Err(BuilderError::LeftOut(placed.warning.unwrap_or_default()));
             }
-            (Some(_), Some(id)) => self.sources.extend(data.map(|d| (id, d))),
+            (Some(_), Some(id)) => {
+                let data = match &entry.kind {
+                    EntryKind::File {
+                        data: Some(runs), ..
+                    } => data.map(|d| d.only(runs)),
+                    _ => data,
+                };
+                self.sources.extend(data.map(|d| (id, d)));
+            }
             _ => {}
         }
         Ok(self)

@@ -2,6 +2,7 @@
 
 use super::geometry::BLOCK;
 use super::plan::Plan;
+use crate::entry::DataRun;
 use crate::read_at::ReadAt;
 use crate::tree::{DataId, NodeId, NodeKind};
 use crate::units::{count, index};
@@ -30,6 +31,40 @@ impl Data {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+impl Data {
+    /// The same with holes: what is in none of `runs` reads as zeros.
+    pub(super) fn only(self, runs: &[DataRun]) -> Self {
+        Self::from_source(Sparse {
+            data: self,
+            runs: runs.to_vec(),
+        })
+    }
+}
+
+/// Data of which only parts count, sorted and disjoint.
+struct Sparse {
+    data: Data,
+    runs: Vec<DataRun>,
+}
+
+impl ReadAt for Sparse {
+    fn len(&self) -> u64 {
+        self.data.len()
+    }
+
+    fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        buf.fill(0);
+        let end = offset + count(buf.len());
+        let first = self.runs.partition_point(|r| r.offset + r.len <= offset);
+        for run in self.runs[first..].iter().take_while(|r| r.offset < end) {
+            let (from, to) = (run.offset.max(offset), (run.offset + run.len).min(end));
+            let out = &mut buf[index(from - offset)..index(to - offset)];
+            self.data.0.read_exact_at(from, out)?;
+        }
+        Ok(())
     }
 }
 
