@@ -18,7 +18,6 @@
 
 mod decode;
 mod detect;
-mod entry;
 mod error;
 mod input;
 mod pool;
@@ -26,7 +25,7 @@ mod reader;
 mod source;
 mod tar;
 
+pub use crate::entry::{DataRun, Entry, EntryKind};
 pub use detect::Compression;
-pub use entry::{DataRun, Entry, EntryKind};
 pub use error::{ArchiveError, Part, Place};
 pub use reader::ArchiveReader;

@@ -3,12 +3,12 @@
 use super::zeros::Zeros;
 use super::{BuildError, Spool, wanted};
 use crate::archive::{ArchiveReader, DataRun, Entry, EntryKind};
-use crate::display::display_path;
 use crate::ext4::Formatter;
 use crate::observe::{Observer, Stage};
-use crate::tree::{DataId, Inserted, Tree};
+use crate::tree::{DataId, Tree};
 use crate::units::{count, index};
 use bytes::Bytes;
+use std::ops::Range;
 
 /// Warnings of one build that are worth reading; of the rest only the number is told.
 const WARNINGS_SHOWN: u64 = 20;
@@ -135,28 +135,16 @@ impl<'a> Ingest<'a> {
 
     /// Puts an entry into the tree; when data follows, where its runs belong.
     fn insert(&mut self, entry: &Entry) -> Result<Option<(DataId, Vec<DataRun>)>, BuildError> {
-        let Inserted {
-            node,
-            dropped,
-            warning,
-        } = self.tree.insert(entry)?;
-        if let Some(w) = warning {
+        // GRUB reads a file that begins with a hole as damaged: under /boot there are none.
+        let dense = in_boot(&entry.path);
+        let placed = self.formatter.insert(&mut self.tree, entry, dense)?;
+        if let Some(w) = placed.warning {
             self.warn(&w);
         }
-        self.drop_data(dropped)?;
-        let (Some(node), EntryKind::File { size, data }) = (node, &entry.kind) else {
+        self.punch(placed.dropped)?;
+        let (Some(id), EntryKind::File { size, data }) = (placed.data, &entry.kind) else {
             return Ok(None);
         };
-        // GRUB reads a file that begins with a hole as damaged: under /boot there are none.
-        let holes = data.as_deref().filter(|_| !in_boot(&entry.path));
-        let id = self
-            .formatter
-            .add_file(*size, holes)
-            .map_err(|source| BuildError::File {
-                path: display_path(&entry.path).to_string(),
-                source,
-            })?;
-        self.tree.set_data(node, id);
         self.data += self.formatter.placed(id);
         let runs = data.clone().unwrap_or_else(|| {
             vec![DataRun {
@@ -201,18 +189,21 @@ impl<'a> Ingest<'a> {
     /// Takes a file out of the tree.
     pub(super) fn forget(&mut self, path: &[u8]) -> Result<(), BuildError> {
         let dropped = self.tree.remove(path).dropped;
-        self.drop_data(dropped)
+        let dropped = dropped
+            .into_iter()
+            .flat_map(|id| self.formatter.drop_file(id));
+        let dropped = dropped.collect();
+        self.punch(dropped)
     }
 
-    fn drop_data(&mut self, dropped: Vec<DataId>) -> Result<(), BuildError> {
-        for id in dropped {
-            for range in self.formatter.drop_file(id) {
-                self.data -= range.end - range.start;
-                let at = self.base + range.start;
-                self.spool
-                    .punch(at, range.end - range.start)
-                    .map_err(BuildError::Spool)?;
-            }
+    /// Forgets bytes of the filesystem, which belonged to files that are gone.
+    fn punch(&mut self, dropped: Vec<Range<u64>>) -> Result<(), BuildError> {
+        for range in dropped {
+            self.data -= range.end - range.start;
+            let at = self.base + range.start;
+            self.spool
+                .punch(at, range.end - range.start)
+                .map_err(BuildError::Spool)?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use super::grow::{FSTAB_OPTION, Grower, REPART_CONF, REPART_TEXT};
 use super::ingest::Ingest;
 use super::wanted::{FSTAB, GRUB_CFG, OS_RELEASE, PLATFORM};
 use super::{Boot, BuildError, RootBy, Scheme, Spec};
-use crate::archive::{Entry, EntryKind};
+use crate::entry::{Entry, EntryKind};
 use crate::grub::{
     Config, DEFAULT_CMDLINE, DROP_IN_PATH, Files, KernelEntry, MARKER, RootIds, RootNamed,
     bears_marker, check_module, drop_in, find_kernels, grub_cfg, grubenv, is_core_input,

@@ -2,8 +2,8 @@
 
 use super::lookup::{Parent, components};
 use super::{DataId, LINK_MAX, Meta, Node, NodeId, NodeKind, ROOT, Tree, TreeError, XattrSetId};
-use crate::archive::{Entry, EntryKind};
 use crate::display::display_path;
+use crate::entry::{Entry, EntryKind};
 use crate::units::{count32, index32};
 use std::hash::BuildHasher;
 
@@ -277,6 +277,16 @@ impl Tree {
             .insert_unique(hash, nr, |&n| hasher.hash_one(&xattrs[index32(n)][..]));
         self.xattrs.push(set.to_vec());
         XattrSetId(nr)
+    }
+
+    /// Gives a node one more extended attribute, or an attribute it has another value.
+    pub fn set_xattr(&mut self, id: NodeId, name: &[u8], value: &[u8]) {
+        let mut set = self.xattrs(id).to_vec();
+        match set.iter_mut().find(|(n, _)| n == name) {
+            Some(known) => known.1 = value.to_vec(),
+            None => set.push((name.to_vec(), value.to_vec())),
+        }
+        self.node_mut(id).xattrs = Some(self.xattr_set(&set));
     }
 
     fn has_children(&self, directory: NodeId) -> bool {

@@ -1,7 +1,7 @@
 //! The rules of putting entries into a tree, one test each.
 
 use super::*;
-use crate::archive::{Entry, EntryKind};
+use crate::entry::{Entry, EntryKind};
 
 fn entry(path: &str, kind: EntryKind) -> Entry {
     Entry {

@@ -13,7 +13,8 @@
 //! | `boot_debian` | a Debian boots, writes, reboots and leaves a clean filesystem |
 //! | `grow_boot` | a Debian on a larger disk grows its partition and its root by itself |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
-//! | `props` | that any tree makes a clean filesystem, and replaced files leave no byte |
+//! | `props` | that replaced files leave no byte, and that very large directories are clean |
+//! | `props_disk`, `props_ext4` | what holds for any tree, any filesystem, any disk |
 //! | `oracle` | every shape of image against e2fsck, sfdisk, blkid, file; what each of them proves |
 //! | `partition` | the MBR against sfdisk |
 //! | `poison` | that nobody looks at what an image calls free |
@@ -56,6 +57,8 @@ mod partition;
 mod poison;
 mod privilege;
 mod props;
+mod props_disk;
+mod props_ext4;
 mod readme;
 mod signals;
 mod tidy;
