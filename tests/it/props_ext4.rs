@@ -47,7 +47,7 @@ fn make(format: &Format, files: &Files) -> Option<Filesystem> {
 fn write(fs: &Filesystem, device: &dyn ReadAt, path: &Path) {
     let file = std::fs::File::create(path).unwrap();
     file.set_len(fs.len()).unwrap();
-    let mut copy = |start: u64, len: u64| {
+    let copy = |start: u64, len: u64| {
         let mut bytes = vec![0; usize::try_from(len).unwrap()];
         device.read_exact_at(start, &mut bytes).unwrap();
         file.write_all_at(&bytes, start).unwrap();
