@@ -8,6 +8,7 @@ const RANKS: &[(&str, u32)] = &[
     ("units", 0),
     ("display", 0),
     ("seed", 0),
+    ("acl", 0),
     ("checksum", 0),
     ("extent", 0),
     ("read_at", 0),

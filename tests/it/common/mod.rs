@@ -1,5 +1,6 @@
 //! What the integration tests share.
 
+pub mod acl;
 pub mod debugfs;
 pub mod desk;
 pub mod features;
