@@ -3,6 +3,7 @@
 //!
 //! | module | what it proves |
 //! |---|---|
+//! | `acl_tools` | ACLs and attributes of a filesystem, through GNU tar and bsdtar |
 //! | `archive_*` | the tar reader against tar, bad input, damage |
 //! | `bad_*` | bad archives, outputs and flags: exit code, message, nothing left |
 //! | `disk_full`, `signals` | a build that is refused or stopped half way leaves nothing |
@@ -29,6 +30,7 @@
     reason = "a failed unwrap is a failed test"
 )]
 
+mod acl_tools;
 mod archive_bad;
 mod archive_compression;
 mod archive_odd;

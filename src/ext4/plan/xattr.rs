@@ -19,6 +19,8 @@ const _: () = assert!(EXTRA_ISIZE == 32);
 const BLOCK: usize = 4096;
 const ENTRY: usize = size_of::<XattrEntry>();
 const HEADER: usize = size_of::<XattrHeader>();
+/// `XATTR_NAME_MAX`, the prefix counted: an entry could hold more, but no system call can name it.
+const NAME_MAX: usize = 255;
 /// Magic before the entries of an inode's body.
 const BODY_HEADER: usize = 4;
 /// Four zero bytes end a list of entries.
@@ -92,7 +94,7 @@ pub enum XattrError {
         /// What bears it.
         what: &'static str,
     },
-    /// A name longer than an entry can count.
+    /// A name longer than a system call can say.
     #[error("the extended attribute '{name}' has a name over 255 bytes")]
     NameTooLong {
         /// Its full name.
@@ -253,7 +255,7 @@ fn attr<'a>(
     let Some((index, name)) = found.filter(|(_, name)| !name.is_empty()) else {
         return Err(XattrError::Namespace { name: shown() });
     };
-    if name.len() > 255 {
+    if full.len() > NAME_MAX {
         return Err(XattrError::NameTooLong { name: shown() });
     }
     Ok(Some(Attr {

@@ -174,11 +174,11 @@ fn xattrs(all: &mut Vec<Vec<u8>>) {
     let label = file("selinux").record("RHT.security.selinux", "system_u:object_r:etc_t:s0");
     all.push(label.xattr("security.ima", [3, 2, 4]).bytes());
     // libarchive's form: a name URL-encoded, a value in base64 without padding.
-    let libarchive = file("libarchive").record("LIBARCHIVE.xattr.user.%C3%A4%3D%25", "AP8K");
+    let libarchive = file("libarchive").record("LIBARCHIVE.xattr.user.%41%3D%25", "AP8K");
     all.push(libarchive.xattr("user.a%3Db%25", "GNU tar's").bytes());
     all.push(
         file("name")
-            .xattr(&format!("user.{}", "n".repeat(255)), "255 bytes")
+            .xattr(&format!("user.{}", "n".repeat(250)), "255 bytes")
             .bytes(),
     );
     // Block and inode filled to the last byte.

@@ -79,7 +79,14 @@ pub fn of_tar(tar: &Path) -> Manifest {
             naive.names.insert(path, nr);
             continue;
         }
-        let texts = [&entry.acl_access, &entry.acl_default].map(|t| t.clone().unwrap_or_default());
+        let text = |text: &Option<Vec<u8>>, name: &[u8]| {
+            let stands_above = entry.xattrs.iter().any(|(n, _)| n == name);
+            text.clone().filter(|_| !stands_above).unwrap_or_default()
+        };
+        let texts = [
+            text(&entry.acl_access, b"system.posix_acl_access"),
+            text(&entry.acl_default, b"system.posix_acl_default"),
+        ];
         let mut record = Record {
             mode: u32::from(entry.mode),
             uid: entry.uid,
@@ -122,10 +129,8 @@ pub fn of_tar(tar: &Path) -> Manifest {
             EntryKind::HardLink { .. } => unreachable!("done above"),
         };
         record.take_acls();
-        if record.acl.is_empty() {
-            naive.texts.insert(naive.records.len(), texts);
-        }
-        naive.put(path, record);
+        let nr = naive.put(path, record);
+        naive.texts.insert(nr, texts);
     }
     naive.finish(newest)
 }
@@ -223,16 +228,17 @@ impl Record {
 }
 
 impl Naive {
-    fn put(&mut self, path: Vec<u8>, record: Record) {
+    fn put(&mut self, path: Vec<u8>, record: Record) -> usize {
         if let Some(&nr) = self.names.get(&path)
             && self.records[nr].kind == 'd'
             && record.kind == 'd'
         {
             self.records[nr] = record;
-            return;
+            return nr;
         }
         self.names.insert(path, self.records.len());
         self.records.push(record);
+        self.records.len() - 1
     }
 
     /// The name without `.` and `//`, its parents made, or followed where they are symbolic links.
@@ -275,7 +281,7 @@ impl Naive {
         for (nr, [access, default]) in std::mem::take(&mut self.texts) {
             let names = acl::Names::new(&self.accounts);
             let record = &mut self.records[nr];
-            record.acl = acl::of_text(&access, "", &names);
+            record.acl.extend(acl::of_text(&access, "", &names));
             record
                 .acl
                 .extend(acl::of_text(&default, "default:", &names));
