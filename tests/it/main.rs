@@ -14,6 +14,7 @@
 //! | `boot_debian` | a Debian boots, writes, reboots and leaves a clean filesystem |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
 //! | `props` | that any tree makes a clean filesystem, and replaced files leave no byte |
+//! | `limits` | the limits of ext4, from both sides |
 //! | `oracle` | every shape of image against e2fsck, sfdisk, blkid, file; what each of them proves |
 //! | `partition` | the MBR against sfdisk |
 //! | `poison` | that nobody looks at what an image calls free |
@@ -51,6 +52,7 @@ mod fidelity;
 mod grub;
 mod grub_boot;
 mod grub_config;
+mod limits;
 mod oracle;
 mod partition;
 mod poison;
