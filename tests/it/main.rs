@@ -3,6 +3,7 @@
 //!
 //! | module | what it proves |
 //! |---|---|
+//! | `acl_tools` | ACLs and attributes of a filesystem, through GNU tar and bsdtar |
 //! | `archive_*` | the tar reader against tar, bad input, damage |
 //! | `bad_*` | bad archives, outputs and flags: exit code, message, nothing left |
 //! | `disk_full`, `signals` | a build that is refused or stopped half way leaves nothing |
@@ -15,6 +16,7 @@
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
 //! | `props` | that replaced files leave no byte, and that very large directories are clean |
 //! | `props_disk`, `props_ext4` | what holds for any tree, any filesystem, any disk |
+//! | `limits` | the limits of ext4, from both sides |
 //! | `oracle` | every shape of image against e2fsck, sfdisk, blkid, file; what each of them proves |
 //! | `partition` | the MBR against sfdisk |
 //! | `poison` | that nobody looks at what an image calls free |
@@ -31,6 +33,7 @@
     reason = "a failed unwrap is a failed test"
 )]
 
+mod acl_tools;
 mod archive_bad;
 mod archive_compression;
 mod archive_odd;
@@ -52,6 +55,7 @@ mod grow_boot;
 mod grub;
 mod grub_boot;
 mod grub_config;
+mod limits;
 mod oracle;
 mod partition;
 mod poison;
