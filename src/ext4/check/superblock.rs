@@ -2,7 +2,7 @@
 
 use zerocopy::FromBytes;
 
-use super::report::{Report, Step};
+use super::report::{Report, Step, Stop};
 use super::{CheckError, Checker};
 use crate::ext4::checksum;
 use crate::ext4::dirhash::Chars;
@@ -11,35 +11,58 @@ use crate::ext4::disk::superblock::{SUPERBLOCK_OFFSET, Superblock};
 use crate::read_at::ReadAt;
 use crate::units::{count, index32, lo32};
 
-/// Compat bits that change nothing this checker reads.
+/// Compat bits that change nothing this checker reads, or that it reads.
 const COMPAT_KNOWN: u32 = disk::COMPAT_DIR_PREALLOC
     | disk::COMPAT_IMAGIC_INODES
     | disk::COMPAT_HAS_JOURNAL
     | disk::COMPAT_EXT_ATTR
     | disk::COMPAT_RESIZE_INODE
     | disk::COMPAT_DIR_INDEX
+    | disk::COMPAT_SPARSE_SUPER2
     | disk::COMPAT_FAST_COMMIT
     | disk::COMPAT_STABLE_INODES
     | disk::COMPAT_ORPHAN_FILE;
 /// Incompat bits this checker reads.
 const INCOMPAT_KNOWN: u32 = disk::INCOMPAT_FILETYPE
     | disk::INCOMPAT_RECOVER
+    | disk::INCOMPAT_META_BG
     | disk::INCOMPAT_EXTENTS
     | disk::INCOMPAT_64BIT
     | disk::INCOMPAT_FLEX_BG
     | disk::INCOMPAT_CSUM_SEED
     | disk::INCOMPAT_LARGEDIR;
-/// Incompat bits without which nothing here can be read.
-const INCOMPAT_NEEDED: u32 = disk::INCOMPAT_FILETYPE | disk::INCOMPAT_EXTENTS;
 /// `ro_compat` bits this checker reads.
 const RO_COMPAT_KNOWN: u32 = disk::RO_COMPAT_SPARSE_SUPER
     | disk::RO_COMPAT_LARGE_FILE
     | disk::RO_COMPAT_HUGE_FILE
+    | disk::RO_COMPAT_GDT_CSUM
     | disk::RO_COMPAT_DIR_NLINK
     | disk::RO_COMPAT_EXTRA_ISIZE
     | disk::RO_COMPAT_METADATA_CSUM
     | disk::RO_COMPAT_READONLY
     | disk::RO_COMPAT_ORPHAN_PRESENT;
+/// Names of bits outside the known ones, as mke2fs and dumpe2fs have them.
+const COMPAT_NAMES: &[(u32, &str)] = &[(0x80, "snapshot_bitmap"), (0x40, "lazy_bg")];
+const INCOMPAT_NAMES: &[(u32, &str)] = &[
+    (disk::INCOMPAT_COMPRESSION, "compression"),
+    (disk::INCOMPAT_JOURNAL_DEV, "journal_dev"),
+    (disk::INCOMPAT_MMP, "mmp"),
+    (disk::INCOMPAT_EA_INODE, "ea_inode"),
+    (disk::INCOMPAT_DIRDATA, "dirdata"),
+    (disk::INCOMPAT_INLINE_DATA, "inline_data"),
+    (disk::INCOMPAT_ENCRYPT, "encrypt"),
+    (disk::INCOMPAT_CASEFOLD, "casefold"),
+];
+const RO_COMPAT_NAMES: &[(u32, &str)] = &[
+    (disk::RO_COMPAT_BTREE_DIR, "btree_dir"),
+    (0x80, "snapshot"),
+    (disk::RO_COMPAT_QUOTA, "quota"),
+    (disk::RO_COMPAT_BIGALLOC, "bigalloc"),
+    (0x800, "replica"),
+    (disk::RO_COMPAT_PROJECT, "project"),
+    (0x4000, "shared_blocks"),
+    (disk::RO_COMPAT_VERITY, "verity"),
+];
 
 /// The superblock's numbers once they are known to make sense together.
 #[derive(Clone, Debug)]
@@ -62,15 +85,30 @@ pub(super) struct Geometry {
     pub(super) desc_size: usize,
     /// Block groups.
     pub(super) groups: u32,
-    /// Blocks of one copy of the descriptors.
+    /// Blocks of all descriptors.
     pub(super) gdt_blocks: u64,
+    /// Of them those that lie after a superblock: all without `meta_bg`.
+    pub(super) gdt_blocks_after_super: u64,
     /// Blocks reserved after each copy.
     pub(super) reserved_gdt_blocks: u64,
     /// Blocks of a group's inode table.
     pub(super) itable_blocks: u64,
     /// `metadata_csum` is set.
     pub(super) checksums: bool,
-    sparse_super: bool,
+    /// `gdt_csum` is set, and not `metadata_csum`.
+    pub(super) gdt_csum: bool,
+    backups: Backups,
+}
+
+/// Which groups have a copy of the superblock.
+#[derive(Clone, Copy, Debug)]
+enum Backups {
+    /// All.
+    Every,
+    /// `sparse_super`: 1 and powers of 3, 5, 7.
+    Sparse,
+    /// `sparse_super2`: these two; 0 is none.
+    Two([u32; 2]),
 }
 
 impl Geometry {
@@ -97,7 +135,63 @@ impl Geometry {
 
     /// Whether the group has a superblock and descriptors.
     pub(super) fn has_super(&self, group: u32) -> bool {
-        !self.sparse_super || group <= 1 || [3, 5, 7].iter().any(|p| is_power(group, *p))
+        match self.backups {
+            _ if group == 0 => true,
+            Backups::Every => true,
+            Backups::Sparse => group == 1 || [3, 5, 7].iter().any(|p| is_power(group, *p)),
+            Backups::Two(groups) => groups.contains(&group),
+        }
+    }
+
+    /// Whether a group's flags and `bg_itable_unused` may be believed.
+    pub(super) fn group_checksums(&self) -> bool {
+        self.checksums || self.gdt_csum
+    }
+
+    /// Descriptors in a block.
+    fn descs_per_block(&self) -> u64 {
+        self.block_size / count(self.desc_size)
+    }
+
+    /// Where block `n` of the descriptors lies. Under `meta_bg` (Linux `fs/ext4/super.c`,
+    /// `descriptor_loc`) each block from `s_first_meta_bg` on lies in the first of the groups it
+    /// describes.
+    pub(super) fn gdt_block(&self, n: u64) -> u64 {
+        if n < self.gdt_blocks_after_super {
+            return self.first_data_block + 1 + n;
+        }
+        self.meta_gdt_block(lo32(n * self.descs_per_block()))
+    }
+
+    fn meta_gdt_block(&self, group: u32) -> u64 {
+        self.group_start(group) + u64::from(self.has_super(group))
+    }
+
+    /// Groups with block `n` of the descriptors, the first left out, and where it lies there.
+    pub(super) fn gdt_copies(&self, n: u64) -> Vec<(u32, u64)> {
+        if n < self.gdt_blocks_after_super {
+            let after_super = |g| (g, self.group_start(g) + 1 + n);
+            return self.gdt_backup_groups().map(after_super).collect();
+        }
+        let (first, len) = (n * self.descs_per_block(), self.descs_per_block());
+        // With one descriptor a block there are no three groups to choose from.
+        let others = [first + 1, first + len - 1];
+        let others = &others[..usize::from(len > 1) + usize::from(len > 2)];
+        let there = others.iter().filter(|g| **g < u64::from(self.groups));
+        let there = there.map(|g| lo32(*g));
+        there.map(|g| (g, self.meta_gdt_block(g))).collect()
+    }
+
+    /// Groups whose superblock copy is followed by descriptors.
+    pub(super) fn gdt_backup_groups(&self) -> impl Iterator<Item = u32> {
+        self.backup_groups().filter(|g| self.has_gdt(*g))
+    }
+
+    /// Whether descriptors follow the group's superblock, if it has one. Groups that `meta_bg`
+    /// describes have none there (e2fsprogs `ext2fs_super_and_bgd_loc2`).
+    pub(super) fn has_gdt(&self, group: u32) -> bool {
+        let block = u64::from(group) / self.descs_per_block();
+        self.gdt_blocks_after_super == self.gdt_blocks || block < self.gdt_blocks_after_super
     }
 
     /// The groups with a copy, ascending, group 0 left out.
@@ -163,46 +257,50 @@ pub(super) fn read(fs: &dyn ReadAt) -> Result<Superblock, CheckError> {
 
 /// The geometry, or a finding that says why nothing else can be read.
 pub(super) fn geometry(sb: &Superblock, len: u64, report: &mut Report) -> Step<Option<Geometry>> {
-    let stop = |report: &mut Report, why: String| {
-        report.add(
-            "superblock",
-            SUPERBLOCK_OFFSET,
-            format!("{why}; nothing else was checked"),
-        )?;
-        Ok(None)
+    // What a damaged superblock asks for is no feature of the filesystem.
+    let damaged = sb.s_feature_ro_compat.get() & disk::RO_COMPAT_METADATA_CSUM != 0
+        && checksum::superblock(&zerocopy::transmute!(*sb)) != sb.s_checksum.get();
+    let why = match (unreadable(sb), geometry_of(sb, len)) {
+        (Some(e), _) if !damaged => return Err(Stop::Error(e)),
+        (Some(e), _) => e.to_string(),
+        (None, Ok(geo)) => return Ok(Some(geo)),
+        (None, Err(why)) => why,
     };
-    if let Some(why) = unreadable_feature(sb) {
-        return stop(report, why);
-    }
-    match geometry_of(sb, len) {
-        Ok(geo) => Ok(Some(geo)),
-        Err(why) => stop(report, why),
-    }
+    let damage = if damaged { "s_checksum is wrong and " } else { "" };
+    let why = format!("{damage}{why}; nothing else was checked");
+    report.add("superblock", SUPERBLOCK_OFFSET, why)?;
+    Ok(None)
 }
 
-fn unreadable_feature(sb: &Superblock) -> Option<String> {
-    let incompat = sb.s_feature_incompat.get();
-    let ro_compat = sb.s_feature_ro_compat.get();
-    if incompat & !INCOMPAT_KNOWN != 0 {
-        let bits = incompat & !INCOMPAT_KNOWN;
-        return Some(format!(
-            "s_feature_incompat has 0x{bits:x}, which this checker cannot read"
-        ));
+/// What this checker cannot read, although it may be sound.
+fn unreadable(sb: &Superblock) -> Option<CheckError> {
+    let words = [
+        ("s_feature_compat", sb.s_feature_compat, COMPAT_KNOWN, COMPAT_NAMES),
+        ("s_feature_incompat", sb.s_feature_incompat, INCOMPAT_KNOWN, INCOMPAT_NAMES),
+        ("s_feature_ro_compat", sb.s_feature_ro_compat, RO_COMPAT_KNOWN, RO_COMPAT_NAMES),
+    ];
+    let mut names = Vec::new();
+    for (field, word, known, named) in words {
+        let mut unknown = word.get() & !known;
+        for (bit, name) in named.iter().filter(|(bit, _)| word.get() & bit != 0) {
+            names.push((*name).to_owned());
+            unknown &= !bit;
+        }
+        if unknown != 0 {
+            names.push(format!("0x{unknown:x} of {field}"));
+        }
     }
-    if incompat & INCOMPAT_NEEDED != INCOMPAT_NEEDED {
-        return Some(format!(
-            "s_feature_incompat 0x{incompat:x} lacks filetype or extents"
-        ));
+    if sb.s_rev_level.get() == 0 {
+        names.push("revision 0".into());
     }
-    if ro_compat & !RO_COMPAT_KNOWN != 0 {
-        let bits = ro_compat & !RO_COMPAT_KNOWN;
-        return Some(format!(
-            "s_feature_ro_compat has 0x{bits:x}, which this checker cannot read"
-        ));
+    if sb.s_feature_compat.get() & disk::COMPAT_HAS_JOURNAL != 0 && sb.s_journal_inum.get() == 0 {
+        names.push("an external journal".into());
     }
-    let compat = sb.s_feature_compat.get() & !COMPAT_KNOWN;
-    (compat != 0)
-        .then(|| format!("s_feature_compat has 0x{compat:x}, which this checker cannot read"))
+    if !names.is_empty() {
+        return Some(CheckError::Unsupported { names: names.join(", ") });
+    }
+    let recover = sb.s_feature_incompat.get() & disk::INCOMPAT_RECOVER != 0;
+    recover.then_some(CheckError::NeedsRecovery)
 }
 
 fn geometry_of(sb: &Superblock, len: u64) -> Result<Geometry, String> {
@@ -248,27 +346,46 @@ fn geometry_of(sb: &Superblock, len: u64) -> Result<Geometry, String> {
         ));
     }
     let inode_size = u64::from(sb.s_inode_size.get());
-    if !inode_size.is_power_of_two() || !(256..=block_size).contains(&inode_size) {
+    if !inode_size.is_power_of_two() || !(128..=block_size).contains(&inode_size) {
         return Err(format!(
-            "s_inode_size {inode_size} is not supported (256 to the block size)"
+            "s_inode_size {inode_size} is no power of two from 128 to the block size"
         ));
     }
     if sb.s_rev_level.get() != disk::EXT4_DYNAMIC_REV || sb.s_first_ino.get() > inodes {
         return Err("s_rev_level or s_first_ino is wrong".into());
     }
-    let wide_desc = sb.s_feature_incompat.get() & disk::INCOMPAT_64BIT != 0;
-    let desc_size = if wide_desc { 64 } else { 32 };
-    if wide_desc && sb.s_desc_size.get() != 64 {
-        return Err(format!("s_desc_size {} is not 64", sb.s_desc_size.get()));
+    let incompat = sb.s_feature_incompat.get();
+    let ro_compat = sb.s_feature_ro_compat.get();
+    let wide_desc = incompat & disk::INCOMPAT_64BIT != 0;
+    let desc_size = u64::from(if wide_desc { sb.s_desc_size.get() } else { 32 });
+    if wide_desc && !(desc_size.is_power_of_two() && (64..=1024).contains(&desc_size)) {
+        return Err(format!("s_desc_size {desc_size} is no power of two from 64 to 1024"));
     }
-    let gdt_blocks = (groups * desc_size).div_ceil(block_size);
-    let reserved = u64::from(sb.s_reserved_gdt_blocks.get());
+    let gdt_blocks = groups.div_ceil(block_size / desc_size);
+    let meta = incompat & disk::INCOMPAT_META_BG != 0;
+    let first_meta = u64::from(sb.s_first_meta_bg.get());
+    if meta && first_meta > gdt_blocks {
+        return Err(format!(
+            "s_first_meta_bg {first_meta} exceeds the {gdt_blocks} blocks of descriptors"
+        ));
+    }
+    let after_super = if meta { first_meta } else { gdt_blocks };
+    // Growth turns to meta_bg when the reserved blocks are used up.
+    let reserved = if meta { 0 } else { u64::from(sb.s_reserved_gdt_blocks.get()) };
     let room = per_group.min(blocks - first_data_block);
-    if reserved > block_size / 4 || 1 + gdt_blocks + reserved > room {
+    if reserved > block_size / 4 || 1 + after_super + reserved > room {
         return Err(format!(
             "s_reserved_gdt_blocks {reserved} do not fit a group"
         ));
     }
+    let checksums = ro_compat & disk::RO_COMPAT_METADATA_CSUM != 0;
+    let backups = if sb.s_feature_compat.get() & disk::COMPAT_SPARSE_SUPER2 != 0 {
+        Backups::Two(sb.s_backup_bgs.map(zerocopy::little_endian::U32::get))
+    } else if ro_compat & disk::RO_COMPAT_SPARSE_SUPER != 0 {
+        Backups::Sparse
+    } else {
+        Backups::Every
+    };
     Ok(Geometry {
         block_size,
         blocks,
@@ -280,10 +397,12 @@ fn geometry_of(sb: &Superblock, len: u64) -> Result<Geometry, String> {
         desc_size: index32(lo32(desc_size)),
         groups: lo32(groups),
         gdt_blocks,
+        gdt_blocks_after_super: after_super,
         reserved_gdt_blocks: reserved,
         itable_blocks: (ipg * inode_size).div_ceil(block_size),
-        checksums: sb.s_feature_ro_compat.get() & disk::RO_COMPAT_METADATA_CSUM != 0,
-        sparse_super: sb.s_feature_ro_compat.get() & disk::RO_COMPAT_SPARSE_SUPER != 0,
+        checksums,
+        gdt_csum: !checksums && ro_compat & disk::RO_COMPAT_GDT_CSUM != 0,
+        backups,
     })
 }
 
@@ -305,9 +424,6 @@ pub(super) fn check(cx: &mut Checker) -> Step {
             "s_state is 0x{:x}: the filesystem is not clean",
             sb.s_state.get()
         ))?;
-    }
-    if sb.s_feature_incompat.get() & disk::INCOMPAT_RECOVER != 0 {
-        find("s_feature_incompat says that the journal needs recovery".into())?;
     }
     if sb.s_last_orphan.get() != 0
         || sb.s_feature_ro_compat.get() & disk::RO_COMPAT_ORPHAN_PRESENT != 0
@@ -337,6 +453,10 @@ pub(super) fn check(cx: &mut Checker) -> Step {
         ))?;
     }
     let room = count(cx.geo.inode_size) - 128;
+    let has_resize_inode = sb.s_feature_compat.get() & disk::COMPAT_RESIZE_INODE != 0;
+    if has_resize_inode && sb.s_feature_incompat.get() & disk::INCOMPAT_META_BG != 0 {
+        find("s_feature_*: the kernel grows no filesystem with both resize_inode and meta_bg".into())?;
+    }
     for (name, size) in [
         ("s_min_extra_isize", sb.s_min_extra_isize),
         ("s_want_extra_isize", sb.s_want_extra_isize),
@@ -355,8 +475,7 @@ pub(super) fn check(cx: &mut Checker) -> Step {
     if sb.s_flags.get() & hashes == hashes || sb.s_def_hash_version > 5 {
         find("s_flags or s_def_hash_version names no directory hash".into())?;
     }
-    let has_resize_inode = sb.s_feature_compat.get() & disk::COMPAT_RESIZE_INODE != 0;
-    if !has_resize_inode && cx.geo.reserved_gdt_blocks != 0 {
+    if !has_resize_inode && sb.s_reserved_gdt_blocks.get() != 0 {
         find("s_reserved_gdt_blocks is set without a resize inode".into())?;
     }
     if cx.geo.itable_blocks * cx.geo.block_size
