@@ -209,6 +209,32 @@ mod tests {
         }
     }
 
+    /// As above, `-h legacy` and `-h tea`.
+    #[test]
+    fn the_older_hashes_agree_with_debugfs() {
+        const LONG: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+        let cases: [(&[u8], u32, u32, u32); 5] = [
+            (b"a", 0xE74B_53E2, 0x6D0E_A4C0, 0xC189_22DF),
+            (b"hello", 0x3225_2546, 0x6F5B_B1A8, 0x2319_17C2),
+            (b"lost+found", 0x5E2A_BA24, 0x2DBF_9E80, 0xBFEB_EE4F),
+            (LONG, 0x9015_281A, 0xE073_581C, 0x45BE_1A19),
+            (
+                "caf\u{e9}".as_bytes(),
+                0x96CA_5A2C,
+                0x1058_42EA,
+                0xFB91_65CA,
+            ),
+        ];
+        for (name, old, hash, minor) in cases {
+            assert_eq!(legacy(name, Chars::Signed), old, "{name:02x?}");
+            assert_eq!(
+                tea(name, &[0; 4], Chars::Signed),
+                (hash, minor),
+                "{name:02x?}"
+            );
+        }
+    }
+
     #[test]
     fn signedness_matters_only_above_0x7f() {
         let both = |name: &[u8]| {

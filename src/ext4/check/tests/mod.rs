@@ -3,6 +3,7 @@
 //! | file | proves |
 //! |---|---|
 //! | `clean` | what e2fsprogs makes is without findings |
+//! | `shapes` | every shape of filesystem is read, or refused by name |
 //! | `damage` | one damaged field, one finding that names it |
 //! | `blind_spots` | what `e2fsck -fn` accepts is found all the same |
 //! | `hostile` | no bytes make it panic |
@@ -15,6 +16,7 @@ mod damage;
 mod fixtures;
 mod hostile;
 mod lab;
+mod shapes;
 
 const TOOLS: [&str; 3] = ["mke2fs", "debugfs", "e2fsck"];
 /// Byte of the superblock.
