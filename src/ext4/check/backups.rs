@@ -73,10 +73,16 @@ fn first_difference(a: &Superblock, b: &Superblock) -> Option<&'static str> {
     compare!(s_magic s_inodes_count s_blocks_count_lo s_blocks_count_hi s_first_data_block
         s_log_block_size s_log_cluster_size s_blocks_per_group s_clusters_per_group
         s_inodes_per_group s_creator_os s_rev_level s_first_ino s_inode_size
-        s_uuid s_reserved_gdt_blocks s_journal_uuid s_journal_inum s_journal_dev s_hash_seed
+        s_uuid s_journal_uuid s_journal_inum s_journal_dev s_hash_seed
         s_def_hash_version s_jnl_backup_type s_desc_size s_first_meta_bg s_jnl_blocks
         s_min_extra_isize s_want_extra_isize s_log_groups_per_flex s_checksum_type
         s_checksum_seed s_backup_bgs s_orphan_file_inum);
+    // Without the inode that lists them the blocks are not reserved, whatever the field says.
+    if a.s_feature_compat.get() & disk::COMPAT_RESIZE_INODE != 0
+        && a.s_reserved_gdt_blocks != b.s_reserved_gdt_blocks
+    {
+        return Some("s_reserved_gdt_blocks");
+    }
     // The kernel sets and clears these in the primary alone.
     const COMPAT: u32 = disk::COMPAT_EXT_ATTR;
     const INCOMPAT: u32 = disk::INCOMPAT_RECOVER;
