@@ -85,18 +85,22 @@ pub fn bitmap(fs_seed: u32, bitmap: &[u8]) -> u32 {
     crc32c(fs_seed, bitmap)
 }
 
-/// The checksum of an inode of any size. The high half exists from `i_extra_isize` 4 on: a smaller
-/// inode keeps only the low 16 bits.
+/// The checksum of an inode of any size. `i_checksum_hi` exists from `i_extra_isize` 4 on: a smaller
+/// inode keeps only the low 16 bits, and the checksum covers what stands in the place of the rest.
 #[must_use]
 pub fn inode(inode_seed: u32, bytes: &[u8]) -> u32 {
     let lo = offset_of!(Inode, l_i_checksum_lo);
     let hi = offset_of!(Inode, i_checksum_hi);
     let small = usize::from(EXT4_GOOD_OLD_INODE_SIZE).min(bytes.len());
     let crc = with_zeros(inode_seed, &bytes[..small], lo, 2);
-    if bytes.len() >= hi + 2 {
+    let extra = match bytes[small..] {
+        [lo, hi, ..] => u16::from_le_bytes([lo, hi]),
+        _ => 0,
+    };
+    if extra >= 4 && bytes.len() >= hi + 2 {
         with_zeros(crc, &bytes[small..], hi - small, 2)
     } else {
-        crc
+        crc32c(crc, &bytes[small..])
     }
 }
 

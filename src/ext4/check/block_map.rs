@@ -11,7 +11,14 @@ use super::Checker;
 use super::extents::{self, Mapped};
 use super::inodes::Item;
 use super::report::Step;
+use super::superblock::Geometry;
 use crate::ext4::disk::inode::{EXT4_IND_BLOCK, EXT4_N_BLOCKS};
+
+/// Blocks that a file with a block map can have.
+pub(super) fn reach(geo: &Geometry) -> u64 {
+    let n = geo.block_size / 4;
+    super::usage::at(EXT4_IND_BLOCK) + n + n * n + n * n * n
+}
 
 /// A block of numbers on the way down.
 struct Table {

@@ -219,6 +219,9 @@ fn check_fields(cx: &mut Checker, item: &Item) -> Step {
     if item.flag(disk::EXT4_INDEX_FL) && features.0 & COMPAT_DIR_INDEX == 0 {
         find("i_flags: INDEX_FL without the dir_index feature".into())?;
     }
+    if i.i_obso_faddr.get() != 0 {
+        find(format!("i_obso_faddr is {}", i.i_obso_faddr))?;
+    }
     let extra = i.i_extra_isize.get();
     let least = cx.sb.s_min_extra_isize.get().max(4);
     let room = lo16(u32::try_from(cx.geo.inode_size).unwrap_or(0)).saturating_sub(128);
@@ -280,6 +283,10 @@ fn check_file(cx: &mut Checker, item: &Item) -> Step<Mapped> {
     if mapped.end > blocks || blocks > 1 << 32 {
         let (size, end) = (item.size(), mapped.end);
         let why = format!("i_size {size} is {blocks} blocks, the extents end at block {end}");
+        cx.find(inode(item.ino), item.offset, why)?;
+    }
+    if !item.flag(disk::EXT4_EXTENTS_FL) && blocks > block_map::reach(&cx.geo) {
+        let why = format!("i_size {} is more than a block map reaches", item.size());
         cx.find(inode(item.ino), item.offset, why)?;
     }
     let large = cx.sb.s_feature_ro_compat.get() & RO_COMPAT_LARGE_FILE != 0;

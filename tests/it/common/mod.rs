@@ -8,6 +8,7 @@ pub mod manifest;
 pub mod member;
 pub mod mounted;
 pub mod rootfs;
+pub mod seal;
 pub mod tarball;
 
 use std::io::Cursor;
