@@ -69,14 +69,21 @@ fn image(folder: &Path, args: &str) -> Vec<u8> {
     let all = [&["-q", "-F", "-d", "tree"], &args[..], &["image", "5M"]].concat();
     run(folder, "mke2fs", &all);
     run(folder, "debugfs", &["-w", "-f", "script", "image"]);
-    let optimised = Command::new("e2fsck").args(["-fyD", "image"]).current_dir(folder).output();
+    let optimised = Command::new("e2fsck")
+        .args(["-fyD", "image"])
+        .current_dir(folder)
+        .output();
     assert!(optimised.unwrap().status.code().is_some_and(|c| c < 2));
     std::fs::read(folder.join("image")).unwrap()
 }
 
 /// What e2fsck finds wrong; nothing when it is content.
 fn e2fsck(folder: &Path) -> Option<String> {
-    let out = Command::new("e2fsck").args(["-fn", "image"]).current_dir(folder).output().unwrap();
+    let out = Command::new("e2fsck")
+        .args(["-fn", "image"])
+        .current_dir(folder)
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
     (out.status.code() != Some(0)).then_some(text)
 }
@@ -105,7 +112,13 @@ fn what_e2fsck_finds_is_found() {
                     1 => 0,
                     _ => numbers.byte(),
                 };
-                writeln!(what, "  piece {start:#x} + {:#x}: {:02x} to {new:02x}", at - start, bytes[at]).unwrap();
+                writeln!(
+                    what,
+                    "  piece {start:#x} + {:#x}: {:02x} to {new:02x}",
+                    at - start,
+                    bytes[at]
+                )
+                .unwrap();
                 bytes[at] = new;
             }
             // Every fourth trial leaves the checksums wrong.
@@ -125,7 +138,10 @@ fn what_e2fsck_finds_is_found() {
                 None => only_ours += u32::from(ours),
             }
             if std::env::var_os("SHOW").is_some() && ours && e2fsck(folder.path()).is_none() {
-                eprintln!("only ours: {args}, trial {trial}\n{what}{:#?}", check(&bytes, &Silent));
+                eprintln!(
+                    "only ours: {args}, trial {trial}\n{what}{:#?}",
+                    check(&bytes, &Silent)
+                );
             }
         }
     }

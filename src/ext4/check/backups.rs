@@ -97,9 +97,16 @@ fn first_difference(a: &Superblock, b: &Superblock) -> Option<&'static str> {
             sb.s_feature_ro_compat.get() & !RO_COMPAT,
         ]
     };
-    let names = ["s_feature_compat", "s_feature_incompat", "s_feature_ro_compat"];
+    let names = [
+        "s_feature_compat",
+        "s_feature_incompat",
+        "s_feature_ro_compat",
+    ];
     let pairs = words(a).into_iter().zip(words(b)).zip(names);
-    pairs.filter(|((a, b), _)| a != b).map(|(_, name)| name).next()
+    pairs
+        .filter(|((a, b), _)| a != b)
+        .map(|(_, name)| name)
+        .next()
 }
 
 /// Compares the copy at `block` in `group` of block `n` of the descriptors.

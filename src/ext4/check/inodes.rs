@@ -195,10 +195,7 @@ fn check_free(cx: &mut Checker, item: &Item) -> Step {
 /// Fields that mean the same in every type.
 fn check_fields(cx: &mut Checker, item: &Item) -> Step {
     let i = &item.inode;
-    let features = (
-        cx.sb.s_feature_compat.get(),
-        cx.sb.s_feature_incompat.get(),
-    );
+    let features = (cx.sb.s_feature_compat.get(), cx.sb.s_feature_incompat.get());
     let mut find = |why: String| cx.report.add(inode(item.ino), item.offset, why);
     if i.i_dtime.get() != 0 {
         find(format!(

@@ -24,8 +24,7 @@ pub(super) fn check(cx: &mut Checker) -> Step {
 
 /// Inodes that need no name.
 fn is_nameless(cx: &Checker, ino: u32) -> bool {
-    (ino < cx.sb.s_first_ino.get() && ino != EXT4_ROOT_INO)
-        || orphan_file::is(cx, ino)
+    (ino < cx.sb.s_first_ino.get() && ino != EXT4_ROOT_INO) || orphan_file::is(cx, ino)
 }
 
 fn check_counts(cx: &mut Checker) -> Step {

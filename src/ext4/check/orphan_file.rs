@@ -19,8 +19,7 @@ use zerocopy::FromBytes;
 
 /// Whether `ino` is the orphan file.
 pub(super) fn is(cx: &Checker, ino: u32) -> bool {
-    cx.sb.s_feature_compat.get() & COMPAT_ORPHAN_FILE != 0
-        && ino == cx.sb.s_orphan_file_inum.get()
+    cx.sb.s_feature_compat.get() & COMPAT_ORPHAN_FILE != 0 && ino == cx.sb.s_orphan_file_inum.get()
 }
 
 /// Checks the orphan file, whose inode is `item`.
@@ -66,7 +65,10 @@ fn check_block(cx: &mut Checker, item: &Item, block: u64) -> Step {
 pub(super) fn check_presence(cx: &mut Checker) -> Step {
     let has = cx.sb.s_feature_compat.get() & COMPAT_ORPHAN_FILE != 0;
     if has && !cx.orphan_file {
-        let why = format!("s_orphan_file_inum {} is no orphan file", cx.sb.s_orphan_file_inum);
+        let why = format!(
+            "s_orphan_file_inum {} is no orphan file",
+            cx.sb.s_orphan_file_inum
+        );
         cx.find("superblock", SUPERBLOCK_OFFSET, why)?;
     }
     Ok(())

@@ -266,7 +266,11 @@ pub(super) fn geometry(sb: &Superblock, len: u64, report: &mut Report) -> Step<O
         (None, Ok(geo)) => return Ok(Some(geo)),
         (None, Err(why)) => why,
     };
-    let damage = if damaged { "s_checksum is wrong and " } else { "" };
+    let damage = if damaged {
+        "s_checksum is wrong and "
+    } else {
+        ""
+    };
     let why = format!("{damage}{why}; nothing else was checked");
     report.add("superblock", SUPERBLOCK_OFFSET, why)?;
     Ok(None)
@@ -275,9 +279,24 @@ pub(super) fn geometry(sb: &Superblock, len: u64, report: &mut Report) -> Step<O
 /// What this checker cannot read, although it may be sound.
 fn unreadable(sb: &Superblock) -> Option<CheckError> {
     let words = [
-        ("s_feature_compat", sb.s_feature_compat, COMPAT_KNOWN, COMPAT_NAMES),
-        ("s_feature_incompat", sb.s_feature_incompat, INCOMPAT_KNOWN, INCOMPAT_NAMES),
-        ("s_feature_ro_compat", sb.s_feature_ro_compat, RO_COMPAT_KNOWN, RO_COMPAT_NAMES),
+        (
+            "s_feature_compat",
+            sb.s_feature_compat,
+            COMPAT_KNOWN,
+            COMPAT_NAMES,
+        ),
+        (
+            "s_feature_incompat",
+            sb.s_feature_incompat,
+            INCOMPAT_KNOWN,
+            INCOMPAT_NAMES,
+        ),
+        (
+            "s_feature_ro_compat",
+            sb.s_feature_ro_compat,
+            RO_COMPAT_KNOWN,
+            RO_COMPAT_NAMES,
+        ),
     ];
     let mut names = Vec::new();
     for (field, word, known, named) in words {
@@ -297,7 +316,9 @@ fn unreadable(sb: &Superblock) -> Option<CheckError> {
         names.push("an external journal".into());
     }
     if !names.is_empty() {
-        return Some(CheckError::Unsupported { names: names.join(", ") });
+        return Some(CheckError::Unsupported {
+            names: names.join(", "),
+        });
     }
     let recover = sb.s_feature_incompat.get() & disk::INCOMPAT_RECOVER != 0;
     recover.then_some(CheckError::NeedsRecovery)
@@ -359,7 +380,9 @@ fn geometry_of(sb: &Superblock, len: u64) -> Result<Geometry, String> {
     let wide_desc = incompat & disk::INCOMPAT_64BIT != 0;
     let desc_size = u64::from(if wide_desc { sb.s_desc_size.get() } else { 32 });
     if wide_desc && !(desc_size.is_power_of_two() && (64..=1024).contains(&desc_size)) {
-        return Err(format!("s_desc_size {desc_size} is no power of two from 64 to 1024"));
+        return Err(format!(
+            "s_desc_size {desc_size} is no power of two from 64 to 1024"
+        ));
     }
     let gdt_blocks = groups.div_ceil(block_size / desc_size);
     let meta = incompat & disk::INCOMPAT_META_BG != 0;
@@ -371,7 +394,11 @@ fn geometry_of(sb: &Superblock, len: u64) -> Result<Geometry, String> {
     }
     let after_super = if meta { first_meta } else { gdt_blocks };
     // Growth turns to meta_bg when the reserved blocks are used up.
-    let reserved = if meta { 0 } else { u64::from(sb.s_reserved_gdt_blocks.get()) };
+    let reserved = if meta {
+        0
+    } else {
+        u64::from(sb.s_reserved_gdt_blocks.get())
+    };
     let room = per_group.min(blocks - first_data_block);
     if reserved > block_size / 4 || 1 + after_super + reserved > room {
         return Err(format!(
@@ -455,7 +482,9 @@ pub(super) fn check(cx: &mut Checker) -> Step {
     let room = count(cx.geo.inode_size) - 128;
     let has_resize_inode = sb.s_feature_compat.get() & disk::COMPAT_RESIZE_INODE != 0;
     if has_resize_inode && sb.s_feature_incompat.get() & disk::INCOMPAT_META_BG != 0 {
-        find("s_feature_*: the kernel grows no filesystem with both resize_inode and meta_bg".into())?;
+        find(
+            "s_feature_*: the kernel grows no filesystem with both resize_inode and meta_bg".into(),
+        )?;
     }
     for (name, size) in [
         ("s_min_extra_isize", sb.s_min_extra_isize),

@@ -8,15 +8,39 @@ use diskwright::ext4::checksum;
 /// A structure with a checksum. Positions are bytes of the image.
 enum Seal {
     Superblock(usize),
-    Descriptor { at: usize, group: u32 },
+    Descriptor {
+        at: usize,
+        group: u32,
+    },
     /// The descriptor holds the checksum in halves.
-    Bitmap { at: usize, len: usize, lo: usize, hi: usize },
-    Inode { at: usize, ino: u32 },
-    Leaf { at: usize, owner: (usize, u32) },
-    Node { at: usize, slots: usize, owner: (usize, u32) },
-    Extents { at: usize, owner: (usize, u32) },
+    Bitmap {
+        at: usize,
+        len: usize,
+        lo: usize,
+        hi: usize,
+    },
+    Inode {
+        at: usize,
+        ino: u32,
+    },
+    Leaf {
+        at: usize,
+        owner: (usize, u32),
+    },
+    Node {
+        at: usize,
+        slots: usize,
+        owner: (usize, u32),
+    },
+    Extents {
+        at: usize,
+        owner: (usize, u32),
+    },
     Xattr(usize),
-    Orphans { at: usize, owner: (usize, u32) },
+    Orphans {
+        at: usize,
+        owner: (usize, u32),
+    },
 }
 
 /// Where an image has metadata, and how its checksums are made.
@@ -77,11 +101,18 @@ impl Seals {
             let table = if meta && g / per_block >= size(word(image, SB + 0x104)) {
                 let home = first + g / per_block * per_block * per_group;
                 // A superblock comes first where there is one.
-                home + usize::from(image[home * block + 0x38..home * block + 0x3A] == [0x53, 0xEF] || g < per_block)
+                home + usize::from(
+                    image[home * block + 0x38..home * block + 0x3A] == [0x53, 0xEF]
+                        || g < per_block,
+                )
             } else {
                 first + 1 + g / per_block
             };
-            all.group(image, u32::try_from(g).unwrap(), table * block + g % per_block * all.desc);
+            all.group(
+                image,
+                u32::try_from(g).unwrap(),
+                table * block + g % per_block * all.desc,
+            );
         }
         all
     }
@@ -94,13 +125,22 @@ impl Seals {
         for (field, lo, hi, len) in maps {
             let map = size(word(image, at + field)) * block;
             let hi = if self.desc >= 64 { at + hi } else { 0 };
-            self.seals.push(Seal::Bitmap { at: map, len, lo: at + lo, hi });
+            self.seals.push(Seal::Bitmap {
+                at: map,
+                len,
+                lo: at + lo,
+                hi,
+            });
             self.pieces.push((map, len.min(64)));
             self.pieces.push((map, block));
         }
         self.seals.push(Seal::Descriptor { at, group });
         let uninit = half(image, at + 0x12) & 1 != 0;
-        let unused = if self.sealed || self.crc16 { half(image, at + 0x1C) } else { 0 };
+        let unused = if self.sealed || self.crc16 {
+            half(image, at + 0x1C)
+        } else {
+            0
+        };
         let table = size(word(image, at + 8)) * block;
         let used = if uninit { 0 } else { inodes - unused };
         for n in 0..used {
@@ -138,16 +178,26 @@ impl Seals {
         }
         for (n, b) in blocks.into_iter().enumerate() {
             if orphans {
-                self.seals.push(Seal::Orphans { at: b, owner: (at, ino) });
+                self.seals.push(Seal::Orphans {
+                    at: b,
+                    owner: (at, ino),
+                });
                 self.pieces.push((b, self.block));
             } else if kind == 4 {
                 self.pieces.push((b, self.block));
                 let node = flags & 0x1000 != 0 && (n == 0 || half(image, b + 4) == self.block);
                 let slots = if n == 0 { 32 } else { 8 };
                 self.seals.push(if node {
-                    Seal::Node { at: b, slots, owner: (at, ino) }
+                    Seal::Node {
+                        at: b,
+                        slots,
+                        owner: (at, ino),
+                    }
                 } else {
-                    Seal::Leaf { at: b, owner: (at, ino) }
+                    Seal::Leaf {
+                        at: b,
+                        owner: (at, ino),
+                    }
                 });
             }
         }
@@ -216,11 +266,16 @@ impl Seals {
                     let crc = checksum::dirent_block(owner(image, o), &image[at..end]);
                     put(image, end - 4, crc);
                 }
-                Seal::Node { at, slots, owner: o } => {
+                Seal::Node {
+                    at,
+                    slots,
+                    owner: o,
+                } => {
                     let bytes = &image[at..at + self.block];
                     let (limit, count) = (half(bytes, slots), half(bytes, slots + 2));
                     let counts = [count, limit].map(|n| u16::try_from(n).unwrap());
-                    let crc = checksum::dx_node(owner(image, o), bytes, slots, counts[0], counts[1]);
+                    let crc =
+                        checksum::dx_node(owner(image, o), bytes, slots, counts[0], counts[1]);
                     if let Some(crc) = crc.filter(|_| slots + limit * 8 + 8 <= self.block) {
                         put(image, at + slots + limit * 8 + 4, crc);
                     }

@@ -33,7 +33,10 @@ const SHAPES: &[(&str, &str)] = &[
     ("300M", "-t ext4 -b 1024 -O ^flex_bg,^resize_inode,meta_bg"),
     ("300M", "-t ext4 -O ^sparse_super,^resize_inode"),
     ("300M", "-t ext4 -b 1024 -O sparse_super2"),
-    ("300M", "-t ext4 -b 1024 -O sparse_super2 -E num_backup_sb=1"),
+    (
+        "300M",
+        "-t ext4 -b 1024 -O sparse_super2 -E num_backup_sb=1",
+    ),
     ("300M", "-t ext4 -O ^dir_index,^dir_nlink,^huge_file"),
     ("300M", "-t ext4 -O ^extent,^64bit"),
     ("300M", "-t ext4 -O large_dir"),
@@ -77,7 +80,10 @@ fn every_shape_of_mke2fs_is_clean() {
         return;
     }
     for (size, args) in SHAPES {
-        clean(&Image::shaped(size, &words(args)), &format!("{size} {args}"));
+        clean(
+            &Image::shaped(size, &words(args)),
+            &format!("{size} {args}"),
+        );
     }
 }
 
@@ -147,7 +153,14 @@ fn every_hash_of_names_is_followed() {
     std::fs::write(folder.path().join(strange), "").unwrap();
     let image = Image::shaped(
         "60M",
-        &["-t", "ext4", "-b", "1024", "-d", folder.path().to_str().unwrap()],
+        &[
+            "-t",
+            "ext4",
+            "-b",
+            "1024",
+            "-d",
+            folder.path().to_str().unwrap(),
+        ],
     );
     for hash in ["legacy", "tea", "half_md4"] {
         for flag in ["1", "2"] {
@@ -188,7 +201,10 @@ fn what_tune2fs_changes_is_clean() {
     if !tools(&TOOLS) {
         return;
     }
-    let image = Image::shaped("100M", &["-t", "ext4", "-b", "1024", "-O", "^metadata_csum,^64bit"]);
+    let image = Image::shaped(
+        "100M",
+        &["-t", "ext4", "-b", "1024", "-O", "^metadata_csum,^64bit"],
+    );
     // `s_overhead_clusters` is compared only while nothing was written after mke2fs.
     std::thread::sleep(std::time::Duration::from_millis(1100));
     for args in [
