@@ -9,9 +9,9 @@
 
 use super::Checker;
 use super::extents::{self, Mapped};
+use super::geometry::Geometry;
 use super::inodes::Item;
 use super::report::Step;
-use super::superblock::Geometry;
 use crate::ext4::disk::inode::{EXT4_IND_BLOCK, EXT4_N_BLOCKS};
 
 /// Blocks that a file with a block map can have.

@@ -2,8 +2,9 @@
 
 use zerocopy::{FromBytes, FromZeros};
 
+use super::geometry::Geometry;
 use super::report::Step;
-use super::superblock::{Geometry, wide};
+use super::superblock::wide;
 use super::usage::Meta;
 use super::{Checker, usage};
 use crate::ext4::checksum;

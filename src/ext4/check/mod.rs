@@ -7,7 +7,7 @@
 //!
 //! | step | module | establishes |
 //! |---|---|---|
-//! | 1 | `superblock`, `backups` | the geometry; copies agree |
+//! | 1 | `superblock`, `features`, `geometry`, `backups` | the geometry; copies agree |
 //! | 2 | `groups` | where metadata lies; every such block is claimed once |
 //! | 3 | `inodes`, `extents`, `block_map`, `xattr`, `acl`, `resize_inode`, `journal`, `orphan_file` | every inode in use; its blocks are claimed once |
 //! | 4 | `directory`, `htree` | every name; links are counted |
@@ -24,6 +24,8 @@ mod bitmaps;
 mod block_map;
 mod directory;
 mod extents;
+mod features;
+mod geometry;
 mod groups;
 mod htree;
 mod inodes;
@@ -50,9 +52,9 @@ use crate::read_at::ReadAt;
 use crate::units::{count, index};
 use directory::Directory;
 use extents::Run;
+use geometry::Geometry;
 use inodes::InodeInfo;
 use report::{Place, Report, Step, Stop};
-use superblock::Geometry;
 use usage::UsedBlocks;
 
 /// The check ends after so many findings: a filesystem with more is lost anyway.
