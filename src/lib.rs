@@ -47,8 +47,10 @@
 
 pub mod units;
 
+pub mod acl;
 pub mod checksum;
 pub mod display;
+pub mod entry;
 pub mod extent;
 pub mod observe;
 pub mod read_at;
@@ -63,7 +65,10 @@ pub mod grub;
 pub mod partition;
 
 pub mod image;
+#[cfg(feature = "proptest")]
+pub mod strategy;
 
+#[cfg(feature = "cli")]
 pub mod boot;
 pub mod inspect;
 pub mod sink;

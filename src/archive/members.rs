@@ -11,12 +11,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::detect::{Content, content};
-use super::entry::EntryKind;
 use super::error::ArchiveError;
 use super::input::Input;
 use super::oci::{Blob, Store};
 use super::reader::Opened;
 use super::tar::TarReader;
+use crate::entry::EntryKind;
 use crate::units::index;
 
 /// Links that one name may lead through, as in the tree.

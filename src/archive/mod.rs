@@ -19,7 +19,6 @@
 mod decode;
 mod detect;
 mod docker;
-mod entry;
 mod error;
 mod folder;
 mod input;
@@ -32,8 +31,8 @@ mod rootfs;
 mod source;
 mod tar;
 
+pub use crate::entry::{DataRun, Entry, EntryKind};
 pub use detect::Compression;
-pub use entry::{DataRun, Entry, EntryKind};
 pub use error::{ArchiveError, Part, Place};
 pub use folder::FolderError;
 pub use oci::{Blob, ImageError, Platform, Store};

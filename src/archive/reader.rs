@@ -10,12 +10,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::detect::Compression;
-use super::entry::Entry;
 use super::error::ArchiveError;
 use super::input::Input;
 use super::oci::Check;
 use super::tar::TarReader;
 use crate::display::display_path;
+use crate::entry::Entry;
 
 /// Reads an archive once, front to back.
 ///

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::docker;
-use super::entry::Entry;
 use super::error::ArchiveError;
 use super::folder::FolderReader;
 use super::layer::LayerReader;
@@ -18,6 +17,7 @@ use super::members::Members;
 use super::oci::{self, Folder, LayerBlob, Named, Platform, Store};
 use super::reader::{ArchiveReader, Opened};
 use crate::display::display_path;
+use crate::entry::Entry;
 
 /// Where a root filesystem comes from, as the command line writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]

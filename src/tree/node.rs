@@ -53,6 +53,32 @@ pub struct Meta {
 }
 
 impl Meta {
+    /// Root's, with the permissions `mode` (07777) and the times of [`Timestamp::default`].
+    #[must_use]
+    pub fn new(mode: u16) -> Self {
+        Self {
+            mode,
+            ..Self::directory()
+        }
+    }
+
+    /// The same, of that owner and group.
+    #[must_use]
+    pub fn owner(self, uid: u32, gid: u32) -> Self {
+        Self { uid, gid, ..self }
+    }
+
+    /// The same, with `time` for all three times.
+    #[must_use]
+    pub fn at(self, time: Timestamp) -> Self {
+        Self {
+            mtime: time,
+            atime: time,
+            ctime: time,
+            ..self
+        }
+    }
+
     /// A directory that no entry describes: 0755, root's. Its time stands for "none": the image gives it
     /// its own.
     #[must_use]

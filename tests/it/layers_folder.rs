@@ -1,7 +1,7 @@
 //! A folder as a root filesystem, against the tar of it.
 
 use crate::common::desk::Desk;
-use crate::common::{need, run};
+use crate::common::run;
 use crate::tools::have;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
@@ -61,7 +61,7 @@ fn furnish(root: &Path) {
 
 #[test]
 fn the_image_of_a_folder_is_that_of_its_tar() {
-    if !need("tar") {
+    if !have("tar") {
         return;
     }
     let desk = Desk::new();
@@ -150,7 +150,7 @@ fn an_output_inside_the_folder_is_refused() {
 
 #[test]
 fn what_may_not_be_read_is_named_with_what_to_do() {
-    if !need("setpriv") {
+    if !have("setpriv") {
         return;
     }
     let desk = Desk::new();

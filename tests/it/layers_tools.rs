@@ -2,7 +2,8 @@
 //! umoci's own flattening does.
 
 use crate::common::desk::Desk;
-use crate::common::{need, run};
+use crate::common::run;
+use crate::tools::have;
 
 const TAR: &str = "tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@1700000000 --format=pax \
                    --pax-option=delete=atime,delete=ctime";
@@ -33,7 +34,7 @@ fn sh(desk: &Desk, script: &str) {
 }
 
 fn tools() -> bool {
-    ["umoci", "skopeo", "tar", "zstd"].iter().all(|t| need(t))
+    ["umoci", "skopeo", "tar", "zstd"].iter().all(|t| have(t))
 }
 
 /// The disk's SHA-256.
@@ -105,7 +106,7 @@ fn every_form_of_an_image_gives_the_same_disk() {
 
 #[test]
 fn the_disk_holds_what_umoci_unpacks() {
-    if !tools() || !need("debugfs") {
+    if !tools() || !have("debugfs") {
         return;
     }
     let desk = Desk::new();
@@ -155,7 +156,7 @@ fn the_disk_holds_what_umoci_unpacks() {
 
 #[test]
 fn buildah_s_images_and_indexes_of_several_platforms_are_read() {
-    if !tools() || !need("buildah") {
+    if !tools() || !have("buildah") {
         return;
     }
     let desk = Desk::new();

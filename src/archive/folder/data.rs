@@ -9,7 +9,7 @@ use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
 
 use super::FolderError;
-use crate::archive::entry::DataRun;
+use crate::entry::DataRun;
 use crate::units::{count, index};
 
 /// Small files share a buffer of this size, large ones come in pieces of it.

@@ -22,8 +22,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::entry::{DataRun, Entry, EntryKind};
 use crate::display::display_path;
+use crate::entry::{DataRun, Entry, EntryKind};
 use crate::units::{Timestamp, count};
 use data::{Reading, runs};
 pub use error::FolderError;

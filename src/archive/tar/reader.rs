@@ -7,9 +7,9 @@ use super::member::{Body, Member, Pending, SparseBody, member, path};
 use super::pax::Records;
 use super::sparse::{Map, MapReader, RUNS_MAX, old_gnu_block, runs};
 use super::{BLOCK, padding};
-use crate::archive::entry::{Entry, EntryKind};
 use crate::archive::error::{ArchiveError, Part, Place};
 use crate::archive::input::Input;
+use crate::entry::{Entry, EntryKind};
 use crate::units::count;
 
 /// Bytes of pax records for one entry. Linux lets a file have 64 KiB of attribute names with values of up
