@@ -227,6 +227,21 @@ fn input_that_is_not_there_is_3_and_named() {
 }
 
 #[test]
+fn verify_refuses_by_name_what_it_cannot_read() {
+    if !super::common::need("mke2fs") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let args = ["-q", "-F", "-O", "quota,inline_data", "image", "20M"];
+    super::common::run(folder.path(), "mke2fs", &args);
+    let image = folder.path().join("image");
+    let output = diskwright(&["verify", image.to_str().unwrap()]);
+    assert_eq!(code(&output), 3);
+    let told = stderr(&output);
+    assert!(told.contains("inline_data, quota"), "{told}");
+}
+
+#[test]
 fn doctor_needs_nothing_but_a_folder() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().to_str().unwrap();
