@@ -5,9 +5,10 @@ use super::{BuildError, Spool, wanted};
 use crate::archive::{ArchiveReader, DataRun, Entry, EntryKind};
 use crate::display::display_path;
 use crate::ext4::Formatter;
+use crate::ext4::disk::inode::TIMES;
 use crate::observe::{Observer, Stage};
 use crate::tree::{DataId, Inserted, Tree};
-use crate::units::{count, index};
+use crate::units::{Timestamp, count, index};
 use bytes::Bytes;
 
 /// Warnings of one build that are worth reading; of the rest only the number is told.
@@ -75,10 +76,13 @@ impl<'a> Ingest<'a> {
     /// Reads the archive to its end.
     pub(super) fn archive(&mut self, reader: &mut ArchiveReader) -> Result<(), BuildError> {
         let mut reported = 0;
-        let mut absolute = 0;
+        let (mut absolute, mut clamped) = (0, 0_u64);
         while let Some(entry) = reader.next_entry()? {
             self.check()?;
             absolute += u64::from(entry.path.first() == Some(&b'/'));
+            let times = [Some(entry.mtime), entry.atime, entry.ctime];
+            let beyond = |t: &Timestamp| !TIMES.contains(&t.sec);
+            clamped += u64::from(times.iter().flatten().any(beyond));
             self.entry(&entry, reader)?;
             let (done, total) = reader.progress();
             if done >= reported + PROGRESS_STEP {
@@ -90,6 +94,15 @@ impl<'a> Ingest<'a> {
         reader.take_warnings().iter().for_each(|w| self.warn(w));
         let (done, total) = reader.progress();
         self.observer.progress(Stage::Archive, done, total);
+        if clamped > 0 {
+            let entries = match clamped {
+                1 => "1 entry has a time".into(),
+                n => format!("{n} entries have times"),
+            };
+            self.warn(&format!(
+                "{entries} that ext4 cannot hold, before 1901 or after 2446: the nearest it can is taken"
+            ));
+        }
         if absolute > 0 {
             let entries = match absolute {
                 1 => "1 entry has an absolute name".into(),

@@ -8,12 +8,13 @@ use sha2::{Digest, Sha256};
 
 /// What [`super::prepare`] writes, or may have written into the rootfs by an earlier build: none of it
 /// is part of the seed, so that an image made from an image is the same image.
-const OURS: [&[u8]; 6] = [
+const OURS: [&[u8]; 7] = [
     b"boot/grub",
     b"etc/default/grub.d",
     b"etc/default/grub.d/50-diskwright.cfg",
     b"etc/fstab",
     b"etc/hostname",
+    b"etc/hosts",
     b"lost+found",
 ];
 

@@ -23,7 +23,11 @@ fn built(members: &[Vec<u8>]) -> (Desk, String) {
 fn refused(members: &[Vec<u8>], expected: expect_test::Expect) {
     let desk = Desk::new();
     desk.write("in.tar", &archive(members));
-    let args = [&["build", "in.tar", "-o", "out/disk.img", "--quiet"], &FLAGS[..]].concat();
+    let args = [
+        &["build", "in.tar", "-o", "out/disk.img", "--quiet"],
+        &FLAGS[..],
+    ]
+    .concat();
     desk.refused(&args, 3, expected);
 }
 
@@ -53,9 +57,12 @@ fn a_file_has_65000_links_and_no_more() {
     if let Some(said) = stat(&desk, "/first") {
         assert!(said.contains("Links: 65000 "), "{said}");
     }
-    refused(&links(65_001), expect![[r#"
+    refused(
+        &links(65_001),
+        expect![[r#"
         error: l/65000: 'first' has 65,000 hard links already, the most that ext4 can count
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -96,10 +103,13 @@ fn a_sparse_file_ends_one_block_below_16_tib() {
         assert!(said.contains(&format!("Size: {most}\n")), "{said}");
         assert!(said.contains("Blockcount: 16\n"), "holes are data: {said}");
     }
-    refused(&[sparse(most + 1)], expect![[r#"
+    refused(
+        &[sparse(most + 1)],
+        expect![[r#"
         error: sparse
           because: a file of 17592186040321 bytes; ext4 with 4 KiB blocks holds files of up to 16 TiB less 4 KiB
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -139,10 +149,13 @@ fn attributes_fill_inode_and_block_to_the_last_byte_and_no_further() {
     };
     let most = 4096 - 32 - 4 - 40 - 20;
     built(&[file(most)]);
-    refused(&[file(most + 1)], expect![[r#"
+    refused(
+        &[file(most + 1)],
+        expect![[r#"
         error: f
           because: its extended attributes need 4152 bytes; ext4 holds 88 of them in the inode and 4060 in a block (more needs the feature ea_inode, which GRUB refuses to read): leave some of them out of the archive
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -189,4 +202,27 @@ fn attributes_that_linux_keeps_nowhere_are_counted() {
         warning: ping: its capabilities belong to a user namespace whose root is uid 1000; they are kept, and give it nothing outside
         warning: pipe: the extended attribute 'user.x' stands on a device or fifo, where Linux keeps none such; left out
     "#]].assert_eq(&told);
+}
+
+#[test]
+fn times_that_ext4_cannot_hold_and_times_to_come_are_told() {
+    let file = |name: &str, time: &str| Member::file(name, "").mtime(time).bytes();
+    let desk = Desk::new();
+    let bytes = archive(&[
+        file("a", "-99999999999"),
+        file("b", "99999999999"),
+        file("c", "5"),
+    ]);
+    desk.write("in.tar", &bytes);
+    let args = [&["build", "in.tar", "-o", "out/disk.img"], &FLAGS[..]].concat();
+    let ran = desk.run(&args);
+    assert!(
+        ran.stderr
+            .contains("warning: 2 entries have times that ext4 cannot hold"),
+        "{ran:?}"
+    );
+    assert!(ran.stderr.contains(" days from now"), "{ran:?}");
+    desk.write("in.tar", &archive(&[file("c", "5")]));
+    let ran = desk.run(&[&args[..], &["--force"]].concat());
+    assert!(!ran.stderr.contains("warning"), "{ran:?}");
 }
