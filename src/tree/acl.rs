@@ -295,7 +295,9 @@ mod tests {
         Ok((tree, told))
     }
 
-    fn of<'a>(tree: &'a Tree, path: &str) -> (u16, &'a [(Vec<u8>, Vec<u8>)]) {
+    type Xattr = (Vec<u8>, Vec<u8>);
+
+    fn of<'a>(tree: &'a Tree, path: &str) -> (u16, &'a [Xattr]) {
         let node = tree.find(path.as_bytes()).unwrap();
         (tree.node(node).meta.mode, tree.xattrs(node))
     }

@@ -103,7 +103,7 @@ fn help_of_build_shows_every_flag_with_its_default() {
               --root-by <ROOT_BY>  How the kernel and fstab name the root [default: uuid] [possible values:
                                    uuid, label, partuuid]
               --cmdline <TEXT>     Kernel command line without root= [default: both consoles, patient NVMe]
-              --hostname <NAME>    Host name to write to /etc/hostname
+              --hostname <NAME>    Host name to write to /etc/hostname and, at 127.0.1.1, to /etc/hosts
 
         Examples:
           diskwright build rootfs.tar.zst -o disk.img
