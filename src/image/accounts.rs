@@ -4,6 +4,7 @@ use super::BuildError;
 use super::ingest::Ingest;
 use super::wanted::{GROUP, PASSWD};
 use crate::acl::text::Names;
+use crate::ext4::EntryError;
 use crate::tree::Sorted;
 use std::collections::HashMap;
 
@@ -34,8 +35,8 @@ pub(super) fn settle_acls(ingest: &mut Ingest<'_>, sorted: &Sorted) -> Result<()
     }
     let warnings = &mut ingest.warnings;
     let mut warn = |w: String| warnings.warn(&w);
-    ingest.tree.settle_acls(sorted, &accounts, &mut warn)?;
-    Ok(())
+    let settled = ingest.tree.settle_acls(sorted, &accounts, &mut warn);
+    Ok(settled.map_err(EntryError::from)?)
 }
 
 /// Name and number of passwd(5) and group(5) alike: `name:password:number:…`. The first line of a name

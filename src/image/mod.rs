@@ -6,7 +6,9 @@
 
 mod accounts;
 mod build;
+mod disk;
 mod error;
+mod grow;
 mod ingest;
 mod layout;
 mod prepare;
@@ -18,8 +20,9 @@ mod wanted;
 mod zeros;
 
 pub use build::{Built, build};
+pub use disk::{Disk, DiskError};
 pub use error::BuildError;
 pub use layout::{Image, ImageError, Source, Structure};
 pub use report::Report;
-pub use spec::{Boot, Free, RootBy, Scheme, Size, Spec};
-pub use spool::{PlanSpool, Spool};
+pub use spec::{Boot, Free, GrowAtBoot, RootBy, Scheme, Size, Spec};
+pub use spool::{MemorySpool, PlanSpool, Spool};

@@ -50,7 +50,7 @@ impl Attributes {
     }
 
     /// Sets or removes an attribute, in its place.
-    fn put(&mut self, name: &[u8], value: Option<Vec<u8>>) {
+    pub(super) fn put(&mut self, name: &[u8], value: Option<Vec<u8>>) {
         let at = self.xattrs.iter().position(|(n, _)| n == name);
         match (at, value) {
             (Some(at), Some(value)) => self.xattrs[at].1 = value,
@@ -244,7 +244,7 @@ mod tests {
     use super::*;
     use crate::acl::AclError;
     use crate::acl::text::NoNames;
-    use crate::archive::{Entry, EntryKind};
+    use crate::entry::{Entry, EntryKind};
 
     const NAMED: &str = "user::rw-,user:1000:rwx,group::---,mask::r-x,other::r--";
     const MINIMAL: &str = "user::rwx,group::r-x,other::--x";

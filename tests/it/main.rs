@@ -12,8 +12,10 @@
 //! | `ext4_geometry` | layout of a filesystem against mke2fs, at a hundred sizes |
 //! | `fidelity` | every file of an image against the tar, through other readers |
 //! | `boot_debian` | a Debian boots, writes, reboots and leaves a clean filesystem |
+//! | `grow_boot` | a Debian on a larger disk grows its partition and its root by itself |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
-//! | `props` | that any tree makes a clean filesystem, and replaced files leave no byte |
+//! | `props` | that replaced files leave no byte, and that very large directories are clean |
+//! | `props_disk`, `props_ext4` | what holds for any tree, any filesystem, any disk |
 //! | `limits` | the limits of ext4, from both sides |
 //! | `oracle` | every shape of image against e2fsck, sfdisk, blkid, file; what each of them proves |
 //! | `partition` | the MBR against sfdisk |
@@ -49,6 +51,7 @@ mod determinism;
 mod disk_full;
 mod ext4_geometry;
 mod fidelity;
+mod grow_boot;
 mod grub;
 mod grub_boot;
 mod grub_config;
@@ -58,6 +61,8 @@ mod partition;
 mod poison;
 mod privilege;
 mod props;
+mod props_disk;
+mod props_ext4;
 mod readme;
 mod signals;
 mod tidy;

@@ -1,6 +1,6 @@
 //! Inode numbers, in canonical order.
 
-use crate::archive::{Entry, EntryKind};
+use crate::entry::{Entry, EntryKind};
 use crate::tree::{NodeId, ROOT, Sorted, Tree};
 use crate::units::{Timestamp, count32, index32};
 

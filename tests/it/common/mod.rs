@@ -10,6 +10,7 @@ pub mod member;
 pub mod mounted;
 pub mod rootfs;
 pub mod tarball;
+pub mod view;
 
 use std::io::Cursor;
 use std::path::Path;
