@@ -20,5 +20,5 @@ pub use build::{Built, build};
 pub use error::BuildError;
 pub use layout::{Image, ImageError, Source, Structure};
 pub use report::Report;
-pub use spec::{Boot, Free, RootBy, Scheme, Size, Spec};
+pub use spec::{Boot, Free, Profile, RootBy, Scheme, Size, Spec};
 pub use spool::{PlanSpool, Spool};
