@@ -51,6 +51,18 @@ pub enum BuildError {
         /// What is there instead.
         what: &'static str,
     },
+    /// A loader that refuses the root filesystem.
+    #[error(
+        "the GRUB of the rootfs could not read its root: ext2.mod refuses the incompatible features \
+         {refused:#x} of `--features {profile}` (0x2000 is metadata_csum_seed, which GRUB reads from 2.12 \
+         and Debian's from 2.06-8 on); say `--features default`"
+    )]
+    GrubRefuses {
+        /// The profile asked for.
+        profile: &'static str,
+        /// Bits of `s_feature_incompat`.
+        refused: u32,
+    },
     /// A boot loader without a partition table to put it behind.
     #[error(
         "`--boot bios` needs a partition table: GRUB lives in front of the first partition; \

@@ -9,6 +9,7 @@
 //! | `boot`, `cli` | the program's verbs, exit codes and streams |
 //! | `determinism` | same archive, same spec, same bytes; and which bytes they were |
 //! | `ext4_geometry` | layout of a filesystem against mke2fs, at a hundred sizes |
+//! | `ext4_shapes` | every block size and profile: e2fsck, files read back, resize2fs, fit, refusals |
 //! | `fidelity` | every file of an image against the tar, through other readers |
 //! | `boot_debian` | a Debian boots, writes, reboots and leaves a clean filesystem |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
@@ -45,6 +46,7 @@ mod common;
 mod determinism;
 mod disk_full;
 mod ext4_geometry;
+mod ext4_shapes;
 mod fidelity;
 mod grub;
 mod grub_boot;
