@@ -4,7 +4,7 @@ use super::exit::Usage;
 use super::ext4_shape::Ext4Shape;
 use super::sizes;
 use anyhow::Context;
-use diskwright::image::{Boot, Free, RootBy, Scheme, Size, Spec};
+use diskwright::image::{Boot, Free, GrowAtBoot, RootBy, Scheme, Size, Spec};
 use std::ffi::OsString;
 use uuid::Uuid;
 
@@ -48,6 +48,10 @@ pub(super) struct Shape {
     #[command(flatten)]
     ext4: Ext4Shape,
 
+    /// Who makes the root fill a larger disk at first boot
+    #[arg(long, value_enum, default_value = "auto", help_heading = "Boot")]
+    grow_at_boot: GrowArg,
+
     /// Boot loader [default: bios, or none with --scheme none]
     #[arg(long, value_enum, help_heading = "Boot")]
     boot: Option<BootArg>,
@@ -85,6 +89,18 @@ enum RootByArg {
     Label,
     /// The one that a kernel without an initrd understands
     Partuuid,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum GrowArg {
+    /// systemd-repart on a GPT where the rootfs has it, else cloud-init
+    Auto,
+    /// systemd-repart, and x-systemd.growfs in fstab
+    Repart,
+    /// cloud-init with growpart
+    CloudInit,
+    /// Nobody
+    None,
 }
 
 impl Shape {
@@ -149,6 +165,12 @@ impl Shape {
             scheme,
             boot,
             max_grow: self.ext4.max_grow,
+            grow_at_boot: match self.grow_at_boot {
+                GrowArg::Auto => GrowAtBoot::Auto,
+                GrowArg::Repart => GrowAtBoot::Repart,
+                GrowArg::CloudInit => GrowAtBoot::CloudInit,
+                GrowArg::None => GrowAtBoot::None,
+            },
             inodes: self.ext4.inodes,
             block_size: self.ext4.block_size,
             inode_ratio: self.ext4.inode_ratio,

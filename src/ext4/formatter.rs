@@ -7,7 +7,7 @@ use super::fixed::Fixed;
 use super::geometry_error::GeometryError;
 use super::options::Options;
 use super::place::{FileExtent, FileTooLarge, Placement};
-use crate::archive::DataRun;
+use crate::entry::DataRun;
 use crate::tree::DataId;
 use crate::units::TIB;
 use std::ops::Range;

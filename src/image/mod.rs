@@ -4,8 +4,11 @@
 //! (`ingest`), `prepare` decides what the image adds, `ext4`, `partition` and `grub` plan their parts,
 //! and the extents of all of them make one [`Image`].
 
+mod accounts;
 mod build;
+mod disk;
 mod error;
+mod grow;
 mod ingest;
 mod layout;
 mod prepare;
@@ -17,8 +20,9 @@ mod wanted;
 mod zeros;
 
 pub use build::{Built, build};
+pub use disk::{Disk, DiskError};
 pub use error::BuildError;
 pub use layout::{Image, ImageError, Source, Structure};
 pub use report::Report;
-pub use spec::{Boot, Free, Profile, RootBy, Scheme, Size, Spec};
-pub use spool::{PlanSpool, Spool};
+pub use spec::{Boot, Free, GrowAtBoot, Profile, RootBy, Scheme, Size, Spec};
+pub use spool::{MemorySpool, PlanSpool, Spool};

@@ -29,6 +29,8 @@ pub struct Spec {
     pub boot: Boot,
     /// Size in bytes up to which the root can grow online through its reserved descriptors.
     pub max_grow: Option<u64>,
+    /// Who makes the root fill a larger disk at first boot.
+    pub grow_at_boot: GrowAtBoot,
     /// Inodes to make, at least.
     pub inodes: Option<u32>,
     /// Bytes in a block of the root filesystem.
@@ -61,6 +63,7 @@ impl Default for Spec {
             scheme: Scheme::Mbr,
             boot: Boot::Bios,
             max_grow: None,
+            grow_at_boot: GrowAtBoot::Auto,
             inodes: None,
             block_size: BlockSize::KiB4,
             inode_ratio: None,
@@ -155,6 +158,20 @@ pub enum RootBy {
     Label,
     /// `PARTUUID=`: the kernel alone understands it.
     PartUuid,
+}
+
+/// Who grows partition and filesystem of the root at first boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GrowAtBoot {
+    /// systemd-repart where the rootfs has it and the table is a GPT, else cloud-init with growpart.
+    Auto,
+    /// systemd-repart and systemd-growfs.
+    Repart,
+    /// cloud-init with growpart.
+    CloudInit,
+    /// Nobody.
+    None,
 }
 
 /// Partition table.

@@ -213,8 +213,8 @@ fn what_does_not_fit_says_what_is_needed_and_what_is_there() {
         let out = try_build(&tar, &image, &flags("3M"));
         let says = String::from_utf8_lossy(&out.stderr).into_owned();
         assert_eq!(out.status.code(), Some(3), "{says}");
-        let more = says.split("larger by ").nth(1).unwrap();
-        let more: u64 = more.split(' ').next().unwrap().parse().unwrap();
+        let (before, _) = says.split_once(" bytes are missing").unwrap();
+        let more: u64 = before.rsplit(' ').next().unwrap().parse().unwrap();
         build_with(&tar, &image, &flags(&(3 * MIB + more).to_string()));
         std::fs::remove_file(&image).unwrap();
     }
