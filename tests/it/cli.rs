@@ -99,10 +99,21 @@ fn help_of_build_shows_every_flag_with_its_default() {
                                      and these flags]
               --scheme <SCHEME>      Partition table; `none` puts the filesystem at byte 0 [default: mbr]
                                      [possible values: mbr, none]
-              --max-grow <SIZE>      Size up to which the root can grow online [default: 2 TiB for fit, else
-                                     as mke2fs]
-              --inodes <N>           Inodes, at least [default: one per 16 KiB, and the archive's and a
-                                     tenth more]
+              --round <SIZE>         A fitted disk is a multiple of this, its filesystem as large as that
+                                     allows
+
+        Root filesystem:
+              --block-size <1024|2048|4096>  Bytes in a block [default: 4096]
+              --features <PROFILE>           Who must be able to read it [default: default] [possible
+                                             values: default, grub2.02, modern, pv]
+              --max-grow <SIZE>              Size up to which it can grow online [default: 2 TiB for fit,
+                                             else as mke2fs]
+              --inodes <N>                   Inodes, at least [default: one per 16 KiB, and the archive's
+                                             and a tenth more]
+              --inode-ratio <SIZE>           Bytes of the filesystem for each inode, 1 KiB to 64 MiB
+              --reserved-percent <PERCENT>   Blocks that only root may use, in percent, 0 to 50 [default: 5]
+              --journal-size <SIZE|none>     Size of the journal, at least 1024 blocks, or `none` [default:
+                                             by size, as mke2fs]
 
         Boot:
               --grow-at-boot <GROW_AT_BOOT>  Who makes the root fill a larger disk at first boot [default:

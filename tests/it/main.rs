@@ -11,6 +11,7 @@
 //! | `determinism` | same archive, same spec, same bytes; and which bytes they were |
 //! | `ext4_check` | that the checker finds whatever damage e2fsck finds |
 //! | `ext4_geometry` | layout of a filesystem against mke2fs, at a hundred sizes |
+//! | `ext4_shapes` | every block size and profile: e2fsck, files read back, resize2fs, fit, refusals |
 //! | `fidelity` | every file of an image against the tar, through other readers |
 //! | `boot_debian` | a Debian boots, writes, reboots and leaves a clean filesystem |
 //! | `grow_boot` | a Debian on a larger disk grows its partition and its root by itself |
@@ -53,6 +54,7 @@ mod determinism;
 mod disk_full;
 mod ext4_check;
 mod ext4_geometry;
+mod ext4_shapes;
 mod fidelity;
 mod grow_boot;
 mod grub;
