@@ -9,6 +9,7 @@
 //! | `disk_full`, `signals` | a build that is refused or stopped half way leaves nothing |
 //! | `boot`, `cli` | the program's verbs, exit codes and streams |
 //! | `determinism` | same archive, same spec, same bytes; and which bytes they were |
+//! | `ext4_check` | that the checker finds whatever damage e2fsck finds |
 //! | `ext4_geometry` | layout of a filesystem against mke2fs, at a hundred sizes |
 //! | `fidelity` | every file of an image against the tar, through other readers |
 //! | `boot_debian` | a Debian boots, writes, reboots and leaves a clean filesystem |
@@ -49,6 +50,7 @@ mod cli;
 mod common;
 mod determinism;
 mod disk_full;
+mod ext4_check;
 mod ext4_geometry;
 mod fidelity;
 mod grow_boot;

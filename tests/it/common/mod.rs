@@ -9,6 +9,7 @@ pub mod manifest;
 pub mod member;
 pub mod mounted;
 pub mod rootfs;
+pub mod seal;
 pub mod tarball;
 pub mod view;
 
