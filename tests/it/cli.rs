@@ -219,7 +219,7 @@ fn input_that_is_not_there_is_3_and_named() {
 
 #[test]
 fn verify_refuses_by_name_what_it_cannot_read() {
-    if !super::common::need("mke2fs") {
+    if !super::tools::have("mke2fs") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();

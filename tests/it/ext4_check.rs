@@ -7,8 +7,9 @@ use std::process::Command;
 use diskwright::ext4::check::check;
 use diskwright::observe::Silent;
 
+use super::common::run;
 use super::common::seal::Seals;
-use super::common::{need, run};
+use super::tools::have;
 
 /// Trials for each image, each with e2fsck's 10 ms; ten times as many with `DISKWRIGHT_TEST_FULL`.
 const TRIALS: u64 = 80;
@@ -87,7 +88,7 @@ fn e2fsck(folder: &Path) -> Option<String> {
 
 #[test]
 fn what_e2fsck_finds_is_found() {
-    if !need("mke2fs") || !need("debugfs") || !need("e2fsck") {
+    if !have("mke2fs") || !have("debugfs") || !have("e2fsck") {
         return;
     }
     let full = std::env::var_os("DISKWRIGHT_TEST_FULL").is_some();
