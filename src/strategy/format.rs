@@ -30,8 +30,14 @@ pub fn format() -> impl Strategy<Value = Format> + Clone {
     (size, free, options, label, any::<u8>())
         .prop_map(|(size, free, options, label, seed)| Format {
             size,
+            // A fitted one must reach what it holds, however small its blocks are.
+            options: Options {
+                max_grow: options
+                    .max_grow
+                    .map(|n| if size.is_none() { n.max(2 * GIB) } else { n }),
+                ..options
+            },
             free: if size.is_some() { 0 } else { free },
-            options,
             label,
             seed: Seed::from_text(&seed.to_string()),
             ..Format::default()
