@@ -7,8 +7,9 @@ use std::process::Command;
 use diskwright::ext4::check::check;
 use diskwright::observe::Silent;
 
+use super::common::run;
 use super::common::seal::Seals;
-use super::common::{need, run};
+use crate::tools::have;
 
 /// Trials for each image; each costs e2fsck's 10 ms.
 const TRIALS: u64 = 250;
@@ -90,7 +91,7 @@ fn e2fsck(folder: &Path) -> Option<String> {
 
 #[test]
 fn what_e2fsck_finds_is_found() {
-    if !need("mke2fs") || !need("debugfs") || !need("e2fsck") {
+    if !have("mke2fs") || !have("debugfs") || !have("e2fsck") {
         return;
     }
     let trials = std::env::var("TRIALS").map_or(TRIALS, |n| n.parse().unwrap());
