@@ -91,10 +91,10 @@ impl Image {
     /// The same image with file data from `data`, where it lies at its place on the disk (a
     /// [`super::MemorySpool`], the file that was written): all of it can be read then.
     #[must_use]
-    pub fn with_data(mut self, data: Arc<dyn ReadAt>) -> Self {
+    pub fn with_data(mut self, data: &Arc<dyn ReadAt>) -> Self {
         for source in &mut self.sources {
             if matches!(source, Source::Spool) {
-                *source = Source::Rendered(Arc::<dyn ReadAt>::clone(&data));
+                *source = Source::Rendered(Arc::<dyn ReadAt>::clone(data));
             }
         }
         self

@@ -24,10 +24,10 @@ fn read(argument: &str, options: &Options) -> Result<Vec<(String, Vec<u8>)>, Str
                 all.push((String::from_utf8(entry.path).unwrap(), data));
             }
             Item::Whiteout(path) => {
-                all.push((format!("-{}", String::from_utf8(path).unwrap()), vec![]))
+                all.push((format!("-{}", String::from_utf8(path).unwrap()), vec![]));
             }
             Item::Opaque(path) => {
-                all.push((format!("={}", String::from_utf8(path).unwrap()), vec![]))
+                all.push((format!("={}", String::from_utf8(path).unwrap()), vec![]));
             }
         }
     }
