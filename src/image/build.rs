@@ -302,6 +302,7 @@ fn report(image: &Image, spec: &Spec, facts: &Facts, prepared: Prepared, data: u
         data,
         used: (plan.used_blocks() - g.overhead()) * BLOCK,
         available: plan.available(),
+        grow_at_boot: prepared.grower.name(),
         edits: prepared.edits,
         sha256: None,
     }

@@ -42,6 +42,14 @@ pub enum BuildError {
         /// What is there instead.
         what: &'static str,
     },
+    /// Nobody to grow the root at first boot, and one was asked for.
+    #[error("`--grow-at-boot {by}` cannot work: {why}; mend that, or say `--grow-at-boot auto`")]
+    CannotGrow {
+        /// Who was asked for.
+        by: &'static str,
+        /// What is missing.
+        why: &'static str,
+    },
     /// A boot loader without a partition table to put it behind.
     #[error(
         "`--boot bios` needs a partition table: GRUB lives in front of the first partition; \

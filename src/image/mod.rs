@@ -7,6 +7,7 @@
 mod build;
 mod disk;
 mod error;
+mod grow;
 mod ingest;
 mod layout;
 mod prepare;
@@ -22,5 +23,5 @@ pub use disk::{Disk, DiskError};
 pub use error::BuildError;
 pub use layout::{Image, ImageError, Source, Structure};
 pub use report::Report;
-pub use spec::{Boot, Free, RootBy, Scheme, Size, Spec};
+pub use spec::{Boot, Free, GrowAtBoot, RootBy, Scheme, Size, Spec};
 pub use spool::{MemorySpool, PlanSpool, Spool};

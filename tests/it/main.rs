@@ -11,6 +11,7 @@
 //! | `ext4_geometry` | layout of a filesystem against mke2fs, at a hundred sizes |
 //! | `fidelity` | every file of an image against the tar, through other readers |
 //! | `boot_debian` | a Debian boots, writes, reboots and leaves a clean filesystem |
+//! | `grow_boot` | a Debian on a larger disk grows its partition and its root by itself |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
 //! | `props` | that replaced files leave no byte, and that very large directories are clean |
 //! | `props_disk`, `props_ext4` | what holds for any tree, any filesystem, any disk |
@@ -47,6 +48,7 @@ mod determinism;
 mod disk_full;
 mod ext4_geometry;
 mod fidelity;
+mod grow_boot;
 mod grub;
 mod grub_boot;
 mod grub_config;
