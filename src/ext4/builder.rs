@@ -2,9 +2,11 @@
 
 use super::contents::{Contents, Data};
 use super::filesystem::Filesystem;
-use super::formatter::{DEFAULT_MAX_GROW, Formatter};
-use super::geometry::{Available, BLOCK, GeometryError};
+use super::fit::{Available, Fit, FitSize};
+use super::formatter::Formatter;
+use super::geometry_error::GeometryError;
 use super::insert::EntryError;
+use super::options::Options;
 use super::plan::{Identity, PlanError};
 use crate::display::display_path;
 use crate::entry::{DataRun, Entry, EntryKind};
@@ -17,11 +19,10 @@ use uuid::Uuid;
 /// What a filesystem shall be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Format {
-    /// Its size in bytes, with the layout that mke2fs gives such a device; `None`: the smallest that
-    /// holds the files and [`Format::free`].
-    pub size: Option<u64>,
-    /// Bytes that `df` shall show as available in a filesystem without [`Format::size`].
-    pub free: u64,
+    /// How large.
+    pub size: Size,
+    /// Block size, features, inodes, journal.
+    pub options: Options,
     /// Volume label, at most 16 bytes.
     pub label: String,
     /// `None`: from [`Format::seed`].
@@ -31,24 +32,44 @@ pub struct Format {
     pub seed: Seed,
     /// When it was made; no file shows a later time. `None`: the latest time of its files.
     pub time: Option<Timestamp>,
-    /// Inodes, at least; `None`: as many as mke2fs makes, or as the files need and a tenth more.
-    pub inodes: Option<u32>,
-    /// Bytes that it can be grown to online; `None`: 1024 times its size, or 2 TiB where that is fitted.
-    pub max_grow: Option<u64>,
 }
 
 impl Default for Format {
     fn default() -> Self {
         Self {
-            size: None,
-            free: 0,
+            size: Size::default(),
+            options: Options::default(),
             label: String::new(),
             uuid: None,
             seed: Seed::from_text(""),
             time: None,
-            inodes: None,
-            max_grow: None,
         }
+    }
+}
+
+/// How large a filesystem shall be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// Made to fit the files.
+    Fit(Fit),
+    /// So many bytes, with the layout that mke2fs gives a device of that size.
+    Bytes(u64),
+}
+
+impl Size {
+    /// The smallest that holds the files and leaves `free` bytes for `df` to show as available.
+    #[must_use]
+    pub fn fit(free: u64) -> Self {
+        Self::Fit(Fit {
+            available: Available::Bytes(free),
+            size: FitSize::Least,
+        })
+    }
+}
+
+impl Default for Size {
+    fn default() -> Self {
+        Self::fit(0)
     }
 }
 
@@ -146,11 +167,8 @@ impl Builder {
             });
         }
         let formatter = match format.size {
-            Some(size) => Formatter::sized(size, format.inodes.map(u64::from), format.max_grow)?,
-            None => Formatter::fitted(
-                Available::Blocks(format.free.div_ceil(BLOCK)),
-                format.max_grow.unwrap_or(DEFAULT_MAX_GROW),
-            ),
+            Size::Bytes(size) => Formatter::sized(size, &format.options)?,
+            Size::Fit(fit) => Formatter::fitted(fit, &format.options),
         };
         Ok(Self {
             format,
@@ -350,7 +368,7 @@ impl Builder {
             time: format.time.or(tree.newest()).unwrap_or_default(),
         };
         let mut warnings = Vec::new();
-        let plan = formatter.finish(tree, &identity, format.inodes, &mut |w| warnings.push(w))?;
+        let plan = formatter.finish(tree, &identity, &mut |w| warnings.push(w))?;
         let contents = Contents::new(&plan, sources);
         Ok(Filesystem::new(plan, contents, warnings))
     }

@@ -11,6 +11,7 @@
 //! | htree node | inode | up to the last slot in use, the tail's reserved word, a zero word |
 //! | extent node | inode | the block before the tail |
 //! | xattr block | filesystem | block number (64 bits), the block with `h_checksum` as zero |
+//! | orphan file's block | inode | block number (64 bits), the block before the tail |
 //! | journal superblock | `!0` | the struct with `s_checksum` as zero; only with journal features |
 //!
 //! Filesystem seed: CRC of the UUID. Inode seed: that, continued over the inode's number and
@@ -52,6 +53,31 @@ pub fn group_desc(fs_seed: u32, group: u32, desc: &[u8]) -> u16 {
     let at = offset_of!(GroupDesc, bg_checksum);
     let crc = crc32c(fs_seed, &group.to_le_bytes());
     lo16(with_zeros(crc, desc, at, 2))
+}
+
+/// `bg_checksum` under `uninit_bg` (`ext4_group_desc_csum`): CRC-16 of UUID, group and descriptor without it.
+#[must_use]
+pub fn group_desc_crc16(uuid: &[u8; 16], group: u32, desc: &[u8]) -> u16 {
+    let at = offset_of!(GroupDesc, bg_checksum).min(desc.len());
+    let crc = crc16(crc16(!0, uuid), &group.to_le_bytes());
+    let crc = crc16(crc, &desc[..at]);
+    crc16(crc, desc.get(at + 2..).unwrap_or_default())
+}
+
+/// CRC-16 of the polynomial 0x8005, bits reflected (Linux `lib/crc16.c`).
+fn crc16(seed: u16, bytes: &[u8]) -> u16 {
+    bytes.iter().fold(seed, |crc, &byte| {
+        (0..8).fold(crc ^ u16::from(byte), |crc, _| {
+            crc >> 1 ^ if crc & 1 == 1 { 0xA001 } else { 0 }
+        })
+    })
+}
+
+/// `ob_checksum` of the block `nr` of the orphan file (`ext4_orphan_file_block_csum`): over the block's number
+/// (64 bits) and its inode numbers; the caller leaves out the tail.
+#[must_use]
+pub fn orphan_block(inode_seed: u32, nr: u64, inodes: &[u8]) -> u32 {
+    crc32c(crc32c(inode_seed, &nr.to_le_bytes()), inodes)
 }
 
 /// The checksum of a block or inode bitmap; the caller cuts `bitmap` to the bytes that count.
@@ -137,6 +163,11 @@ mod tests {
         assert_eq!(with_zeros(7, b"abXXcd", 2, 2), crc32c(7, b"ab\0\0cd"));
         assert_eq!(with_zeros(7, b"ab", 2, 2), crc32c(7, b"ab"));
         assert_eq!(with_zeros(7, b"abX", 2, 2), crc32c(7, b"ab\0"));
+    }
+
+    #[test]
+    fn crc16_is_the_one_called_arc() {
+        assert_eq!(crc16(0, b"123456789"), 0xBB3D);
     }
 
     #[test]

@@ -4,8 +4,7 @@ use super::ingest::Ingest;
 use super::prepare::{self, Facts, Prepared};
 use super::{Boot, BuildError, Free, Image, Report, Scheme, Size, Source, Spec, Spool, seed::seed};
 use crate::archive::ArchiveReader;
-use crate::ext4::geometry::BLOCK;
-use crate::ext4::{Available, DEFAULT_MAX_GROW, Formatter, Identity, Plan, lost_found};
+use crate::ext4::{Available, Fit, FitSize, Formatter, Identity, Plan, lost_found};
 use crate::extent::{Content, Extent, SourceNr, push};
 use crate::grub::{Area, BiosSpec, MODULES_EXT_ON_MBR, PREFIX_MBR_1};
 use crate::observe::{Observer, Stage};
@@ -79,12 +78,12 @@ pub fn build(
     let plan = info_span!("ext4").in_scope(|| {
         observer.progress(Stage::Ext4, 0, None);
         let identity = identity(spec, &facts, &seed);
-        formatter.finish(tree, &identity, spec.inodes, &mut |w| warnings.warn(&w))
+        formatter.finish(tree, &identity, &mut |w| warnings.warn(&w))
     })?;
     warnings.close();
     let disk_size = match spec.size {
         Size::Bytes(n) => n,
-        Size::Fit => base + plan.size(),
+        Size::Fit => (base + plan.size()).next_multiple_of(spec.round.unwrap_or(SECTOR)),
     };
     let image = assemble(plan, &zeros.finish(), base, disk_size, &prepared, &facts)?;
     let report = report(&image, spec, &facts, prepared, data);
@@ -124,19 +123,25 @@ fn check(spec: &Spec) -> Result<(), BuildError> {
 }
 
 fn formatter(spec: &Spec, base: u64) -> Result<Formatter, BuildError> {
+    let options = spec.filesystem();
     Ok(match spec.size {
-        Size::Bytes(disk) => {
-            Formatter::sized(disk - base, spec.inodes.map(u64::from), spec.max_grow)?
-        }
+        Size::Bytes(disk) => Formatter::sized(disk - base, &options)?,
         Size::Fit => {
             let available = match spec.free {
-                Free::Bytes(n) => Available::Blocks(n.div_ceil(BLOCK)),
+                Free::Bytes(n) => Available::Bytes(n),
                 Free::Percent(percent) => Available::Percent {
                     percent: percent.min(90),
-                    at_least: FREE_MIN / BLOCK,
+                    at_least: FREE_MIN,
                 },
             };
-            Formatter::fitted(available, spec.max_grow.unwrap_or(DEFAULT_MAX_GROW))
+            let size = match spec.round {
+                None => FitSize::Least,
+                Some(multiple) => FitSize::Round {
+                    multiple,
+                    offset: base,
+                },
+            };
+            Formatter::fitted(Fit { available, size }, &options)
         }
     })
 }
@@ -300,7 +305,7 @@ fn report(image: &Image, spec: &Spec, facts: &Facts, prepared: Prepared, data: u
         inodes: g.inodes(),
         inodes_free: g.inodes() - plan.used_inodes(),
         data,
-        used: (plan.used_blocks() - g.overhead()) * BLOCK,
+        used: (plan.used_blocks() - g.overhead()) * g.block(),
         available: plan.available(),
         grow_at_boot: prepared.grower.name(),
         edits: prepared.edits,

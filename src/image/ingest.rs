@@ -61,9 +61,9 @@ impl<'a> Ingest<'a> {
         observer: &'a dyn Observer,
     ) -> Self {
         Self {
+            zeros: Zeros::new(formatter.block_size().bytes()),
             formatter,
             tree: Tree::new(),
-            zeros: Zeros::default(),
             base,
             spool,
             observer,

@@ -1,7 +1,7 @@
 //! What holds for any disk with partitions, and what the strategies themselves promise.
 
 use diskwright::entry::EntryKind;
-use diskwright::ext4::{Builder, Format, check};
+use diskwright::ext4::{Builder, Format, Size, check};
 use diskwright::extent::{Content, Layout, tile};
 use diskwright::image::Disk;
 use diskwright::observe::Silent;
@@ -27,7 +27,7 @@ proptest! {
         disk.put_bytes(0, sector0).unwrap();
         let mut made = Vec::new();
         for p in &layout.partitions {
-            let size = Some(p.sectors * SECTOR);
+            let size = Size::Bytes(p.sectors * SECTOR);
             let mut fs = Builder::new(Format { size, ..Format::default() }).unwrap();
             files.put(&mut fs).unwrap();
             // Some are too small for the files; what is no whole block is left over behind a filesystem.

@@ -6,7 +6,10 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use diskwright::ext4::{Builder, BuilderError, Filesystem, Format, Holds, PlanError};
+use diskwright::ext4::{
+    Builder, BuilderError, Filesystem, Fit, FitSize, Format, GeometryError, Holds, Options,
+    PlanError, Size,
+};
 use diskwright::extent::{Content, Extent, Layout, tile};
 use diskwright::observe::Silent;
 use diskwright::read_at::ReadAt;
@@ -35,7 +38,7 @@ fn make(format: &Format, files: &Files) -> Option<Filesystem> {
     match fs.finish() {
         Ok(fs) => Some(fs),
         Err(BuilderError::Plan(PlanError::Full { .. } | PlanError::TooManyFiles { .. }))
-            if format.size.is_some() =>
+            if matches!(format.size, Size::Bytes(_)) =>
         {
             None
         }
@@ -187,6 +190,27 @@ proptest! {
     }
 
     #[test]
+    fn a_block_less_than_fitted_has_no_room(
+        (format, files) in (strategy::format(), strategy::files()),
+        less in prop_oneof![Just(1_u64), 2_u64..40],
+    ) {
+        let Size::Fit(fit) = format.size else { return Ok(()) };
+        let least = make(&format, &files).unwrap().blocks();
+        // The planner itself is given that size and no other.
+        let exactly = |blocks| {
+            let size = Size::Fit(Fit { size: FitSize::Exactly(blocks), ..fit });
+            let mut fs = Builder::new(Format { size, ..format.clone() }).unwrap();
+            files.put(&mut fs).unwrap();
+            fs.finish()
+        };
+        prop_assert_eq!(exactly(least).unwrap().blocks(), least);
+        match exactly(least - less) {
+            Err(BuilderError::Plan(PlanError::Geometry(GeometryError::NotEnough { .. }))) => {}
+            other => prop_assert!(false, "{} blocks, and {less} less: {other:?}", least),
+        }
+    }
+
+    #[test]
     fn data_lies_in_the_order_in_which_it_came(
         (format, files) in (strategy::format(), strategy::files()),
     ) {
@@ -220,9 +244,15 @@ proptest! {
 /// Formats that are read whole in no time.
 fn small() -> impl Strategy<Value = Format> {
     strategy::format().prop_map(|format| Format {
-        size: format.size.map(|n| n % (8 << 20) + (4 << 20)),
-        free: format.free % (4 << 20),
-        inodes: None,
+        size: match format.size {
+            Size::Bytes(n) => Size::Bytes(n % (8 << 20) + (4 << 20)),
+            Size::Fit(_) => Size::default(),
+        },
+        options: Options {
+            block_size: format.options.block_size,
+            features: format.options.features,
+            ..Options::default()
+        },
         ..format
     })
 }

@@ -23,7 +23,9 @@ pub(crate) fn blocks_uninit(plan: &Plan, group: u64) -> bool {
     let g = &plan.geometry;
     let start = g.group_start(group);
     let blocks = start..start + g.group_blocks(group);
-    group + 1 < g.groups && plan.used.count_in(&blocks) == g.super_blocks(group)
+    g.features.uninit()
+        && group + 1 < g.groups
+        && plan.used.count_in(&blocks) == g.super_blocks(group)
 }
 
 /// The descriptors of all groups.
@@ -37,9 +39,9 @@ pub(super) fn groups(plan: &Plan) -> Vec<GroupDesc> {
 fn directories(plan: &Plan) -> Vec<u64> {
     let mut counts = vec![0; index(plan.geometry.groups)];
     counts[0] = 1;
-    for (at, &node) in plan.inodes.iter().enumerate() {
+    for &node in &plan.inodes {
         if plan.tree.node(node).is_directory() {
-            let inode = 10 + crate::units::count(at);
+            let inode = u64::from(plan.numbers[crate::units::index32(node.0)]) - 1;
             counts[index(inode / plan.geometry.inodes_per_group)] += 1;
         }
     }
@@ -55,21 +57,25 @@ fn desc(plan: &Plan, group: u64, directories: u64) -> GroupDesc {
     let used_inodes = used_inodes(plan, group);
     let free_inodes = lo32(g.inodes_per_group - used_inodes);
     let directories = lo32(directories);
-    let seed = checksum::fs_seed(&plan.identity.uuid);
+    let features = g.features;
+    let seed = plan.sums();
 
     // The tables are zero where they hold nothing: the kernel need not zero them at first mount.
-    let mut flags = BG_INODE_ZEROED;
+    let mut flags = 0;
+    if features.uninit() {
+        flags |= BG_INODE_ZEROED;
+    }
     let mut inode_csum = 0;
-    if used_inodes == 0 {
+    if features.uninit() && used_inodes == 0 {
         flags |= BG_INODE_UNINIT;
-    } else {
+    } else if let Some(seed) = seed {
         let bytes = bitmap::inodes(plan, group);
         inode_csum = checksum::bitmap(seed, &bytes[..index(g.inodes_per_group / 8)]);
     }
     let mut block_csum = 0;
     if blocks_uninit(plan, group) {
         flags |= BG_BLOCK_UNINIT;
-    } else {
+    } else if let Some(seed) = seed {
         let bytes = bitmap::blocks(plan, group);
         block_csum = checksum::bitmap(seed, &bytes[..index(g.blocks_per_group / 8)]);
     }
@@ -91,13 +97,22 @@ fn desc(plan: &Plan, group: u64, directories: u64) -> GroupDesc {
     d.bg_free_inodes_count_hi = U16::new(hi16(free_inodes));
     d.bg_used_dirs_count_lo = U16::new(lo16(directories));
     d.bg_used_dirs_count_hi = U16::new(hi16(directories));
-    d.bg_itable_unused_lo = U16::new(lo16(free_inodes));
-    d.bg_itable_unused_hi = U16::new(hi16(free_inodes));
+    let unused = if features.uninit() { free_inodes } else { 0 };
+    d.bg_itable_unused_lo = U16::new(lo16(unused));
+    d.bg_itable_unused_hi = U16::new(hi16(unused));
     d.bg_flags = U16::new(flags);
     d.bg_block_bitmap_csum_lo = U16::new(lo16(block_csum));
     d.bg_block_bitmap_csum_hi = U16::new(hi16(block_csum));
     d.bg_inode_bitmap_csum_lo = U16::new(lo16(inode_csum));
     d.bg_inode_bitmap_csum_hi = U16::new(hi16(inode_csum));
-    d.bg_checksum = U16::new(checksum::group_desc(seed, group_nr(group), d.as_bytes()));
+    let bytes = &d.as_bytes()[..index(features.descriptor())];
+    let sum = match seed {
+        Some(seed) => checksum::group_desc(seed, group_nr(group), bytes),
+        None if features.gdt_csum() => {
+            checksum::group_desc_crc16(&plan.identity.uuid, group_nr(group), bytes)
+        }
+        None => 0,
+    };
+    d.bg_checksum = U16::new(sum);
     d
 }

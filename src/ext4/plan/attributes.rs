@@ -4,7 +4,7 @@ use super::xattr::Holder;
 use super::{PlanError, Steps, xattr};
 use crate::ext4::disk::xattr::EXT4_XATTR_REFCOUNT_MAX as REFCOUNT_MAX;
 use crate::tree::{NodeId, XattrSetId};
-use crate::units::{count32, index32};
+use crate::units::{count32, index, index32};
 use std::collections::HashMap;
 
 /// A block of attributes, shared by `refcount` inodes.
@@ -50,6 +50,7 @@ impl Steps<'_> {
         // By set: its block, once it was encoded. A set is encoded once, however many bear it.
         let mut known: HashMap<Bearer, Option<u32>> = HashMap::new();
         let mut unknown_sets = 0_u64;
+        let block = index(self.options.block_size.bytes());
         for node in self.nodes() {
             let Some(set) = self.tree.node(node).xattrs else {
                 continue;
@@ -60,7 +61,7 @@ impl Steps<'_> {
                 Some(&nr) => nr,
                 None => {
                     let mut unknown = Vec::new();
-                    let encoded = xattr::encode(self.tree.xattrs(node), holder, |e| {
+                    let encoded = xattr::encode(self.tree.xattrs(node), holder, block, |e| {
                         unknown.push(e.to_string());
                     });
                     let encoded = encoded.map_err(|source| PlanError::Xattr {
