@@ -5,40 +5,48 @@ use diskwright::ext4::{BlockSize, Journal};
 use diskwright::image::Profile;
 use diskwright::units::KIB;
 
+/// Where `--help` shows them.
+const HEADING: &str = "Root filesystem";
 /// Most that mke2fs and tune2fs reserve.
 const MAX_RESERVED: i64 = 50;
 
 #[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "Root filesystem")]
 pub(super) struct Ext4Shape {
     /// Bytes in a block
+    #[arg(help_heading = HEADING)]
     #[arg(long, value_name = "1024|2048|4096", value_parser = block_size)]
     #[arg(default_value = "4096")]
     pub(super) block_size: BlockSize,
 
     /// Who must be able to read it
+    #[arg(help_heading = HEADING)]
     #[arg(long, value_enum, value_name = "PROFILE", default_value = "default")]
     pub(super) features: ProfileArg,
 
     /// Size up to which it can grow online [default: 2 TiB for fit, else as mke2fs]
+    #[arg(help_heading = HEADING)]
     #[arg(long, value_name = "SIZE", value_parser = sizes::bytes)]
     pub(super) max_grow: Option<u64>,
 
     /// Inodes, at least [default: one per 16 KiB, and the archive's and a tenth more]
+    #[arg(help_heading = HEADING)]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(16..))]
     #[arg(conflicts_with = "inode_ratio")]
     pub(super) inodes: Option<u32>,
 
     /// Bytes of the filesystem for each inode, 1 KiB to 64 MiB
+    #[arg(help_heading = HEADING)]
     #[arg(long, value_name = "SIZE", value_parser = inode_ratio)]
     pub(super) inode_ratio: Option<u64>,
 
     /// Blocks that only root may use, in percent, 0 to 50
+    #[arg(help_heading = HEADING)]
     #[arg(long, value_name = "PERCENT", default_value_t = 5)]
     #[arg(value_parser = clap::value_parser!(u8).range(0..=MAX_RESERVED))]
     pub(super) reserved_percent: u8,
 
     /// Size of the journal, at least 1024 blocks, or `none` [default: by size, as mke2fs]
+    #[arg(help_heading = HEADING)]
     #[arg(long, value_name = "SIZE|none", value_parser = journal)]
     pub(super) journal_size: Option<Journal>,
 }

@@ -45,12 +45,12 @@ pub(super) struct Shape {
     #[arg(long, value_name = "SIZE", value_parser = sizes::round, help_heading = "Image")]
     round: Option<u64>,
 
+    #[command(flatten)]
+    ext4: Ext4Shape,
+
     /// Who makes the root fill a larger disk at first boot
     #[arg(long, value_enum, default_value = "auto", help_heading = "Boot")]
     grow_at_boot: GrowArg,
-
-    #[command(flatten)]
-    ext4: Ext4Shape,
 
     /// Boot loader [default: bios, or none with --scheme none]
     #[arg(long, value_enum, help_heading = "Boot")]
@@ -164,13 +164,13 @@ impl Shape {
             root_by,
             scheme,
             boot,
+            max_grow: self.ext4.max_grow,
             grow_at_boot: match self.grow_at_boot {
                 GrowArg::Auto => GrowAtBoot::Auto,
                 GrowArg::Repart => GrowAtBoot::Repart,
                 GrowArg::CloudInit => GrowAtBoot::CloudInit,
                 GrowArg::None => GrowAtBoot::None,
             },
-            max_grow: self.ext4.max_grow,
             inodes: self.ext4.inodes,
             block_size: self.ext4.block_size,
             inode_ratio: self.ext4.inode_ratio,

@@ -27,6 +27,9 @@ pub(super) const JOURNAL_BLOCKS: (u64, u64) = (1024, 10_240_000);
 /// Most bytes of an orphan file by default (`EXT4_DEFAULT_ORPHAN_FILE_SIZE`).
 const ORPHAN_FILE: u64 = 2 * MIB;
 
+/// What the size of a filesystem is a multiple of, when mke2fs takes it from a device.
+const PAGE: u64 = 4 * KIB;
+
 /// The shape of a filesystem. Counts are in blocks unless they say otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
@@ -59,7 +62,8 @@ impl Geometry {
     /// When mke2fs would refuse too, or would set `meta_bg`.
     pub fn of_size(size: u64, options: &Options) -> Result<Self, GeometryError> {
         let bs = options.block_size;
-        let asked = size / bs.bytes();
+        // mke2fs takes no part of a page of the device (4 KiB, whatever the host's).
+        let asked = size / PAGE * PAGE / bs.bytes();
         let too_large = GeometryError::TooLarge {
             size,
             block_size: bs.bytes(),

@@ -1,9 +1,10 @@
 //! The stages in order.
 
+use super::accounts;
 use super::ingest::Ingest;
 use super::prepare::{self, Facts, Prepared};
 use super::{Boot, BuildError, Free, Image, Report, Scheme, Size, Source, Spec, Spool, seed::seed};
-use crate::archive::ArchiveReader;
+use crate::archive::Rootfs;
 use crate::ext4::{Available, Fit, FitSize, Formatter, Identity, Plan, lost_found};
 use crate::extent::{Content, Extent, SourceNr, push};
 use crate::grub::{Area, BiosSpec, MODULES_EXT_ON_MBR, PREFIX_MBR_1};
@@ -31,13 +32,13 @@ pub struct Built {
     pub report: Report,
 }
 
-/// Turns an archive into an image. File data goes to `spool` while the archive is read; everything else
-/// is planned when it has ended.
+/// Turns a root filesystem into an image. File data goes to `spool` while it is read; everything else is
+/// planned when it has ended.
 ///
 /// # Errors
 /// When the archive is damaged, the tree does not fit, or the image could not boot.
 pub fn build(
-    reader: &mut ArchiveReader,
+    rootfs: &mut Rootfs,
     spec: &Spec,
     spool: &mut dyn Spool,
     observer: &dyn Observer,
@@ -48,12 +49,13 @@ pub fn build(
         Scheme::None => 0,
     };
     let mut ingest = Ingest::new(formatter(spec, base)?, base, spool, observer);
-    info_span!("archive").in_scope(|| ingest.archive(reader))?;
+    info_span!("archive").in_scope(|| ingest.archive(rootfs))?;
 
     let prepare_span = info_span!("prepare").entered();
     observer.progress(Stage::Prepare, 0, None);
     // The tree as it was read: edits come behind it, and look nothing up among themselves.
     let sorted = ingest.tree.sorted();
+    accounts::settle_acls(&mut ingest, &sorted)?;
     let seed = seed(&ingest.tree, &sorted, spec);
     let facts = Facts {
         uuid: spec.uuid.unwrap_or_else(|| seed.uuid("root filesystem")),

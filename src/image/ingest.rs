@@ -2,8 +2,8 @@
 
 use super::zeros::Zeros;
 use super::{BuildError, Spool, wanted};
-use crate::archive::{ArchiveReader, DataRun, Entry, EntryKind};
-use crate::ext4::Formatter;
+use crate::archive::{DataRun, Entry, EntryKind, Item, Rootfs};
+use crate::ext4::{EntryError, Formatter};
 use crate::observe::{Observer, Stage};
 use crate::tree::{DataId, Tree};
 use crate::units::{count, index};
@@ -72,15 +72,27 @@ impl<'a> Ingest<'a> {
         }
     }
 
-    /// Reads the archive to its end.
-    pub(super) fn archive(&mut self, reader: &mut ArchiveReader) -> Result<(), BuildError> {
+    /// Reads every layer to its end.
+    pub(super) fn archive(&mut self, reader: &mut Rootfs) -> Result<(), BuildError> {
         let mut reported = 0;
-        let (mut absolute, mut acls) = (0, 0_u64);
-        while let Some(entry) = reader.next_entry()? {
+        let mut absolute = 0;
+        while let Some(item) = reader.next_item()? {
             self.check()?;
-            absolute += u64::from(entry.path.first() == Some(&b'/'));
-            acls += u64::from(entry.acl_access.is_some() || entry.acl_default.is_some());
-            self.entry(&entry, reader)?;
+            match item {
+                Item::Layer => self.tree.begin_layer().map_err(EntryError::from)?,
+                Item::Entry(entry) => {
+                    absolute += u64::from(entry.path.first() == Some(&b'/'));
+                    self.entry(&entry, reader)?;
+                }
+                Item::Whiteout(path) => {
+                    let hidden = self.tree.whiteout(&path).map_err(EntryError::from)?;
+                    self.drop_data(hidden.dropped)?;
+                }
+                Item::Opaque(path) => {
+                    let hidden = self.tree.opaque(&path).map_err(EntryError::from)?;
+                    self.drop_data(hidden.dropped)?;
+                }
+            }
             let (done, total) = reader.progress();
             if done >= reported + PROGRESS_STEP {
                 reported = done;
@@ -91,12 +103,6 @@ impl<'a> Ingest<'a> {
         reader.take_warnings().iter().for_each(|w| self.warn(w));
         let (done, total) = reader.progress();
         self.observer.progress(Stage::Archive, done, total);
-        if acls > 0 {
-            self.warn(&format!(
-                "{acls} entries bear POSIX ACLs as text (SCHILY.acl), which are left out: only those in \
-                 SCHILY.xattr.system.posix_acl_* are kept"
-            ));
-        }
         if absolute > 0 {
             let entries = match absolute {
                 1 => "1 entry has an absolute name".into(),
@@ -107,7 +113,7 @@ impl<'a> Ingest<'a> {
         Ok(())
     }
 
-    fn entry(&mut self, entry: &Entry, reader: &mut ArchiveReader) -> Result<(), BuildError> {
+    fn entry(&mut self, entry: &Entry, reader: &mut Rootfs) -> Result<(), BuildError> {
         let Some((id, runs)) = self.insert(entry)? else {
             return Ok(());
         };
@@ -189,6 +195,10 @@ impl<'a> Ingest<'a> {
     /// Takes a file out of the tree.
     pub(super) fn forget(&mut self, path: &[u8]) -> Result<(), BuildError> {
         let dropped = self.tree.remove(path).dropped;
+        self.drop_data(dropped)
+    }
+
+    fn drop_data(&mut self, dropped: Vec<DataId>) -> Result<(), BuildError> {
         let dropped = dropped
             .into_iter()
             .flat_map(|id| self.formatter.drop_file(id));

@@ -9,9 +9,9 @@ use super::wanted::{FSTAB, GRUB_CFG, OS_RELEASE, PLATFORM};
 use super::{Boot, BuildError, RootBy, Scheme, Spec};
 use crate::entry::{Entry, EntryKind};
 use crate::grub::{
-    Config, DEFAULT_CMDLINE, DROP_IN_PATH, Files, KernelEntry, MARKER, RootIds, RootNamed,
-    bears_marker, check_module, drop_in, find_kernels, grub_cfg, grubenv, is_core_input,
-    is_module_file, root_named,
+    Config, DEFAULT_CMDLINE, DROP_IN_PATH, Files, KernelEntry, MARKER, READ_SINCE_2_02, RootIds,
+    RootNamed, bears_marker, check_module, drop_in, find_kernels, grub_cfg, grubenv, is_core_input,
+    is_module_file, readable_incompat, root_named,
 };
 use crate::partition::partuuid;
 use crate::tree::{NodeId, NodeKind, ROOT, Sorted, Tree};
@@ -95,6 +95,7 @@ pub(super) fn prepare(
             ));
         }
         let files = platform(editor.ingest, sorted)?;
+        readable(editor.ingest, &files, spec)?;
         let config = config(editor.ingest, spec, ids, kernels)?;
         editor.modules(sorted, &files)?;
         editor.grub_cfg(&config)?;
@@ -200,6 +201,24 @@ fn platform(ingest: &mut Ingest<'_>, sorted: &Sorted) -> Result<Files, BuildErro
     Ok(files)
 }
 
+/// Refuses a root filesystem that GRUB could not read; warns where its module does not tell.
+fn readable(ingest: &mut Ingest<'_>, files: &Files, spec: &Spec) -> Result<(), BuildError> {
+    let asked = spec.filesystem().features.incompat();
+    let known = files.get("ext2.mod").and_then(|m| readable_incompat(m));
+    let profile = spec.features.name();
+    match asked & !known.unwrap_or(READ_SINCE_2_02) {
+        0 => Ok(()),
+        refused if known.is_some() => Err(BuildError::GrubRefuses { profile, refused }),
+        _ => {
+            ingest.warn(&format!(
+                "`--features {profile}`: whether the rootfs's GRUB reads it cannot be told from its ext2.mod; \
+                 GRUB does from 2.12 on"
+            ));
+            Ok(())
+        }
+    }
+}
+
 /// Puts files of ours into the tree and remembers which.
 struct Editor<'a, 'b> {
     ingest: &'a mut Ingest<'b>,
@@ -211,18 +230,9 @@ impl Editor<'_, '_> {
     fn write(&mut self, path: &str, bytes: Vec<u8>) -> Result<(), BuildError> {
         let size = count(bytes.len());
         let entry = Entry {
-            path: path.as_bytes().to_vec(),
-            kind: EntryKind::File { size, data: None },
             mode: 0o644,
-            uid: 0,
-            gid: 0,
             mtime: self.time,
-            atime: None,
-            ctime: None,
-            xattrs: Vec::new(),
-            acl_access: None,
-            acl_default: None,
-            offset: 0,
+            ..Entry::new(path, EntryKind::File { size, data: None })
         };
         self.ingest.edit(&entry, Bytes::from(bytes))?;
         self.edits.push(format!("/{path}"));

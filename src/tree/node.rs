@@ -108,7 +108,16 @@ pub struct Node {
     pub xattrs: Option<XattrSetId>,
     /// Whether no entry described it: a parent made because it was missing.
     pub implied: bool,
+    /// Of a directory: the last layer that described it or put something below it.
+    pub(super) layer: u16,
+    /// Of a directory: the last layer that has hidden what lower ones put into it.
+    pub(super) cleared: u16,
+    /// Of a directory: the dirent that was added to it last; [`NO_DIRENT`] when none was.
+    pub(super) last: u32,
 }
+
+/// The end of a directory's list of dirents.
+pub(super) const NO_DIRENT: u32 = u32::MAX;
 
 impl Node {
     pub(super) fn new(meta: Meta, kind: NodeKind, implied: bool) -> Self {
@@ -118,6 +127,9 @@ impl Node {
             links: 1,
             xattrs: None,
             implied,
+            layer: 0,
+            cleared: 0,
+            last: NO_DIRENT,
         }
     }
 
@@ -176,4 +188,8 @@ pub(super) struct Dirent {
     pub(super) name: Name,
     /// False once it was removed or its directory was.
     pub(super) live: bool,
+    /// The layer whose entry it leads to.
+    pub(super) layer: u16,
+    /// The dirent added to the same directory before it.
+    pub(super) previous: u32,
 }

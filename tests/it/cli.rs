@@ -63,10 +63,12 @@ fn help_of_build_shows_every_flag_with_its_default() {
     expect![[r#"
         Build a bootable disk image from a root filesystem archive
 
-        Usage: diskwright build [OPTIONS] [ROOTFS]
+        Usage: diskwright build [OPTIONS] [ROOTFS]...
 
         Arguments:
-          [ROOTFS]  Tar archive, plain or compressed with gzip, zstd, xz or bzip2; `-` for standard input
+          [ROOTFS]...  Tar archive (plain, gzip, zstd, xz, bzip2), `-` for standard input, folder,
+                       oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME]; several are
+                       layers, lowest first
 
         Options:
           -o, --output <FILE>  Where the image goes; appears whole or not at all
@@ -77,6 +79,11 @@ fn help_of_build_shows_every_flag_with_its_default() {
           -q, --quiet          No progress and no summary; warnings and errors only
               --json           Print the figures of the image as JSON instead of its path
           -h, --help           Print help (see more with '--help')
+
+        Input:
+              --platform <OS/ARCH[/VARIANT]>  Which image of several [default: the host's, or the only one]
+              --owner <UID:GID>               Owner of everything that comes from a folder [default: as the
+                                              filesystem shows it]
 
         Image:
               --size <SIZE|fit>      Size of the disk, or `fit`: the smallest that holds everything and
@@ -89,10 +96,21 @@ fn help_of_build_shows_every_flag_with_its_default() {
                                      and these flags]
               --scheme <SCHEME>      Partition table; `none` puts the filesystem at byte 0 [default: mbr]
                                      [possible values: mbr, none]
-              --max-grow <SIZE>      Size up to which the root can grow online [default: 2 TiB for fit, else
-                                     as mke2fs]
-              --inodes <N>           Inodes, at least [default: one per 16 KiB, and the archive's and a
-                                     tenth more]
+              --round <SIZE>         A fitted disk is a multiple of this, its filesystem as large as that
+                                     allows
+
+        Root filesystem:
+              --block-size <1024|2048|4096>  Bytes in a block [default: 4096]
+              --features <PROFILE>           Who must be able to read it [default: default] [possible
+                                             values: default, grub2.02, modern, pv]
+              --max-grow <SIZE>              Size up to which it can grow online [default: 2 TiB for fit,
+                                             else as mke2fs]
+              --inodes <N>                   Inodes, at least [default: one per 16 KiB, and the archive's
+                                             and a tenth more]
+              --inode-ratio <SIZE>           Bytes of the filesystem for each inode, 1 KiB to 64 MiB
+              --reserved-percent <PERCENT>   Blocks that only root may use, in percent, 0 to 50 [default: 5]
+              --journal-size <SIZE|none>     Size of the journal, at least 1024 blocks, or `none` [default:
+                                             by size, as mke2fs]
 
         Boot:
               --grow-at-boot <GROW_AT_BOOT>  Who makes the root fill a larger disk at first boot [default:
@@ -109,10 +127,12 @@ fn help_of_build_shows_every_flag_with_its_default() {
           diskwright build rootfs.tar.zst -o disk.img
           diskwright build rootfs.tar -o disk.img --size 8G --hostname web --sha256
           zstd -dc rootfs.tar.zst | diskwright build - -o disk.img
+          diskwright build base.tar.zst overlay/ --owner 0:0 -o disk.img
+          diskwright build oci:layout:latest -o disk.img
           diskwright build --spec image.toml --force
 
         A spec file has the same names as keys, paths relative to itself; flags override it:
-          rootfs = "rootfs.tar.zst"
+          rootfs = "rootfs.tar.zst"     # or a list: ["base.tar", "oci:layout:app"]
           output = "disk.img"
           free = "20%"
           root-by = "label"

@@ -9,6 +9,7 @@ const RANKS: &[(&str, u32)] = &[
     ("display", 0),
     ("entry", 0),
     ("seed", 0),
+    ("acl", 0),
     ("checksum", 0),
     ("extent", 0),
     ("read_at", 0),
@@ -113,7 +114,10 @@ fn ext4_needs_the_tree_and_the_ground_floor_alone() {
             }
         }
     }
-    for name in needed.iter().filter(|n| !["ext4", "tree"].contains(&n.as_str())) {
+    for name in needed
+        .iter()
+        .filter(|n| !["ext4", "tree"].contains(&n.as_str()))
+    {
         let ground = RANKS.iter().any(|(n, rank)| n == name && *rank == 0);
         assert!(ground, "ext4 needs {name}; all: {needed:?}");
     }

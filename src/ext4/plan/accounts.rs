@@ -5,7 +5,7 @@ use super::{Plan, group_inodes};
 use crate::ext4::checksum;
 use crate::ext4::disk::group_desc::{BG_BLOCK_UNINIT, BG_INODE_UNINIT, BG_INODE_ZEROED, GroupDesc};
 use crate::ext4::geometry::group_nr;
-use crate::units::{hi16, hi32, index, lo16, lo32};
+use crate::units::{hi16, hi32, index, index32, lo16, lo32};
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -17,7 +17,8 @@ pub(crate) fn used_inodes(plan: &Plan, group: u64) -> u64 {
 }
 
 /// Whether the bitmap of `group` is left for the kernel to make (`EXT4_BG_BLOCK_UNINIT`): nothing in it
-/// but a backup, and not the last group, whose bitmap has a padded end.
+/// but a backup, no inode in use (making the first one, kernel and mke2fs make both bitmaps), and not the
+/// last group, whose bitmap has a padded end.
 #[must_use]
 pub(crate) fn blocks_uninit(plan: &Plan, group: u64) -> bool {
     let g = &plan.geometry;
@@ -25,6 +26,7 @@ pub(crate) fn blocks_uninit(plan: &Plan, group: u64) -> bool {
     let blocks = start..start + g.group_blocks(group);
     g.features.uninit()
         && group + 1 < g.groups
+        && used_inodes(plan, group) == 0
         && plan.used.count_in(&blocks) == g.super_blocks(group)
 }
 
@@ -41,7 +43,7 @@ fn directories(plan: &Plan) -> Vec<u64> {
     counts[0] = 1;
     for &node in &plan.inodes {
         if plan.tree.node(node).is_directory() {
-            let inode = u64::from(plan.numbers[crate::units::index32(node.0)]) - 1;
+            let inode = u64::from(plan.numbers[index32(node.0)]) - 1;
             counts[index(inode / plan.geometry.inodes_per_group)] += 1;
         }
     }

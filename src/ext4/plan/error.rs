@@ -15,8 +15,9 @@ pub enum PlanError {
     Tree(#[from] TreeError),
     /// The files do not fit the size asked for.
     #[error(
-        "the tree does not fit a filesystem of {size} bytes: it needs {needed}, {own} of {size} are the \
-         filesystem's own; say a `--size` larger by {missing} (tables grow with it), or `--size fit`"
+        "the tree does not fit a filesystem of {size} bytes: it needs {needed}, and {own} are the \
+         filesystem's own; {missing} bytes are missing, those for larger tables among them; say a \
+         `--size` larger by as much, or `--size fit`"
     )]
     Full {
         /// Size of the filesystem in bytes.
