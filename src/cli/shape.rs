@@ -62,9 +62,10 @@ pub(super) struct Shape {
 
     /// Kernel command line without root= [default: both consoles, patient NVMe]
     #[arg(long, value_name = "TEXT", value_parser = cmdline, help_heading = "Boot")]
+    #[arg(allow_hyphen_values = true)]
     cmdline: Option<String>,
 
-    /// Host name to write to /etc/hostname
+    /// Host name to write to /etc/hostname and, at 127.0.1.1, to /etc/hosts
     #[arg(long, value_name = "NAME", value_parser = hostname, help_heading = "Boot")]
     hostname: Option<String>,
 }

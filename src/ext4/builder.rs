@@ -385,18 +385,13 @@ impl Builder {
 
 fn entry(path: &[u8], meta: Meta, kind: EntryKind) -> Entry {
     Entry {
-        path: path.to_vec(),
-        kind,
         mode: meta.mode,
         uid: meta.uid,
         gid: meta.gid,
         mtime: meta.mtime,
         atime: Some(meta.atime),
         ctime: Some(meta.ctime),
-        xattrs: Vec::new(),
-        acl_access: None,
-        acl_default: None,
-        offset: 0,
+        ..Entry::new(path, kind)
     }
 }
 

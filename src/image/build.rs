@@ -14,6 +14,7 @@ use crate::seed::Seed;
 use crate::tree::{NodeKind, ROOT, Tree};
 use crate::units::{MIB, SECTOR, Timestamp, count};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 use tracing::info_span;
 
 /// The least that a percentage of free space comes to.
@@ -62,6 +63,13 @@ pub fn build(
         disk_signature: seed.nonzero_u32("disk signature"),
         time: time(spec, &ingest.tree),
     };
+    if let Some(days @ 1..) = days_ahead(facts.time) {
+        ingest.warn(&format!(
+            "the newest file is of a time {days} days from now, which becomes the image's: until then \
+             e2fsck takes the superblock's last write for one in the future and wants to correct it; \
+             SOURCE_DATE_EPOCH sets an earlier one"
+        ));
+    }
     let prepared = prepare::prepare(&mut ingest, &sorted, spec, &facts)?;
     // Before the plan does it: a file of that name in the archive must leave the spool.
     if let Some(entry) = lost_found(&ingest.tree, facts.time) {
@@ -152,6 +160,14 @@ fn formatter(spec: &Spec, base: u64) -> Result<Formatter, BuildError> {
 fn time(spec: &Spec, tree: &Tree) -> Timestamp {
     let newest = tree.newest().unwrap_or_default();
     spec.source_date_epoch.map_or(newest, Timestamp::from_secs)
+}
+
+/// Whole days from now to `time`. Only a warning asks for it: no clock reaches a byte of the image.
+fn days_ahead(time: Timestamp) -> Option<u64> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    let ahead = u64::try_from(time.sec).ok()?.checked_sub(now.as_secs())?;
+    // e2fsck forgives a day, for clocks in local time (`time_fudge`).
+    Some(ahead / 86_400)
 }
 
 fn identity(spec: &Spec, facts: &Facts, seed: &Seed) -> Identity {
@@ -298,7 +314,8 @@ fn report(image: &Image, spec: &Spec, facts: &Facts, prepared: Prepared, data: u
             Boot::Bios => "bios",
             Boot::None => "none",
         },
-        disk_signature: (spec.scheme == Scheme::Mbr).then_some(facts.disk_signature),
+        disk_signature: (spec.scheme == Scheme::Mbr)
+            .then(|| format!("{:08x}", facts.disk_signature)),
         kernel: prepared.kernel,
         files,
         directories,

@@ -16,6 +16,7 @@
 //! | `boot_debian` | a Debian boots, writes, reboots and leaves a clean filesystem |
 //! | `grow_boot` | a Debian on a larger disk grows its partition and its root by itself |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
+//! | `layers*` | folders and container images against tar, umoci, skopeo and buildah; damaged images |
 //! | `props` | that replaced files leave no byte, and that very large directories are clean |
 //! | `props_disk`, `props_ext4` | what holds for any tree, any filesystem, any disk |
 //! | `limits` | the limits of ext4, from both sides |
@@ -59,6 +60,10 @@ mod grow_boot;
 mod grub;
 mod grub_boot;
 mod grub_config;
+mod layers;
+mod layers_bad;
+mod layers_folder;
+mod layers_tools;
 mod limits;
 mod oracle;
 mod partition;

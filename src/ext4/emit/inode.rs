@@ -5,7 +5,7 @@ use crate::ext4::block_size::INODE;
 use crate::ext4::checksum;
 use crate::ext4::disk::inode::{
     EXT4_EXTENTS_FL, EXT4_INDEX_FL, EXT4_JOURNAL_INO, EXT4_LINK_MAX, EXT4_RESIZE_INO, EXTRA_ISIZE,
-    Inode, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG,
+    Inode, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, TIMES,
 };
 use crate::ext4::extent_tree;
 use crate::ext4::fixed::SystemFile;
@@ -16,10 +16,6 @@ use crate::tree::{Meta, NodeId, NodeKind};
 use crate::units::{SECTOR, Timestamp, count, hi16, hi32, index, index32, lo16, lo32};
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromZeros, IntoBytes};
-
-/// The range of times that 34 bits of seconds hold: 1901 to 2446.
-const EARLIEST: i64 = -0x8000_0000;
-const LATEST: i64 = 0x3_7FFF_FFFF;
 
 /// The checksum seed of an inode, where there are checksums; generations are 0.
 pub(super) fn seed(plan: &Plan, inode: u32) -> Option<u32> {
@@ -59,7 +55,7 @@ pub(super) fn table_block(plan: &Plan, group: u64, into: u64, out: &mut [u8]) {
 
 /// A time as ext4 stores it: 32 bits of seconds, then two more and the nanoseconds.
 fn time(t: Timestamp) -> (U32, U32) {
-    let sec = t.sec.clamp(EARLIEST, LATEST);
+    let sec = t.sec.clamp(*TIMES.start(), *TIMES.end());
     // Two's complement: the low word read as signed, plus the epoch times 2^32, is the time.
     let low = lo32(u64::from_le_bytes(sec.to_le_bytes()));
     let signed = i64::from(i32::from_le_bytes(low.to_le_bytes()));

@@ -5,6 +5,7 @@ pub mod debugfs;
 pub mod desk;
 pub mod features;
 pub mod image;
+pub mod layout;
 pub mod manifest;
 pub mod member;
 pub mod mounted;
