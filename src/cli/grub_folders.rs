@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 /// The host's own.
 const HOST: &str = "/usr/lib/grub";
 
-/// `given` by `--grub`, what `vendor-grub/fetch` fetched, the host's own: those that are there, in the
-/// order in which they are looked into.
+/// The folders in the order in which they are looked into. One that is `given` by `--grub` is the only one:
+/// what an image is made of then depends on the command line alone.
 pub(super) fn list(given: Option<PathBuf>) -> Vec<PathBuf> {
     let fetched = fetched(
         env::var_os("XDG_DATA_HOME").map(Into::into),
         env::home_dir(),
     );
-    // One that was named has to be there; the others may.
     let others = fetched.into_iter().chain([HOST.into()]);
     given
         .into_iter()
@@ -45,8 +44,8 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_was_named_comes_first_and_has_to_be_there() {
-        let list = list(Some("/nonexistent".into()));
-        assert_eq!(list[0], PathBuf::from("/nonexistent"));
+    fn a_folder_that_was_named_is_the_only_one() {
+        let given = PathBuf::from("/nonexistent");
+        assert_eq!(list(Some(given.clone())), [given]);
     }
 }

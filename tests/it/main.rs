@@ -8,6 +8,7 @@
 //! | `disk_full`, `signals` | a build that is refused or stopped half way leaves nothing |
 //! | `boot`, `cli` | the program's verbs, exit codes and streams |
 //! | `determinism` | same archive, same spec, same bytes; and which bytes they were |
+//! | `efi` | core.efi and what lies on an EFI system partition, against grub-mkimage |
 //! | `ext4_geometry` | layout of a filesystem against mke2fs, at a hundred sizes |
 //! | `fidelity` | every file of an image against the tar, through other readers |
 //! | `boot_debian` | a Debian boots, writes, reboots and leaves a clean filesystem |
@@ -44,6 +45,7 @@ mod cli;
 mod common;
 mod determinism;
 mod disk_full;
+mod efi;
 mod ext4_geometry;
 mod fidelity;
 mod grub;
