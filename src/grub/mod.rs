@@ -30,6 +30,7 @@ mod core_img;
 mod defaults;
 mod disk;
 mod dpkg_version;
+mod efi;
 mod elf;
 mod embed;
 mod error;
@@ -50,6 +51,10 @@ pub use config::{Config, DEFAULT_CMDLINE, MARKER, bears_marker, grub_cfg};
 pub use core_img::{CoreImg, core_img};
 pub use defaults::{DROP_IN_PATH, drop_in};
 pub use dpkg_version::compare as compare_versions;
+pub use efi::{
+    EfiArch, EspFile, LoaderKind, UefiChoice, UefiLoader, UefiSpec, choose_uefi, is_uefi_input,
+    uefi,
+};
 pub use elf::check_module;
 pub use embed::{Area, embed};
 pub use error::GrubError;

@@ -6,6 +6,7 @@ use crate::grub::GrubError;
 use crate::partition::PartitionError;
 use crate::tree::TreeError;
 use std::io;
+use std::path::PathBuf;
 
 /// Why a build ends without an image.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +35,7 @@ pub enum BuildError {
     #[error(transparent)]
     Partition(#[from] PartitionError),
     /// The boot loader cannot be made.
-    #[error("the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs")]
+    #[error("the boot loader cannot be made")]
     Grub(#[from] GrubError),
     /// No kernel to boot.
     #[error(
@@ -44,12 +45,18 @@ pub enum BuildError {
     NoKernel,
     /// No loader to boot it with.
     #[error(
-        "the rootfs has no GRUB for BIOS machines: /usr/lib/grub/i386-pc is {what}; on Debian the \
-         package grub-pc-bin brings it. Say `--boot none` for an image that need not boot"
+        "there is no GRUB for BIOS machines: /usr/lib/grub/i386-pc of the rootfs is missing or empty; on \
+         Debian the package grub-pc-bin brings it. `--grub DIR` names another folder like /usr/lib/grub; \
+         say `--boot none` for an image that need not boot"
     )]
-    NoGrub {
-        /// What is there instead.
-        what: &'static str,
+    NoGrub,
+    /// A folder with GRUB's files cannot be read.
+    #[error("cannot read GRUB's files: {}", .path.display())]
+    GrubFolder {
+        /// The folder, or a file in it.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
     },
     /// A boot loader without a partition table to put it behind.
     #[error(

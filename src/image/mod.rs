@@ -8,6 +8,7 @@ mod build;
 mod error;
 mod ingest;
 mod layout;
+mod places;
 mod prepare;
 mod report;
 mod seed;

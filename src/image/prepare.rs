@@ -4,13 +4,13 @@
 //! the files that [`super::wanted`] lists; none of its code is run.
 
 use super::ingest::Ingest;
-use super::wanted::{FSTAB, GRUB_CFG, OS_RELEASE, PLATFORM};
+use super::places::Places;
+use super::wanted::{FSTAB, GRUB_CFG, OS_RELEASE};
 use super::{Boot, BuildError, RootBy, Scheme, Spec};
 use crate::archive::{Entry, EntryKind};
 use crate::grub::{
     Config, DEFAULT_CMDLINE, DROP_IN_PATH, Files, KernelEntry, MARKER, RootIds, RootNamed,
-    bears_marker, check_module, drop_in, find_kernels, grub_cfg, grubenv, is_core_input,
-    is_module_file, root_named,
+    bears_marker, drop_in, find_kernels, grub_cfg, grubenv, is_module_file, root_named,
 };
 use crate::partition::partuuid;
 use crate::tree::{NodeId, NodeKind, ROOT, Sorted, Tree};
@@ -90,7 +90,8 @@ pub(super) fn prepare(
                 newest.kernel_path
             ));
         }
-        let files = platform(editor.ingest, sorted)?;
+        let places = Places::find(&editor.ingest.tree, sorted, &spec.grub)?;
+        let files = places.bios(editor.ingest)?.ok_or(BuildError::NoGrub)?.made;
         let config = config(editor.ingest, spec, ids, kernels)?;
         editor.modules(sorted, &files)?;
         editor.grub_cfg(&config)?;
@@ -165,34 +166,6 @@ fn kernels(tree: &Tree, sorted: &Sorted) -> Vec<KernelEntry> {
         boot.iter().map(String::as_str),
         root.iter().map(String::as_str),
     )
-}
-
-/// The rootfs's own GRUB: core.img and modules must be of one build.
-fn platform(ingest: &mut Ingest<'_>, sorted: &Sorted) -> Result<Files, BuildError> {
-    let Some(folder) = ingest.tree.resolve(PLATFORM.as_bytes()) else {
-        return Err(BuildError::NoGrub { what: "missing" });
-    };
-    if !ingest.tree.node(folder).is_directory() {
-        return Err(BuildError::NoGrub {
-            what: "no directory",
-        });
-    }
-    let mut files = Files::new();
-    for name in files_in(&ingest.tree, sorted, folder) {
-        if is_core_input(&name) || is_module_file(&name) {
-            let path = format!("{PLATFORM}/{name}");
-            if let Some(bytes) = ingest.read(path.as_bytes())? {
-                if name.ends_with(".mod") {
-                    check_module(&name, &bytes)?;
-                }
-                files.insert(name, bytes);
-            }
-        }
-    }
-    if files.is_empty() {
-        return Err(BuildError::NoGrub { what: "empty" });
-    }
-    Ok(files)
 }
 
 /// Puts files of ours into the tree and remembers which.

@@ -1,6 +1,7 @@
 //! What the user asked for.
 
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 use uuid::Uuid;
 
 /// Everything that shapes an image beside the archive. Defaults are the command line's.
@@ -30,6 +31,8 @@ pub struct Spec {
     pub max_grow: Option<u64>,
     /// Inodes to make, at least.
     pub inodes: Option<u32>,
+    /// Folders like `/usr/lib/grub`, in the order in which GRUB is looked for when the rootfs has none.
+    pub grub: Vec<PathBuf>,
     /// Latest time that an image may show, in seconds since 1970 (`SOURCE_DATE_EPOCH`).
     pub source_date_epoch: Option<i64>,
 }
@@ -49,6 +52,7 @@ impl Default for Spec {
             boot: Boot::Bios,
             max_grow: None,
             inodes: None,
+            grub: Vec::new(),
             source_date_epoch: None,
         }
     }
