@@ -1,7 +1,9 @@
 //! What the guest must say, must not say, and by when.
 
 use super::serial::Tail;
+use super::{Arch, Firmware};
 use regex::bytes::Regex;
+use std::io;
 use std::time::Duration;
 
 /// What no healthy boot prints: the kernel's panic, GRUB's rescue shell, systemd's emergency mode, and the
@@ -61,10 +63,18 @@ pub enum Verdict {
 }
 
 /// What a run gave.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Outcome {
     /// How it ended.
     pub verdict: Verdict,
+    /// How many steps matched.
+    pub matched: usize,
+    /// The machine that it was.
+    pub arch: Arch,
+    /// The firmware that it was; never [`Firmware::Auto`].
+    pub firmware: Firmware,
+    /// The guest's screen as a PNG, where one was asked for; `None` when the guest ended by itself.
+    pub screen: Option<io::Result<Vec<u8>>>,
     /// The serial port's raw bytes: the last 16 MiB at most.
     pub log: Vec<u8>,
     /// From qemu's start to the verdict.
@@ -97,6 +107,11 @@ impl<'a> Progress<'a> {
             .steps
             .get(self.next)
             .map(|step| step.expect.as_str().to_owned())
+    }
+
+    /// How many steps matched.
+    pub(super) fn matched(&self) -> usize {
+        self.next
     }
 
     /// Whether every step of a script that has steps is behind us.

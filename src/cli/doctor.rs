@@ -1,7 +1,7 @@
 //! `diskwright doctor`: what this machine has, and what is missing for which verb.
 
 use super::exit::{self, Code};
-use diskwright::boot::{Kvm, find_qemu, probe_kvm, qemu_version};
+use diskwright::boot::{Arch, Kvm, find_qemu, probe_kvm, qemu_version};
 use diskwright::units::MIB;
 use rustix::fs::{CWD, Mode, OFlags};
 use serde::Serialize;
@@ -162,7 +162,7 @@ fn is_sparse(file: &std::fs::File) -> io::Result<bool> {
 }
 
 fn qemu() -> Vec<Check> {
-    let Ok(program) = find_qemu() else {
+    let Ok(program) = find_qemu(Arch::X86_64) else {
         let check = Check::new("qemu", State::Absent, "boot needs it");
         return vec![check.help("apt-get install qemu-system-x86")];
     };
