@@ -5,6 +5,7 @@
 //! bars.
 
 mod boot;
+mod boot_junit;
 mod build;
 mod doctor;
 mod exit;
