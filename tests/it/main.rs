@@ -9,6 +9,7 @@
 //! | `boot`, `cli` | the program's verbs, exit codes and streams |
 //! | `determinism` | same archive, same spec, same bytes; and which bytes they were |
 //! | `ext4_geometry` | layout of a filesystem against mke2fs, at a hundred sizes |
+//! | `fat` | the EFI system partition against dosfstools, mtools, blkid |
 //! | `fidelity` | every file of an image against the tar, through other readers |
 //! | `boot_debian` | a Debian boots, writes, reboots and leaves a clean filesystem |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
@@ -45,7 +46,9 @@ mod common;
 mod determinism;
 mod disk_full;
 mod ext4_geometry;
+mod fat;
 mod fidelity;
+mod gpt;
 mod grub;
 mod grub_boot;
 mod grub_config;
