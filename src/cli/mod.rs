@@ -8,6 +8,7 @@ mod boot;
 mod build;
 mod doctor;
 mod exit;
+mod grub_folders;
 mod info;
 mod pipeline;
 mod plan;

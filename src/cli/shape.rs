@@ -5,6 +5,7 @@ use super::sizes;
 use anyhow::Context;
 use diskwright::image::{Boot, Free, RootBy, Scheme, Size, Spec};
 use std::ffi::OsString;
+use std::path::PathBuf;
 use uuid::Uuid;
 
 /// ext4's `s_volume_name` has 16 bytes.
@@ -60,6 +61,10 @@ pub(super) struct Shape {
     /// Kernel command line without root= [default: both consoles, patient NVMe]
     #[arg(long, value_name = "TEXT", value_parser = cmdline, help_heading = "Boot")]
     cmdline: Option<String>,
+
+    /// Folder like /usr/lib/grub, for a rootfs without GRUB [default: see vendor-grub/README.md]
+    #[arg(long, value_name = "DIR", help_heading = "Boot", value_hint = clap::ValueHint::DirPath)]
+    grub: Option<PathBuf>,
 
     /// Host name to write to /etc/hostname
     #[arg(long, value_name = "NAME", value_parser = hostname, help_heading = "Boot")]
@@ -147,6 +152,7 @@ impl Shape {
             boot,
             max_grow: self.max_grow,
             inodes: self.inodes,
+            grub: super::grub_folders::list(self.grub),
             source_date_epoch,
         })
     }
@@ -227,6 +233,7 @@ mod tests {
         // The test must not depend on who runs it.
         let made = Spec {
             source_date_epoch: None,
+            grub: Vec::new(),
             ..spec(&[]).unwrap()
         };
         assert_eq!(made, Spec::default());

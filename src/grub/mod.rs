@@ -52,8 +52,8 @@ pub use core_img::{CoreImg, core_img};
 pub use defaults::{DROP_IN_PATH, drop_in};
 pub use dpkg_version::compare as compare_versions;
 pub use efi::{
-    EfiArch, EspFile, LoaderKind, UefiChoice, UefiLoader, UefiSpec, choose_uefi, is_uefi_input,
-    uefi,
+    EfiArch, EspFile, LoaderKind, UefiChoice, UefiLoader, UefiSpec, choose_uefi, core_efi,
+    is_uefi_input, uefi,
 };
 pub use elf::check_module;
 pub use embed::{Area, embed};

@@ -8,6 +8,7 @@
 //! | `disk_full`, `signals` | a build that is refused or stopped half way leaves nothing |
 //! | `boot`, `cli` | the program's verbs, exit codes and streams |
 //! | `determinism` | same archive, same spec, same bytes; and which bytes they were |
+//! | `efi` | core.efi and what lies on an EFI system partition, against grub-mkimage |
 //! | `ext4_geometry` | layout of a filesystem against mke2fs, at a hundred sizes |
 //! | `fat` | the EFI system partition against dosfstools, mtools, blkid |
 //! | `fidelity` | every file of an image against the tar, through other readers |
@@ -45,6 +46,7 @@ mod cli;
 mod common;
 mod determinism;
 mod disk_full;
+mod efi;
 mod ext4_geometry;
 mod fat;
 mod fidelity;

@@ -13,18 +13,22 @@
 //! | file | what |
 //! |---|---|
 //! | `choose` | what can be made of the files that a rootfs has |
-//! | `kernel`, `disk` | kernel.img, a relocatable ELF file, linked at the address of the image |
+//! | `kernel`, `relocate`, `disk` | kernel.img, a relocatable ELF file, linked for its place in the image |
 //! | `pe` | core.efi, as `grub-mkimage -O x86_64-efi` and `-O arm64-efi` make it |
 //! | `prefix` | the prefix that a loader was built with |
 
 mod choose;
 mod disk;
+mod kernel;
+mod pe;
 mod prefix;
+mod relocate;
 
 pub use choose::{LoaderKind, UefiChoice, choose_uefi, is_uefi_input};
+pub use pe::core_efi;
 
 use super::GrubError;
-use super::platform::{Files, Target};
+use super::platform::{Files, Target, is_module_file};
 use super::root::uuid;
 use super::words::forbid;
 
@@ -102,6 +106,12 @@ pub struct UefiLoader {
     pub modules: Files,
 }
 
+/// Modules of our own core.efi, without what they depend on: enough to read both partitions of a disk.
+const OWN_MODULES: [&str; 5] = ["part_gpt", "part_msdos", "fat", "ext2", "search_fs_uuid"];
+
+/// The prefix of our own core.efi, until its config has found the root filesystem.
+const OWN_PREFIX: &str = "/boot/grub";
+
 /// The files of the EFI system partition, made as `choice` says of the `files` that it lists: those of
 /// one place, by their paths below `/usr/lib`.
 ///
@@ -117,7 +127,7 @@ pub fn uefi(
     let target = spec.arch.target();
     let mut esp: Vec<EspFile> = Vec::new();
     let mut add = |path: String, data: Vec<u8>| esp.push(EspFile { path, data });
-    let modules = Files::new();
+    let mut modules = Files::new();
     let prefix = match choice.kind() {
         LoaderKind::Signed | LoaderKind::Monolithic => {
             for (path, input) in choice.installed(spec.arch) {
@@ -126,7 +136,16 @@ pub fn uefi(
             prefix::built_in(choice.grub(), target.below_lib(files, choice.grub())?)?
         }
         LoaderKind::Own => {
-            target.below_lib(files, "kernel.img")?;
+            let folder = format!("grub/{}/", target.name);
+            let name = |path: &str| path.strip_prefix(&folder).map(str::to_owned);
+            for path in choice.inputs() {
+                let bytes = target.below_lib(files, path)?;
+                modules.extend(name(path).map(|name| (name, bytes.to_vec())));
+            }
+            let config = stub.rsplit_once("configfile").map(|(config, _)| config);
+            let core = core_efi(spec.arch, &modules, OWN_PREFIX, &OWN_MODULES, config)?;
+            modules.retain(|name, _| is_module_file(name));
+            add(spec.arch.removable_path().to_owned(), core);
             None
         }
     };
