@@ -45,7 +45,9 @@ mod reed_solomon;
 mod root;
 mod words;
 
-pub use bios::{BiosLoader, BiosSpec, MODULES_EXT_ON_MBR, PREFIX_MBR_1, bios};
+pub use bios::{
+    BiosLoader, BiosSpec, MODULES_EXT_ON_GPT, MODULES_EXT_ON_MBR, PREFIX_GPT_1, PREFIX_MBR_1, bios,
+};
 pub use boot_img::boot_sector;
 pub use config::{Config, DEFAULT_CMDLINE, MARKER, bears_marker, grub_cfg};
 pub use core_img::{CoreImg, core_img};

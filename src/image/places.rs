@@ -70,6 +70,15 @@ impl Places {
         Ok(Self(list))
     }
 
+    /// What the first place that has any loader has: whether one for BIOS machines, and which for UEFI.
+    /// A rootfs that carries one is never given another from this host because it was left open.
+    pub(super) fn carried(&self, arch: Option<EfiArch>) -> (bool, Option<LoaderKind>) {
+        let of = |p: &Place| (p.has_bios(), arch.and_then(|a| p.uefi_kind(a)));
+        let mut all = self.0.iter().map(of);
+        all.find(|(bios, uefi)| *bios || uefi.is_some())
+            .unwrap_or((false, None))
+    }
+
     /// Whether there is a GRUB for BIOS machines.
     pub(super) fn has_bios(&self) -> bool {
         self.0.iter().any(Place::has_bios)
@@ -126,6 +135,10 @@ impl Place {
         below
             .map(String::as_str)
             .take_while(|n| n.starts_with(I386_PC))
+    }
+
+    fn uefi_kind(&self, arch: EfiArch) -> Option<LoaderKind> {
+        choose_uefi(arch, &self.names).map(|choice| choice.kind())
     }
 
     fn has_bios(&self) -> bool {

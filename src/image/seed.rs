@@ -5,6 +5,7 @@ use crate::seed::Seed;
 use crate::tree::{Node, NodeId, NodeKind, Sorted, Tree};
 use crate::units::{Timestamp, count};
 use sha2::{Digest, Sha256};
+use std::fmt;
 
 /// What [`super::prepare`] writes, or may have written into the rootfs by an earlier build: none of it
 /// is part of the seed, so that an image made from an image is the same image.
@@ -24,13 +25,7 @@ pub(super) fn seed(tree: &Tree, sorted: &Sorted, spec: &Spec) -> Seed {
     }
     let mut h = Sha256::new();
     h.update(b"diskwright seed 1\0");
-    // Debug of a struct names every field: a new one cannot be forgotten here.
-    // Where on this host GRUB is looked for is no part of it.
-    let asked = Spec {
-        grub: Vec::new(),
-        ..spec.clone()
-    };
-    h.update(format!("{asked:?}\0").as_bytes());
+    h.update(format!("{:?}\0", Asked(spec)).as_bytes());
     let mut record = Vec::new();
     tree.walk(sorted, |path, id| {
         if path.starts_with(b"boot/grub/") || OURS.contains(&path) {
@@ -41,6 +36,55 @@ pub(super) fn seed(tree: &Tree, sorted: &Sorted, spec: &Spec) -> Seed {
         h.update(&record);
     });
     Seed::new(h.finalize().into())
+}
+
+/// What was asked for, as text. Fields that came after the first version are named where they differ
+/// from their default, so that no image gets new UUIDs because the program learned a flag.
+struct Asked<'a>(&'a Spec);
+
+impl fmt::Debug for Asked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Every field by name: a new one cannot be forgotten here.
+        let Spec {
+            size,
+            free,
+            label,
+            uuid,
+            seed,
+            hostname,
+            cmdline,
+            root_by,
+            scheme,
+            boot,
+            esp_size,
+            max_grow,
+            inodes,
+            // Where on this host GRUB is looked for is nothing that was asked of the image.
+            grub: _,
+            source_date_epoch,
+        } = self.0;
+        let default = Spec::default();
+        let mut d = f.debug_struct("Spec");
+        d.field("size", size)
+            .field("free", free)
+            .field("label", label)
+            .field("uuid", uuid)
+            .field("seed", seed)
+            .field("hostname", hostname)
+            .field("cmdline", cmdline)
+            .field("root_by", root_by)
+            .field("scheme", scheme)
+            .field("boot", boot)
+            .field("max_grow", max_grow)
+            .field("inodes", inodes);
+        let mut later = |name, value: &dyn fmt::Debug, is_default: bool| {
+            if !is_default {
+                d.field(name, value);
+            }
+        };
+        later("esp_size", esp_size, *esp_size == default.esp_size);
+        d.field("source_date_epoch", source_date_epoch).finish()
+    }
 }
 
 fn describe(out: &mut Vec<u8>, tree: &Tree, path: &[u8], id: NodeId) {

@@ -1,5 +1,6 @@
 //! The few files of the rootfs that are read again when the archive has ended: a spool keeps them.
 
+use super::arch::SHELLS;
 use super::places;
 use crate::units::MIB;
 
@@ -35,5 +36,6 @@ pub(super) fn wants(path: &[u8]) -> bool {
         .is_some_and(places::is_input)
         || [GRUB_CFG, FSTAB, OS_RELEASE[0], OS_RELEASE[1]]
             .iter()
+            .chain(&SHELLS)
             .any(|p| p.as_bytes() == path)
 }

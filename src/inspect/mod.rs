@@ -2,4 +2,4 @@
 
 mod info;
 
-pub use info::{Filesystem, Info, InspectError, Partition, Root, info, root};
+pub use info::{Fat, Fault, Filesystem, Info, InspectError, Partition, Root, info, root};

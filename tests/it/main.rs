@@ -10,6 +10,7 @@
 //! | `determinism` | same archive, same spec, same bytes; and which bytes they were |
 //! | `efi` | core.efi and what lies on an EFI system partition, against grub-mkimage |
 //! | `ext4_geometry` | layout of a filesystem against mke2fs, at a hundred sizes |
+//! | `fat` | the EFI system partition against dosfstools, mtools, blkid |
 //! | `fidelity` | every file of an image against the tar, through other readers |
 //! | `boot_debian` | a Debian boots, writes, reboots and leaves a clean filesystem |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
@@ -47,7 +48,9 @@ mod determinism;
 mod disk_full;
 mod efi;
 mod ext4_geometry;
+mod fat;
 mod fidelity;
+mod gpt;
 mod grub;
 mod grub_boot;
 mod grub_config;
