@@ -58,7 +58,14 @@ pub fn build(
     };
     let carried = prepare::carried(&mut ingest, &rootfs, spec.boot)?;
     let mode = choose(spec, &carried)?;
-    let seed = seed(&ingest.tree, &sorted, &mode.asked(spec));
+    // What was chosen and what was asked for by name have one seed where they have one layout.
+    let asked = mode.asked(spec);
+    let asked = if room_of(&asked) == room {
+        &asked
+    } else {
+        spec
+    };
+    let seed = seed(&ingest.tree, &sorted, asked);
     let facts = facts(spec, &seed, &ingest.tree);
     let prepared = prepare::prepare(&mut ingest, &rootfs, spec, &mode, &facts)?;
     // Before the plan does it: a file of that name in the archive must leave the spool.

@@ -13,6 +13,7 @@
 //! | `fat` | the EFI system partition against dosfstools, mtools, blkid |
 //! | `fidelity` | every file of an image against the tar, through other readers |
 //! | `boot_debian` | a Debian boots, writes, reboots and leaves a clean filesystem |
+//! | `gpt*` | every mode with a GPT against sgdisk, sfdisk, parted, blkid, checkers, GRUB; a boot |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
 //! | `props` | that any tree makes a clean filesystem, and replaced files leave no byte |
 //! | `oracle` | every shape of image against e2fsck, sfdisk, blkid, file; what each of them proves |
@@ -51,6 +52,7 @@ mod ext4_geometry;
 mod fat;
 mod fidelity;
 mod gpt;
+mod gpt_boot;
 mod grub;
 mod grub_boot;
 mod grub_config;
