@@ -6,9 +6,10 @@ use regex::bytes::Regex;
 use std::io;
 use std::time::Duration;
 
-/// What no healthy boot prints: the kernel's panic, GRUB's rescue shell, systemd's emergency mode, and the
+/// What no healthy boot prints: the firmware's word that nothing could be started, the kernel's panic, GRUB's rescue shell, systemd's emergency mode, and the
 /// kernel's and the initramfs's complaint that there is no root.
-pub const DEFAULT_FAIL: &str = "Kernel panic|grub rescue>|emergency mode|Unable to mount root";
+pub const DEFAULT_FAIL: &str =
+    "No bootable |Kernel panic|grub rescue>|emergency mode|Unable to mount root";
 
 /// One thing to wait for.
 #[derive(Clone, Debug)]

@@ -10,9 +10,9 @@ use super::wanted::{FSTAB, GRUB_CFG, OS_RELEASE};
 use super::{Boot, BuildError, RootBy, Scheme, Spec, arch};
 use crate::archive::{Entry, EntryKind};
 use crate::grub::{
-    Config, DEFAULT_CMDLINE, DROP_IN_PATH, EspFile, Files, KernelEntry, LoaderKind, MARKER,
-    RootIds, RootNamed, UefiSpec, bears_marker, drop_in, find_kernels, grub_cfg, grubenv,
-    is_module_file, root_named,
+    Config, DEFAULT_CMDLINE, DEFAULT_CMDLINE_ARM64, DROP_IN_PATH, EfiArch, EspFile, Files,
+    KernelEntry, LoaderKind, MARKER, RootIds, RootNamed, UefiSpec, bears_marker, drop_in,
+    find_kernels, grub_cfg, grubenv, is_module_file, root_named,
 };
 use crate::partition::partuuid;
 use crate::tree::{NodeId, NodeKind, ROOT, Sorted, Tree};
@@ -223,10 +223,10 @@ fn config(
             Scheme::Gpt => "hd0,gpt1".into(),
             _ => "hd0,msdos1".into(),
         },
-        cmdline: spec
-            .cmdline
-            .clone()
-            .unwrap_or_else(|| DEFAULT_CMDLINE.into()),
+        cmdline: spec.cmdline.clone().unwrap_or_else(|| match mode.uefi() {
+            Some(EfiArch::Arm64) => DEFAULT_CMDLINE_ARM64.into(),
+            _ => DEFAULT_CMDLINE.into(),
+        }),
         timeout: TIMEOUT,
     })
 }

@@ -9,6 +9,7 @@
 //! | `boot`, `cli` | the program's verbs, exit codes and streams |
 //! | `determinism` | same archive, same spec, same bytes; and which bytes they were |
 //! | `efi` | core.efi and what lies on an EFI system partition, against grub-mkimage |
+//! | `efi_boot` | OVMF and AAVMF start our loaders, Secure Boot the signed pair alone |
 //! | `ext4_geometry` | layout of a filesystem against mke2fs, at a hundred sizes |
 //! | `fat` | the EFI system partition against dosfstools, mtools, blkid |
 //! | `fidelity` | every file of an image against the tar, through other readers |
@@ -48,6 +49,7 @@ mod common;
 mod determinism;
 mod disk_full;
 mod efi;
+mod efi_boot;
 mod ext4_geometry;
 mod fat;
 mod fidelity;
