@@ -56,7 +56,7 @@ fn mended(members: &[Vec<u8>], flags: &[&str], expected: Expect) -> Desk {
     desk.write("a.tar", &archive(members));
     let ran: Ran = desk.builds("a.tar", &[&["--quiet"], flags].concat());
     expected.assert_eq(&ran.stderr);
-    desk.fsck(1 << 20);
+    desk.fsck();
     desk
 }
 
