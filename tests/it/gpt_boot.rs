@@ -30,6 +30,9 @@ fn a_debian_on_a_gpt_with_bios_boots_to_its_prompt() {
     built.image.verify().unwrap();
     raw.write(&built.image, &Silent).unwrap();
     raw.finish().unwrap();
-    assert_eq!(built.report.root, format!("PARTUUID={}", built.report.partitions[0].partuuid));
+    assert_eq!(
+        built.report.root,
+        format!("PARTUUID={}", built.report.partitions[0].partuuid)
+    );
     boot(&path, false, Vec::new(), false);
 }

@@ -78,7 +78,9 @@ pub fn offset_of(image: &Path) -> u64 {
     let start = if entry[4] == 0xEE {
         u64::from_le_bytes(bytes(2 * 512 + 32))
     } else {
-        u64::from(u32::from_le_bytes(bytes(0x1be + 8)[..4].try_into().unwrap()))
+        u64::from(u32::from_le_bytes(
+            bytes(0x1be + 8)[..4].try_into().unwrap(),
+        ))
     };
     start * 512
 }
