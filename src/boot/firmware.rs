@@ -95,6 +95,15 @@ const ARM64_SECURE: &[(&str, &str)] = &[
     ),
 ];
 
+/// The code of the UEFI firmware for `arch`, with or without Secure Boot, beside `qemu` or where Debian,
+/// Fedora, Arch, openSUSE and Homebrew put it.
+///
+/// # Errors
+/// [`BootError::NoFirmware`], which names the package to install.
+pub fn find_firmware(arch: Arch, secure: bool, qemu: &Path) -> Result<PathBuf, BootError> {
+    find(arch, secure, qemu).map(|flash| flash.code)
+}
+
 /// The firmware for `arch`, beside `qemu` or where distributions put it.
 pub(super) fn find(arch: Arch, secure: bool, qemu: &Path) -> Result<Flash, BootError> {
     find_with(arch, secure, qemu, &|path| path.is_file())

@@ -25,6 +25,7 @@ mod screen;
 mod serial;
 mod verdict;
 
+pub use firmware::find_firmware;
 pub use loaders::{Loaders, find_loaders};
 pub use probe::{Kvm, find_qemu, probe_kvm, qemu_version};
 pub use qemu::{Accel, Arch, Disk, Firmware, Machine, Network};
