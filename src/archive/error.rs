@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::detect::Compression;
+use super::folder::FolderError;
 use super::oci::ImageError;
 use crate::display::display_path;
 
@@ -238,6 +239,9 @@ pub enum ArchiveError {
     /// A container image whose blobs do not fit together.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// A folder that cannot be read.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     /// No room for a compressed or piped image while it is read.
     #[error("cannot unpack {archive} into a temporary file")]
     Unpack {

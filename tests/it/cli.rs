@@ -63,10 +63,12 @@ fn help_of_build_shows_every_flag_with_its_default() {
     expect![[r#"
         Build a bootable disk image from a root filesystem archive
 
-        Usage: diskwright build [OPTIONS] [ROOTFS]
+        Usage: diskwright build [OPTIONS] [ROOTFS]...
 
         Arguments:
-          [ROOTFS]  Tar archive, plain or compressed with gzip, zstd, xz or bzip2; `-` for standard input
+          [ROOTFS]...  Tar archive (plain, gzip, zstd, xz, bzip2), `-` for standard input, folder,
+                       oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME]; several are
+                       layers, lowest first
 
         Options:
           -o, --output <FILE>  Where the image goes; appears whole or not at all
@@ -77,6 +79,11 @@ fn help_of_build_shows_every_flag_with_its_default() {
           -q, --quiet          No progress and no summary; warnings and errors only
               --json           Print the figures of the image as JSON instead of its path
           -h, --help           Print help (see more with '--help')
+
+        Input:
+              --platform <OS/ARCH[/VARIANT]>  Which image of several [default: the host's, or the only one]
+              --owner <UID:GID>               Owner of everything that comes from a folder [default: as the
+                                              filesystem shows it]
 
         Image:
               --size <SIZE|fit>      Size of the disk, or `fit`: the smallest that holds everything and
@@ -109,10 +116,12 @@ fn help_of_build_shows_every_flag_with_its_default() {
           diskwright build rootfs.tar.zst -o disk.img
           diskwright build rootfs.tar -o disk.img --size 8G --hostname web --sha256
           zstd -dc rootfs.tar.zst | diskwright build - -o disk.img
+          diskwright build base.tar.zst overlay/ --owner 0:0 -o disk.img
+          diskwright build oci:layout:latest -o disk.img
           diskwright build --spec image.toml --force
 
         A spec file has the same names as keys, paths relative to itself; flags override it:
-          rootfs = "rootfs.tar.zst"
+          rootfs = "rootfs.tar.zst"     # or a list: ["base.tar", "oci:layout:app"]
           output = "disk.img"
           free = "20%"
           root-by = "label"
@@ -215,6 +224,21 @@ fn input_that_is_not_there_is_3_and_named() {
             stderr(&output)
         );
     }
+}
+
+#[test]
+fn verify_refuses_by_name_what_it_cannot_read() {
+    if !super::tools::have("mke2fs") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let args = ["-q", "-F", "-O", "quota,inline_data", "image", "20M"];
+    super::common::run(folder.path(), "mke2fs", &args);
+    let image = folder.path().join("image");
+    let output = diskwright(&["verify", image.to_str().unwrap()]);
+    assert_eq!(code(&output), 3);
+    let told = stderr(&output);
+    assert!(told.contains("inline_data, quota"), "{told}");
 }
 
 #[test]

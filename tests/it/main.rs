@@ -19,6 +19,8 @@
 //! | `gpt*` | every mode with a GPT against sgdisk, sfdisk, parted, blkid, checkers, GRUB; a boot |
 //! | `grow_boot` | a Debian on a larger disk grows its partition and its root by itself |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
+//! | `layers*` | folders and container images against tar, umoci, skopeo and buildah; damaged images |
+//! | `props` | that any tree makes a clean filesystem, and replaced files leave no byte |
 //! | `props` | that replaced files leave no byte, and that very large directories are clean |
 //! | `props_disk`, `props_ext4` | what holds for any tree, any filesystem, any disk |
 //! | `limits` | the limits of ext4, from both sides |
@@ -66,6 +68,10 @@ mod grow_boot;
 mod grub;
 mod grub_boot;
 mod grub_config;
+mod layers;
+mod layers_bad;
+mod layers_folder;
+mod layers_tools;
 mod limits;
 mod oracle;
 mod partition;
