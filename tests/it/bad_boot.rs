@@ -9,6 +9,9 @@ use std::path::Path;
 const PLATFORM: &str = "usr/lib/grub/i386-pc";
 const BUILD: [&str; 5] = ["build", "a.tar", "-o", "out/disk.img", "--quiet"];
 
+/// For a BIOS, and with no GRUB but the rootfs's own: this machine has one.
+const BIOS: [&str; 4] = ["--boot", "bios", "--grub", "no-grub"];
+
 /// What becomes of a file of GRUB; `None` leaves it out.
 type Change = dyn Fn(&str, Vec<u8>) -> Option<Vec<u8>>;
 
@@ -35,11 +38,17 @@ fn kernel() -> Vec<Vec<u8>> {
     ]
 }
 
+fn desk(members: &[Vec<u8>]) -> Desk {
+    let desk = Desk::new();
+    std::fs::create_dir(desk.path("no-grub")).unwrap();
+    desk.write("a.tar", &archive(members));
+    desk
+}
+
 #[track_caller]
 fn refused(members: &[Vec<u8>], expected: Expect) {
-    let desk = Desk::new();
-    desk.write("a.tar", &archive(members));
-    let mut ran = desk.run(&BUILD);
+    let desk = desk(members);
+    let mut ran = desk.run(&[&BUILD[..], &BIOS].concat());
     // Where the tables of an ELF file lie depends on GRUB's version.
     let words = ran.stderr.split(' ').scan("", |before, word| {
         let table = word.starts_with("0x") || *before == "byte";
@@ -52,9 +61,8 @@ fn refused(members: &[Vec<u8>], expected: Expect) {
 
 #[track_caller]
 fn mended(members: &[Vec<u8>], flags: &[&str], expected: Expect) -> Desk {
-    let desk = Desk::new();
-    desk.write("a.tar", &archive(members));
-    let ran: Ran = desk.builds("a.tar", &[&["--quiet"], flags].concat());
+    let desk = desk(members);
+    let ran: Ran = desk.builds("a.tar", &[&["--quiet"], &BIOS[..], flags].concat());
     expected.assert_eq(&ran.stderr);
     desk.fsck(1 << 20);
     desk
