@@ -14,10 +14,10 @@ pub(super) fn list(given: Option<PathBuf>) -> Vec<PathBuf> {
         env::home_dir(),
     );
     let others = fetched.into_iter().chain([HOST.into()]);
-    given
-        .into_iter()
-        .chain(others.filter(|f| f.is_dir()))
-        .collect()
+    match given {
+        Some(folder) => vec![folder],
+        None => others.filter(|f| f.is_dir()).collect(),
+    }
 }
 
 /// Where `vendor-grub/fetch` puts GRUB: in the user's data folder, as the XDG Base Directory

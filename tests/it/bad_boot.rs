@@ -76,24 +76,21 @@ fn a_rootfs_without_kernel_or_grub_is_refused_with_the_packages_to_add() {
         error: the rootfs has no kernel: nothing in /boot or / is called vmlinuz-*; on Debian the package linux-image-cloud-amd64 brings one. Say `--boot none` for an image that need not boot
     "#]],
     );
-    refused(
-        &kernel(),
-        expect![[r#"
-        error: the rootfs has no GRUB for BIOS machines: /usr/lib/grub/i386-pc is missing; on Debian the package grub-pc-bin brings it. Say `--boot none` for an image that need not boot
-    "#]],
-    );
+    refused(&kernel(), expect![[r#"
+        error: there is no GRUB for BIOS machines: /usr/lib/grub/i386-pc of the rootfs is missing or empty; on Debian the package grub-pc-bin brings it. `--grub DIR` names another folder like /usr/lib/grub; say `--boot none` for an image that need not boot
+    "#]]);
     let folder = Header::new(PLATFORM, b'5', 0).block();
     refused(
         &[kernel(), vec![folder]].concat(),
         expect![[r#"
-        error: the rootfs has no GRUB for BIOS machines: /usr/lib/grub/i386-pc is empty; on Debian the package grub-pc-bin brings it. Say `--boot none` for an image that need not boot
-    "#]],
+            error: there is no GRUB for BIOS machines: /usr/lib/grub/i386-pc of the rootfs is missing or empty; on Debian the package grub-pc-bin brings it. `--grub DIR` names another folder like /usr/lib/grub; say `--boot none` for an image that need not boot
+        "#]],
     );
     refused(
         &[kernel(), vec![file(PLATFORM, b"")]].concat(),
         expect![[r#"
-        error: the rootfs has no GRUB for BIOS machines: /usr/lib/grub/i386-pc is no directory; on Debian the package grub-pc-bin brings it. Say `--boot none` for an image that need not boot
-    "#]],
+            error: there is no GRUB for BIOS machines: /usr/lib/grub/i386-pc of the rootfs is missing or empty; on Debian the package grub-pc-bin brings it. `--grub DIR` names another folder like /usr/lib/grub; say `--boot none` for an image that need not boot
+        "#]],
     );
 }
 
@@ -123,79 +120,79 @@ fn damaged_files_of_grub_are_refused_by_name() {
         (
             without("kernel.img"),
             expect![[r#"
-            error: the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs
-              because: GRUB's i386-pc/kernel.img is missing: add the package grub-pc-bin to the rootfs
-        "#]],
+                error: the boot loader cannot be made
+                  because: GRUB's i386-pc/kernel.img is missing: add the package grub-pc-bin to the rootfs
+            "#]],
         ),
         (
             without("ext2.mod"),
             expect![[r#"
-            error: the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs
-              because: GRUB's i386-pc/ext2.mod is missing: add the package grub-pc-bin to the rootfs
-        "#]],
+                error: the boot loader cannot be made
+                  because: GRUB's i386-pc/ext2.mod is missing: add the package grub-pc-bin to the rootfs
+            "#]],
         ),
         (
             without("moddep.lst"),
             expect![[r#"
-            error: the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs
-              because: GRUB's i386-pc/moddep.lst is missing: add the package grub-pc-bin to the rootfs
-        "#]],
+                error: the boot loader cannot be made
+                  because: GRUB's i386-pc/moddep.lst is missing: add the package grub-pc-bin to the rootfs
+            "#]],
         ),
         (
             moddep,
             expect![[r#"
-            error: the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs
-              because: GRUB module `ext2` is not in i386-pc/moddep.lst
-        "#]],
+                error: the boot loader cannot be made
+                  because: GRUB module `ext2` is not in moddep.lst
+            "#]],
         ),
         (
             cut("kernel.img", 0),
             expect![[r#"
-            error: the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs
-              because: i386-pc/kernel.img: length is 0, must be at least 52 bytes of Elf32_Ehdr
-        "#]],
+                error: the boot loader cannot be made
+                  because: i386-pc/kernel.img: length is 0, must be at least 52 bytes of Elf32_Ehdr
+            "#]],
         ),
         (
             cut("kernel.img", 1000),
             expect![[r#"
-            error: the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs
-              because: i386-pc/kernel.img: Elf32_Ehdr.e_shoff is TABLE with 6 sections, must be inside 1000 bytes
-        "#]],
+                error: the boot loader cannot be made
+                  because: i386-pc/kernel.img: Elf32_Ehdr.e_shoff is TABLE with 6 sections, must be inside 1000 bytes
+            "#]],
         ),
         (
             cut("boot.img", 100),
             expect![[r#"
-            error: the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs
-              because: i386-pc/boot.img: length is 100, must be 512 bytes
-        "#]],
+                error: the boot loader cannot be made
+                  because: i386-pc/boot.img: length is 100, must be 512 bytes
+            "#]],
         ),
         (
             cut("diskboot.img", 100),
             expect![[r#"
-            error: the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs
-              because: i386-pc/diskboot.img: length is 100, must be 512 bytes
-        "#]],
+                error: the boot loader cannot be made
+                  because: i386-pc/diskboot.img: length is 100, must be 512 bytes
+            "#]],
         ),
         (
             cut("lzma_decompress.img", 1),
             expect![[r#"
-            error: the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs
-              because: i386-pc/lzma_decompress.img: length is 1, must be 28 to 3584 bytes
-        "#]],
+                error: the boot loader cannot be made
+                  because: i386-pc/lzma_decompress.img: length is 1, must be 28 to 3584 bytes
+            "#]],
         ),
         (
             cut("ext2.mod", 100),
             expect![[r#"
-            error: the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs
-              because: i386-pc/ext2.mod: Elf32_Ehdr.e_shoff is up to byte TABLE must be inside the file's 100 bytes
-        "#]],
+                error: the boot loader cannot be made
+                  because: i386-pc/ext2.mod: Elf32_Ehdr.e_shoff is up to byte TABLE must be inside the file's 100 bytes
+            "#]],
         ),
         (
             cut("moddep.lst", 0),
             expect![[r#"
-            error: the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs
-              because: GRUB module `ext2` is not in i386-pc/moddep.lst
-        "#]],
+                error: the boot loader cannot be made
+                  because: GRUB module `ext2` is not in moddep.lst
+            "#]],
         ),
     ] {
         let Some(members) = members else { return };
@@ -265,9 +262,8 @@ fn a_command_line_cannot_break_out_of_grub_cfg() {
         "$(id) `id` ${x}",
         "back\\slash {} #",
     ] {
-        let desk = Desk::new();
-        desk.write("a.tar", &archive(&members));
-        let ran = desk.run(&[&BUILD[..], &["--cmdline", cmdline]].concat());
+        let desk = desk(&members);
+        let ran = desk.run(&[&BUILD[..], &BIOS, &["--cmdline", cmdline]].concat());
         if ran.code == Some(3) {
             assert!(ran.stderr.contains("error: "), "{ran:?}");
             assert_eq!(desk.out().len(), 0);
