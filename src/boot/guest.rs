@@ -52,7 +52,11 @@ impl Guest {
             && let picture @ None = &mut *self.picture()
             && matches!(self.with(Child::try_wait), Ok(None))
         {
-            *picture = Some(screen.take());
+            let taken = screen.take();
+            // A guest that switched itself off meanwhile has no screen.
+            if taken.is_ok() || matches!(self.with(Child::try_wait), Ok(None)) {
+                *picture = Some(taken);
+            }
         }
         self.with(|child| {
             // A child that was not waited for keeps its pid, so this reaches nobody else.

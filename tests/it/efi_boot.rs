@@ -1,7 +1,7 @@
 //! Firmware starts our loaders: OVMF and AAVMF, with Secure Boot and without, up to the menu's script.
 //!
-//! The rootfs is a few files, its kernel is none, and its own grub.cfg says a word and switches the machine
-//! off: what is proven is the way from the firmware through the EFI system partition to `/boot/grub`.
+//! The rootfs is a few files, its kernel is none, and its own grub.cfg says a word and waits to be
+//! ended: what is proven is the way from the firmware through the EFI system partition to `/boot/grub`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::tools::{have, skip};
 const UUID: &str = "6e6f7420-6120-4c65-8672-616e646f6d21";
 
 /// Several times what a loaded machine without KVM takes.
-const PATIENCE: Duration = Duration::from_secs(200);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// An image for `arch`, as uname names it, with the loader that `grub` has.
 fn image(folder: &Path, arch: &str, grub: &Path) -> PathBuf {
@@ -30,7 +30,7 @@ fn image(folder: &Path, arch: &str, grub: &Path) -> PathBuf {
     };
     let cfg = format!(
         "search --no-floppy --fs-uuid --set=root {UUID}\n\
-         echo \"MENU platform=$grub_platform prefix=$prefix root=$root\"\nhalt\n"
+         echo \"MENU platform=$grub_platform prefix=$prefix root=$root\"\nsleep 300\n"
     );
     let members = [
         Member::file("boot/vmlinuz-1", "none").bytes(),
