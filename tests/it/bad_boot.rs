@@ -120,6 +120,7 @@ fn damaged_files_of_grub_are_refused_by_name() {
         (
             without("kernel.img"),
             expect![[r#"
+                warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the rootfs has no cloud-init; `--grow-at-boot none` if that is meant
                 error: the boot loader cannot be made
                   because: GRUB's i386-pc/kernel.img is missing: add the package grub-pc-bin to the rootfs
             "#]],
@@ -127,6 +128,7 @@ fn damaged_files_of_grub_are_refused_by_name() {
         (
             without("ext2.mod"),
             expect![[r#"
+                warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the rootfs has no cloud-init; `--grow-at-boot none` if that is meant
                 error: the boot loader cannot be made
                   because: GRUB's i386-pc/ext2.mod is missing: add the package grub-pc-bin to the rootfs
             "#]],
@@ -134,6 +136,7 @@ fn damaged_files_of_grub_are_refused_by_name() {
         (
             without("moddep.lst"),
             expect![[r#"
+                warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the rootfs has no cloud-init; `--grow-at-boot none` if that is meant
                 error: the boot loader cannot be made
                   because: GRUB's i386-pc/moddep.lst is missing: add the package grub-pc-bin to the rootfs
             "#]],
@@ -141,6 +144,7 @@ fn damaged_files_of_grub_are_refused_by_name() {
         (
             moddep,
             expect![[r#"
+                warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the rootfs has no cloud-init; `--grow-at-boot none` if that is meant
                 error: the boot loader cannot be made
                   because: GRUB module `ext2` is not in moddep.lst
             "#]],
@@ -148,6 +152,7 @@ fn damaged_files_of_grub_are_refused_by_name() {
         (
             cut("kernel.img", 0),
             expect![[r#"
+                warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the rootfs has no cloud-init; `--grow-at-boot none` if that is meant
                 error: the boot loader cannot be made
                   because: i386-pc/kernel.img: length is 0, must be at least 52 bytes of Elf32_Ehdr
             "#]],
@@ -155,6 +160,7 @@ fn damaged_files_of_grub_are_refused_by_name() {
         (
             cut("kernel.img", 1000),
             expect![[r#"
+                warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the rootfs has no cloud-init; `--grow-at-boot none` if that is meant
                 error: the boot loader cannot be made
                   because: i386-pc/kernel.img: Elf32_Ehdr.e_shoff is TABLE with 6 sections, must be inside 1000 bytes
             "#]],
@@ -162,6 +168,7 @@ fn damaged_files_of_grub_are_refused_by_name() {
         (
             cut("boot.img", 100),
             expect![[r#"
+                warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the rootfs has no cloud-init; `--grow-at-boot none` if that is meant
                 error: the boot loader cannot be made
                   because: i386-pc/boot.img: length is 100, must be 512 bytes
             "#]],
@@ -169,6 +176,7 @@ fn damaged_files_of_grub_are_refused_by_name() {
         (
             cut("diskboot.img", 100),
             expect![[r#"
+                warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the rootfs has no cloud-init; `--grow-at-boot none` if that is meant
                 error: the boot loader cannot be made
                   because: i386-pc/diskboot.img: length is 100, must be 512 bytes
             "#]],
@@ -176,6 +184,7 @@ fn damaged_files_of_grub_are_refused_by_name() {
         (
             cut("lzma_decompress.img", 1),
             expect![[r#"
+                warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the rootfs has no cloud-init; `--grow-at-boot none` if that is meant
                 error: the boot loader cannot be made
                   because: i386-pc/lzma_decompress.img: length is 1, must be 28 to 3584 bytes
             "#]],
@@ -190,6 +199,7 @@ fn damaged_files_of_grub_are_refused_by_name() {
         (
             cut("moddep.lst", 0),
             expect![[r#"
+                warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the rootfs has no cloud-init; `--grow-at-boot none` if that is meant
                 error: the boot loader cannot be made
                   because: GRUB module `ext2` is not in moddep.lst
             "#]],
@@ -214,8 +224,9 @@ fn a_grub_cfg_of_the_rootfs_is_replaced_with_a_warning_or_kept() {
         &members,
         &[],
         expect![[r#"
-        warning: /boot/grub/grub.cfg of the rootfs names the root UUID=11111111-2222-3333-4444-555555555555, which is not in this image: it is replaced, and kept as /boot/grub/grub.cfg.orig
-    "#]],
+            warning: /boot/grub/grub.cfg of the rootfs names the root UUID=11111111-2222-3333-4444-555555555555, which is not in this image: it is replaced, and kept as /boot/grub/grub.cfg.orig
+            warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the rootfs has no cloud-init; `--grow-at-boot none` if that is meant
+        "#]],
     );
     if let Some(kept) = desk.debugfs("cat /boot/grub/grub.cfg.orig") {
         assert_eq!(kept, foreign);
@@ -223,7 +234,9 @@ fn a_grub_cfg_of_the_rootfs_is_replaced_with_a_warning_or_kept() {
         assert!(now != foreign && now.contains("menuentry"), "{now}");
     }
     let ours = ["--uuid", "11111111-2222-3333-4444-555555555555"];
-    let desk = mended(&members, &ours, expect![]);
+    let desk = mended(&members, &ours, expect![[r#"
+        warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the rootfs has no cloud-init; `--grow-at-boot none` if that is meant
+    "#]]);
     if let Some(now) = desk.debugfs("cat /boot/grub/grub.cfg") {
         assert_eq!(now, foreign);
         assert!(!desk.debugfs("ls /boot/grub").unwrap().contains(".orig"));
@@ -241,7 +254,13 @@ fn an_fstab_with_entries_is_kept_and_one_without_is_replaced() {
             return;
         };
         let fstab = vec![file("etc/fstab", text.as_bytes())];
-        let desk = mended(&[kernel(), files, fstab].concat(), &[], expect![]);
+        let desk = mended(&[kernel(), files, fstab].concat(), &[], expect![[r#"
+            warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the rootfs has no cloud-init; `--grow-at-boot none` if that is meant
+        "#][r#"
+            warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the rootfs has no cloud-init; `--grow-at-boot none` if that is meant
+        "#][r#"
+            warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the rootfs has no cloud-init; `--grow-at-boot none` if that is meant
+        "#]]);
         if let Some(now) = desk.debugfs("cat /etc/fstab") {
             assert_eq!(now == text, kept, "{now}");
             assert!(kept || now.contains(" / ext4 "), "{now}");
@@ -297,7 +316,9 @@ fn a_rootfs_with_odd_names_in_boot_is_no_trouble() {
             .block(),
         Header::new("boot/vmlinuz-8-folder", b'5', 0).block(),
     ];
-    let desk = mended(&[kernel(), files, odd].concat(), &[], expect![]);
+    let desk = mended(&[kernel(), files, odd].concat(), &[], expect![[r#"
+        warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the rootfs has no cloud-init; `--grow-at-boot none` if that is meant
+    "#]]);
     if let Some(cfg) = desk.debugfs("cat /boot/grub/grub.cfg") {
         assert!(
             cfg.contains("vmlinuz-6.1.0-1-amd64") && !cfg.contains("$(x)"),
