@@ -12,7 +12,7 @@ use crate::display::display_path;
 /// Where in an archive: what every message about an entry begins with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The archive's name as the user gave it; `-` is stdin.
+    /// The archive's name as the user gave it, or `stdin`.
     pub archive: Arc<str>,
     /// Byte offset of the entry's header in the (decompressed) archive.
     pub offset: u64,

@@ -9,6 +9,7 @@ mod boot_junit;
 mod build;
 mod doctor;
 mod exit;
+mod ext4_shape;
 mod grub_folders;
 mod info;
 mod pipeline;

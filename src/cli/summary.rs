@@ -59,7 +59,8 @@ pub(super) fn planned(report: &Report) -> String {
         "mbr" => {
             let signature = report
                 .disk_signature
-                .map(|s| format!(", disk signature {s:08x}"));
+                .as_ref()
+                .map(|s| format!(", disk signature {s}"));
             let loader = if bios { ": boot.img and" } else { ":" };
             let signature = signature.unwrap_or_default();
             row(
@@ -182,6 +183,16 @@ pub(super) fn inspected(info: &Info) -> String {
             p.partuuid
         )
         .expect("a String takes every write");
+        let end = p.start.saturating_add(p.sectors).saturating_mul(SECTOR);
+        if end > info.size {
+            let beyond = human(end - info.size);
+            let text = &mut text;
+            line(
+                text,
+                "cut off",
+                &format!("it ends {beyond} beyond the end of the image"),
+            );
+        }
         p.filesystem.iter().for_each(|f| filesystem(&mut text, f));
         if let Some(f) = &p.fat {
             line(&mut text, "label", &f.label);
@@ -212,7 +223,7 @@ fn filesystem(text: &mut String, f: &Filesystem) {
     );
     line(text, "inodes", &format!("{}, {} free", inodes.0, inodes.1));
     line(text, "state", if f.clean { "clean" } else { "not clean" });
-    line(text, "bits", &format!("features {}", f.features.join(" ")));
+    line(text, "features", &f.features.join(" "));
 }
 
 /// A line per figure that `build` and `plan` both show.
@@ -327,7 +338,7 @@ mod tests {
             uefi_loader: None,
             loader_from: vec!["the rootfs".into()],
             partitions: Vec::new(),
-            disk_signature: Some(0xD15C),
+            disk_signature: Some("0000d15c".into()),
             kernel: Some("vmlinuz-6.1.0-42-cloud-amd64".into()),
             files: 14_843,
             directories: 1_920,

@@ -19,6 +19,7 @@
 //! | `modules`, `elf`, `payload`, `lzma`, `core_img` | core.img, as `grub-mkimage -O i386-pc` makes it |
 //! | `boot_img`, `embed`, `reed_solomon` | sector 0 and the embedding area, as `grub-bios-setup` does |
 //! | `efi` | the files of an EFI system partition |
+//! | `ext2_features` | which features of ext4 the rootfs's GRUB reads |
 //! | `kernels`, `dpkg_version` | which kernels of `/boot` to offer, newest first |
 //! | `config`, `grubenv`, `defaults` | grub.cfg, grubenv, the drop-in for `update-grub` |
 //! | `root`, `words` | how they name the root filesystem; how they quote |
@@ -35,6 +36,7 @@ mod efi;
 mod elf;
 mod embed;
 mod error;
+mod ext2_features;
 mod foreign_cfg;
 mod grubenv;
 mod kernels;
@@ -61,6 +63,7 @@ pub use efi::{
 pub use elf::check_module;
 pub use embed::{Area, embed};
 pub use error::GrubError;
+pub use ext2_features::{READ_SINCE_2_02, readable_incompat};
 pub use foreign_cfg::{RootNamed, root_named};
 pub use grubenv::{GRUBENV_LEN, grubenv};
 pub use kernels::{KernelEntry, find as find_kernels};

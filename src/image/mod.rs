@@ -29,5 +29,5 @@ pub use error::BuildError;
 pub use layout::{Image, ImageError, Source, Structure};
 pub use mode::contradiction;
 pub use report::{PartitionReport, Report};
-pub use spec::{Boot, DEFAULT_ESP_SIZE, Free, GrowAtBoot, RootBy, Scheme, Size, Spec};
+pub use spec::{Boot, DEFAULT_ESP_SIZE, Free, GrowAtBoot, Profile, RootBy, Scheme, Size, Spec};
 pub use spool::{MemorySpool, PlanSpool, Spool};

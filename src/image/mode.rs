@@ -51,6 +51,11 @@ impl Room {
         self.gpt
     }
 
+    /// Bytes behind root on a fitted disk: a whole MiB for the backup of a GPT.
+    pub(super) fn tail(self) -> u64 {
+        if self.gpt { MIB } else { 0 }
+    }
+
     /// Where the root partition may end on a disk of `size` bytes: with a GPT at a whole MiB.
     pub(super) fn end(self, size: u64) -> u64 {
         if self.gpt {
@@ -150,12 +155,13 @@ impl Mode {
 
     /// Size of the disk for a root filesystem that ends at byte `end`.
     pub(super) fn disk_size(&self, spec: &Spec, end: u64) -> u64 {
-        match (spec.size, self.scheme) {
-            (Size::Bytes(n), _) => n,
+        let least = match (spec.size, self.scheme) {
+            (Size::Bytes(n), _) => return n,
             // A whole MiB behind root, for the backup.
             (Size::Fit, Scheme::Gpt) => end.next_multiple_of(MIB) + MIB,
             (Size::Fit, _) => end,
-        }
+        };
+        least.next_multiple_of(spec.round.unwrap_or(SECTOR))
     }
 }
 

@@ -30,8 +30,8 @@ pub struct Report {
     pub loader_from: Vec<String>,
     /// The partitions, root first.
     pub partitions: Vec<PartitionReport>,
-    /// MBR disk signature.
-    pub disk_signature: Option<u32>,
+    /// MBR disk signature, eight hex digits.
+    pub disk_signature: Option<String>,
     /// Kernel the menu starts, newest first in `/boot`.
     pub kernel: Option<String>,
     /// Regular files, directories, symbolic links and others in the tree.

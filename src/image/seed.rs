@@ -9,12 +9,13 @@ use sha2::{Digest, Sha256};
 
 /// What [`super::prepare`] writes, or may have written into the rootfs by an earlier build: none of it
 /// is part of the seed, so that an image made from an image is the same image.
-const OURS: [&[u8]; 8] = [
+const OURS: [&[u8]; 9] = [
     b"boot/grub",
     b"etc/default/grub.d",
     b"etc/default/grub.d/50-diskwright.cfg",
     b"etc/fstab",
     b"etc/hostname",
+    b"etc/hosts",
     b"etc/repart.d",
     REPART_CONF.as_bytes(),
     b"lost+found",

@@ -13,6 +13,8 @@ pub(super) const LIB: &str = "usr/lib";
 pub(super) const GRUB_CFG: &str = "boot/grub/grub.cfg";
 /// What is mounted where.
 pub(super) const FSTAB: &str = "etc/fstab";
+/// Addresses of names.
+pub(super) const HOSTS: &str = "etc/hosts";
 /// Numbers of users' names.
 pub(super) const PASSWD: &str = "etc/passwd";
 /// Numbers of groups' names.
@@ -38,8 +40,16 @@ pub(super) fn wants(path: &[u8]) -> bool {
     in_lib
         .and_then(|rest| std::str::from_utf8(rest).ok())
         .is_some_and(places::is_input)
-        || [GRUB_CFG, FSTAB, PASSWD, GROUP, OS_RELEASE[0], OS_RELEASE[1]]
-            .iter()
-            .chain(&SHELLS)
-            .any(|p| p.as_bytes() == path)
+        || [
+            GRUB_CFG,
+            FSTAB,
+            HOSTS,
+            PASSWD,
+            GROUP,
+            OS_RELEASE[0],
+            OS_RELEASE[1],
+        ]
+        .iter()
+        .chain(&SHELLS)
+        .any(|p| p.as_bytes() == path)
 }

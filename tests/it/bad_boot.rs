@@ -7,7 +7,9 @@ use expect_test::{Expect, expect};
 use std::path::Path;
 
 const PLATFORM: &str = "usr/lib/grub/i386-pc";
-const BUILD: [&str; 5] = ["build", "a.tar", "-o", "out/disk.img", "--quiet"];
+const BUILD: [&str; 4] = ["build", "a.tar", "-o", "out/disk.img"];
+/// Without the warning that nothing in these root filesystems would grow the root.
+const QUIET: [&str; 3] = ["--quiet", "--grow-at-boot", "none"];
 
 /// For a BIOS, and with no GRUB but the rootfs's own: this machine has one.
 const BIOS: [&str; 4] = ["--boot", "bios", "--grub", "no-grub"];
@@ -48,7 +50,7 @@ fn desk(members: &[Vec<u8>]) -> Desk {
 #[track_caller]
 fn refused(members: &[Vec<u8>], expected: Expect) {
     let desk = desk(members);
-    let mut ran = desk.run(&[&BUILD[..], &BIOS].concat());
+    let mut ran = desk.run(&[&BUILD[..], &QUIET, &BIOS].concat());
     // Where the tables of an ELF file lie depends on GRUB's version.
     let words = ran.stderr.split(' ').scan("", |before, word| {
         let table = word.starts_with("0x") || *before == "byte";
@@ -62,7 +64,7 @@ fn refused(members: &[Vec<u8>], expected: Expect) {
 #[track_caller]
 fn mended(members: &[Vec<u8>], flags: &[&str], expected: Expect) -> Desk {
     let desk = desk(members);
-    let ran: Ran = desk.builds("a.tar", &[&["--quiet"], &BIOS[..], flags].concat());
+    let ran: Ran = desk.builds("a.tar", &[&QUIET[..], &BIOS, flags].concat());
     expected.assert_eq(&ran.stderr);
     desk.fsck();
     desk
@@ -76,9 +78,12 @@ fn a_rootfs_without_kernel_or_grub_is_refused_with_the_packages_to_add() {
         error: the rootfs has no kernel: nothing in /boot or / is called vmlinuz-*; on Debian the package linux-image-cloud-amd64 brings one. Say `--boot none` for an image that need not boot
     "#]],
     );
-    refused(&kernel(), expect![[r#"
+    refused(
+        &kernel(),
+        expect![[r#"
         error: there is no GRUB for BIOS machines: /usr/lib/grub/i386-pc of the rootfs is missing or empty; on Debian the package grub-pc-bin brings it. `--grub DIR` names another folder like /usr/lib/grub; say `--boot none` for an image that need not boot
-    "#]]);
+    "#]],
+    );
     let folder = Header::new(PLATFORM, b'5', 0).block();
     refused(
         &[kernel(), vec![folder]].concat(),
@@ -120,7 +125,6 @@ fn damaged_files_of_grub_are_refused_by_name() {
         (
             without("kernel.img"),
             expect![[r#"
-                warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the rootfs has no cloud-init; `--grow-at-boot none` if that is meant
                 error: the boot loader cannot be made
                   because: GRUB's i386-pc/kernel.img is missing: add the package grub-pc-bin to the rootfs
             "#]],
@@ -128,7 +132,6 @@ fn damaged_files_of_grub_are_refused_by_name() {
         (
             without("ext2.mod"),
             expect![[r#"
-                warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the rootfs has no cloud-init; `--grow-at-boot none` if that is meant
                 error: the boot loader cannot be made
                   because: GRUB's i386-pc/ext2.mod is missing: add the package grub-pc-bin to the rootfs
             "#]],
@@ -136,7 +139,6 @@ fn damaged_files_of_grub_are_refused_by_name() {
         (
             without("moddep.lst"),
             expect![[r#"
-                warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the rootfs has no cloud-init; `--grow-at-boot none` if that is meant
                 error: the boot loader cannot be made
                   because: GRUB's i386-pc/moddep.lst is missing: add the package grub-pc-bin to the rootfs
             "#]],
@@ -144,7 +146,6 @@ fn damaged_files_of_grub_are_refused_by_name() {
         (
             moddep,
             expect![[r#"
-                warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the rootfs has no cloud-init; `--grow-at-boot none` if that is meant
                 error: the boot loader cannot be made
                   because: GRUB module `ext2` is not in moddep.lst
             "#]],
@@ -152,7 +153,6 @@ fn damaged_files_of_grub_are_refused_by_name() {
         (
             cut("kernel.img", 0),
             expect![[r#"
-                warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the rootfs has no cloud-init; `--grow-at-boot none` if that is meant
                 error: the boot loader cannot be made
                   because: i386-pc/kernel.img: length is 0, must be at least 52 bytes of Elf32_Ehdr
             "#]],
@@ -160,7 +160,6 @@ fn damaged_files_of_grub_are_refused_by_name() {
         (
             cut("kernel.img", 1000),
             expect![[r#"
-                warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the rootfs has no cloud-init; `--grow-at-boot none` if that is meant
                 error: the boot loader cannot be made
                   because: i386-pc/kernel.img: Elf32_Ehdr.e_shoff is TABLE with 6 sections, must be inside 1000 bytes
             "#]],
@@ -168,7 +167,6 @@ fn damaged_files_of_grub_are_refused_by_name() {
         (
             cut("boot.img", 100),
             expect![[r#"
-                warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the rootfs has no cloud-init; `--grow-at-boot none` if that is meant
                 error: the boot loader cannot be made
                   because: i386-pc/boot.img: length is 100, must be 512 bytes
             "#]],
@@ -176,7 +174,6 @@ fn damaged_files_of_grub_are_refused_by_name() {
         (
             cut("diskboot.img", 100),
             expect![[r#"
-                warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the rootfs has no cloud-init; `--grow-at-boot none` if that is meant
                 error: the boot loader cannot be made
                   because: i386-pc/diskboot.img: length is 100, must be 512 bytes
             "#]],
@@ -184,7 +181,6 @@ fn damaged_files_of_grub_are_refused_by_name() {
         (
             cut("lzma_decompress.img", 1),
             expect![[r#"
-                warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the rootfs has no cloud-init; `--grow-at-boot none` if that is meant
                 error: the boot loader cannot be made
                   because: i386-pc/lzma_decompress.img: length is 1, must be 28 to 3584 bytes
             "#]],
@@ -199,7 +195,6 @@ fn damaged_files_of_grub_are_refused_by_name() {
         (
             cut("moddep.lst", 0),
             expect![[r#"
-                warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the rootfs has no cloud-init; `--grow-at-boot none` if that is meant
                 error: the boot loader cannot be made
                   because: GRUB module `ext2` is not in moddep.lst
             "#]],
@@ -224,9 +219,8 @@ fn a_grub_cfg_of_the_rootfs_is_replaced_with_a_warning_or_kept() {
         &members,
         &[],
         expect![[r#"
-            warning: /boot/grub/grub.cfg of the rootfs names the root UUID=11111111-2222-3333-4444-555555555555, which is not in this image: it is replaced, and kept as /boot/grub/grub.cfg.orig
-            warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the rootfs has no cloud-init; `--grow-at-boot none` if that is meant
-        "#]],
+        warning: /boot/grub/grub.cfg of the rootfs names the root UUID=11111111-2222-3333-4444-555555555555, which is not in this image: it is replaced, and kept as /boot/grub/grub.cfg.orig
+    "#]],
     );
     if let Some(kept) = desk.debugfs("cat /boot/grub/grub.cfg.orig") {
         assert_eq!(kept, foreign);
@@ -234,9 +228,7 @@ fn a_grub_cfg_of_the_rootfs_is_replaced_with_a_warning_or_kept() {
         assert!(now != foreign && now.contains("menuentry"), "{now}");
     }
     let ours = ["--uuid", "11111111-2222-3333-4444-555555555555"];
-    let desk = mended(&members, &ours, expect![[r#"
-        warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the rootfs has no cloud-init; `--grow-at-boot none` if that is meant
-    "#]]);
+    let desk = mended(&members, &ours, expect![]);
     if let Some(now) = desk.debugfs("cat /boot/grub/grub.cfg") {
         assert_eq!(now, foreign);
         assert!(!desk.debugfs("ls /boot/grub").unwrap().contains(".orig"));
@@ -254,13 +246,7 @@ fn an_fstab_with_entries_is_kept_and_one_without_is_replaced() {
             return;
         };
         let fstab = vec![file("etc/fstab", text.as_bytes())];
-        let desk = mended(&[kernel(), files, fstab].concat(), &[], expect![[r#"
-            warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the rootfs has no cloud-init; `--grow-at-boot none` if that is meant
-        "#][r#"
-            warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the rootfs has no cloud-init; `--grow-at-boot none` if that is meant
-        "#][r#"
-            warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the rootfs has no cloud-init; `--grow-at-boot none` if that is meant
-        "#]]);
+        let desk = mended(&[kernel(), files, fstab].concat(), &[], expect![]);
         if let Some(now) = desk.debugfs("cat /etc/fstab") {
             assert_eq!(now == text, kept, "{now}");
             assert!(kept || now.contains(" / ext4 "), "{now}");
@@ -282,7 +268,7 @@ fn a_command_line_cannot_break_out_of_grub_cfg() {
         "back\\slash {} #",
     ] {
         let desk = desk(&members);
-        let ran = desk.run(&[&BUILD[..], &BIOS, &["--cmdline", cmdline]].concat());
+        let ran = desk.run(&[&BUILD[..], &QUIET, &BIOS, &["--cmdline", cmdline]].concat());
         if ran.code == Some(3) {
             assert!(ran.stderr.contains("error: "), "{ran:?}");
             assert_eq!(desk.out().len(), 0);
@@ -316,13 +302,36 @@ fn a_rootfs_with_odd_names_in_boot_is_no_trouble() {
             .block(),
         Header::new("boot/vmlinuz-8-folder", b'5', 0).block(),
     ];
-    let desk = mended(&[kernel(), files, odd].concat(), &[], expect![[r#"
-        warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the rootfs has no cloud-init; `--grow-at-boot none` if that is meant
-    "#]]);
+    let desk = mended(&[kernel(), files, odd].concat(), &[], expect![]);
     if let Some(cfg) = desk.debugfs("cat /boot/grub/grub.cfg") {
         assert!(
             cfg.contains("vmlinuz-6.1.0-1-amd64") && !cfg.contains("$(x)"),
             "{cfg}"
         );
     }
+}
+
+#[test]
+fn a_root_that_nothing_would_grow_is_told_and_a_grower_that_is_missing_refused() {
+    let Some(files) = grub(|_, data| Some(data)) else {
+        return;
+    };
+    let mut members = [kernel(), files].concat();
+    let desk = Desk::new();
+    desk.write("a.tar", &archive(&members));
+    let build = |extra: &[&str]| desk.run(&[&BUILD[..], &["--quiet"], extra].concat());
+    desk.told(&build(&["--grow-at-boot", "repart"]), 3, expect![[r#"
+        error: `--grow-at-boot repart` cannot work: systemd-repart needs a GPT; mend that, or say `--grow-at-boot auto`
+    "#]]);
+    members.push(file("usr/bin/cloud-init", b""));
+    desk.write("a.tar", &archive(&members));
+    desk.told(&build(&["--grow-at-boot", "cloud-init"]), 3, expect![[r#"
+        error: `--grow-at-boot cloud-init` cannot work: the cloud-init of the rootfs lacks growpart, without which it grows nothing and says nothing (Debian: cloud-guest-utils); mend that, or say `--grow-at-boot auto`
+    "#]]);
+    expect![[r#"
+        warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the cloud-init of the rootfs lacks growpart, without which it grows nothing and says nothing (Debian: cloud-guest-utils); `--grow-at-boot none` if that is meant
+    "#]].assert_eq(&build(&[]).stderr);
+    members.push(file("usr/bin/growpart", b""));
+    desk.write("a.tar", &archive(&members));
+    assert_eq!(build(&["--force"]).stderr, "");
 }

@@ -13,6 +13,7 @@
 //! | `efi_boot` | OVMF and AAVMF start our loaders, Secure Boot the signed pair alone |
 //! | `ext4_check` | that the checker finds whatever damage e2fsck finds |
 //! | `ext4_geometry` | layout of a filesystem against mke2fs, at a hundred sizes |
+//! | `ext4_shapes` | every block size and profile: e2fsck, files read back, resize2fs, fit, refusals |
 //! | `fat` | the EFI system partition against dosfstools, mtools, blkid |
 //! | `fidelity` | every file of an image against the tar, through other readers |
 //! | `boot_debian` | a Debian boots, writes, reboots and leaves a clean filesystem |
@@ -20,7 +21,6 @@
 //! | `grow_boot` | a Debian on a larger disk grows its partition and its root by itself |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
 //! | `layers*` | folders and container images against tar, umoci, skopeo and buildah; damaged images |
-//! | `props` | that any tree makes a clean filesystem, and replaced files leave no byte |
 //! | `props` | that replaced files leave no byte, and that very large directories are clean |
 //! | `props_disk`, `props_ext4` | what holds for any tree, any filesystem, any disk |
 //! | `limits` | the limits of ext4, from both sides |
@@ -60,6 +60,7 @@ mod efi;
 mod efi_boot;
 mod ext4_check;
 mod ext4_geometry;
+mod ext4_shapes;
 mod fat;
 mod fidelity;
 mod gpt;
