@@ -2,8 +2,8 @@
 //! loop device, no mount, no namespace, no virtual machine.
 //!
 //! ```text
-//! archive ──► tree ──► prepare ──► ext4 | partition | grub ──► image ──► sink
-//! (bytes)    (files)  (our edits)  (plans: what lies where)    (extents)  (raw file)
+//! archive ──► tree ──► prepare ──► ext4 | fat | partition | grub ──► image ──► sink
+//! (bytes)    (files)  (our edits)     (plans: what lies where)       (extents)  (raw file)
 //! ```
 //!
 //! An image is a value: a list of extents, sorted, disjoint, covering the disk exactly, each of which says
@@ -117,6 +117,7 @@ pub mod archive;
 pub mod tree;
 
 pub mod ext4;
+pub mod fat;
 pub mod grub;
 pub mod partition;
 

@@ -17,6 +17,7 @@ const RANKS: &[(&str, u32)] = &[
     ("archive", 1),
     ("tree", 2),
     ("ext4", 3),
+    ("fat", 3),
     ("partition", 3),
     ("grub", 3),
     ("image", 4),
