@@ -63,7 +63,8 @@ pub fn differences(device: Arc<dyn ReadAt>, fs: &Filesystem, files: &Files) -> V
     let mut compare = Compare {
         view,
         tree,
-        newest: tree_time(files),
+        // No file shows a later time.
+        newest: tree.newest().unwrap_or_default(),
         written: written(files),
         found: Vec::new(),
     };
@@ -82,12 +83,6 @@ pub fn differences(device: Arc<dyn ReadAt>, fs: &Filesystem, files: &Files) -> V
         compare.names(&path, names.collect());
     }
     compare.found
-}
-
-/// The latest time of the entries; no file shows a later one.
-fn tree_time(files: &Files) -> Timestamp {
-    let times = files.0.iter().map(|f| f.entry.mtime);
-    times.max().unwrap_or_default()
 }
 
 /// The entry that each node's data is from.
