@@ -3,7 +3,7 @@
 use super::exit::Usage;
 use super::sizes;
 use anyhow::Context;
-use diskwright::image::{Boot, Free, RootBy, Scheme, Size, Spec, contradiction};
+use diskwright::image::{Boot, Free, GrowAtBoot, RootBy, Scheme, Size, Spec, contradiction};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use uuid::Uuid;
@@ -49,6 +49,10 @@ pub(super) struct Shape {
     /// Size up to which the root can grow online [default: 2 TiB for fit, else as mke2fs]
     #[arg(long, value_name = "SIZE", value_parser = sizes::bytes, help_heading = "Image")]
     max_grow: Option<u64>,
+
+    /// Who makes the root fill a larger disk at first boot
+    #[arg(long, value_enum, default_value = "auto", help_heading = "Boot")]
+    grow_at_boot: GrowArg,
 
     /// Inodes, at least [default: one per 16 KiB, and the archive's and a tenth more]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(16..))]
@@ -107,6 +111,18 @@ enum RootByArg {
     Label,
     /// The one that a kernel without an initrd understands
     Partuuid,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum GrowArg {
+    /// systemd-repart on a GPT where the rootfs has it, else cloud-init
+    Auto,
+    /// systemd-repart, and x-systemd.growfs in fstab
+    Repart,
+    /// cloud-init with growpart
+    CloudInit,
+    /// Nobody
+    None,
 }
 
 impl Shape {
@@ -170,6 +186,12 @@ impl Shape {
             boot,
             esp_size: self.esp_size,
             max_grow: self.max_grow,
+            grow_at_boot: match self.grow_at_boot {
+                GrowArg::Auto => GrowAtBoot::Auto,
+                GrowArg::Repart => GrowAtBoot::Repart,
+                GrowArg::CloudInit => GrowAtBoot::CloudInit,
+                GrowArg::None => GrowAtBoot::None,
+            },
             inodes: self.inodes,
             grub: super::grub_folders::list(self.grub),
             source_date_epoch,

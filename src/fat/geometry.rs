@@ -30,7 +30,7 @@ pub(super) fn cluster_size(size: u64) -> u64 {
 /// Clusters of a volume, at least: with the largest tables that they may need.
 fn clusters(size: u64, cluster: u64) -> u64 {
     let most = size / cluster;
-    // Two FATs of 32-bit entries, 32 reserved sectors or a root directory of as many.
+    // Two FATs of 32-bit entries, and a root directory or the reserved sectors, twice over.
     let overhead = 2 * ((most + 2) * 4).next_multiple_of(SECTOR) + 2 * ROOT_ENTRIES * ENTRY;
     size.saturating_sub(overhead) / cluster
 }

@@ -1,7 +1,7 @@
 //! The EFI system partition: files in, a FAT volume out, as extents.
 //!
 //! ```text
-//! sector 0      32 (FAT32) or 1      …                                  end
+//! sector 0      8 (FAT32) or 1       …                                  end
 //!  | boot sector, | FAT | copy of it | root directory | clusters         |
 //!  | FSInfo, copy |     |            | (FAT12, FAT16) | used … unused …  |
 //!    Bytes          Bytes, then Zero                    Bytes    Free

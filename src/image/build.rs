@@ -1,13 +1,14 @@
 //! The stages in order.
 
-use super::disk::Disk;
+use super::accounts;
+use super::assemble::Assembly;
 use super::ingest::Ingest;
 use super::mode::{Mode, Room, choose, contradiction, room as room_of};
 use super::places::Places;
-use super::prepare::{self, Facts, Prepared, Rootfs};
+use super::prepare::{self, Facts, Prepared, Read};
 use super::report::PartitionReport;
 use super::{Boot, BuildError, Free, Image, Report, Scheme, Size, Spec, Spool, seed::seed};
-use crate::archive::ArchiveReader;
+use crate::archive::Rootfs as Archive;
 use crate::ext4::geometry::BLOCK;
 use crate::ext4::{Available, DEFAULT_MAX_GROW, Formatter, Identity, lost_found};
 use crate::grub::LoaderKind;
@@ -30,13 +31,13 @@ pub struct Built {
     pub report: Report,
 }
 
-/// Turns an archive into an image. File data goes to `spool` while the archive is read; everything else
-/// is planned when it has ended.
+/// Turns a root filesystem into an image. File data goes to `spool` while it is read; everything else is
+/// planned when it has ended.
 ///
 /// # Errors
 /// When the archive is damaged, the tree does not fit, or the image could not boot.
 pub fn build(
-    reader: &mut ArchiveReader,
+    rootfs: &mut Archive,
     spec: &Spec,
     spool: &mut dyn Spool,
     observer: &dyn Observer,
@@ -45,29 +46,33 @@ pub fn build(
     let room = room_of(spec);
     let base = room.base;
     let mut ingest = Ingest::new(formatter(spec, room)?, base, spool, observer);
-    info_span!("archive").in_scope(|| ingest.archive(reader))?;
+    info_span!("archive").in_scope(|| ingest.archive(rootfs))?;
 
     let prepare_span = info_span!("prepare").entered();
     observer.progress(Stage::Prepare, 0, None);
     // The tree as it was read: edits come behind it, and look nothing up among themselves.
     let sorted = ingest.tree.sorted();
+    accounts::settle_acls(&mut ingest, &sorted)?;
     let places = Places::find(&ingest.tree, &sorted, &spec.grub)?;
-    let rootfs = Rootfs {
+    let read = Read {
         sorted: &sorted,
         places: &places,
     };
-    let carried = prepare::carried(&mut ingest, &rootfs, spec.boot)?;
+    let carried = prepare::carried(&mut ingest, &read, spec.boot)?;
     let mode = choose(spec, &carried)?;
     // What was chosen and what was asked for by name have one seed where they have one layout.
     let asked = mode.asked(spec);
     let asked = if room_of(&asked) == room {
-        &asked
+        asked
     } else {
-        spec
+        Spec {
+            grub: Vec::new(),
+            ..spec.clone()
+        }
     };
-    let seed = seed(&ingest.tree, &sorted, asked);
+    let seed = seed(&ingest.tree, &sorted, &asked);
     let facts = facts(spec, &seed, &ingest.tree);
-    let prepared = prepare::prepare(&mut ingest, &rootfs, spec, &mode, &facts)?;
+    let prepared = prepare::prepare(&mut ingest, &read, spec, &mode, &facts)?;
     // Before the plan does it: a file of that name in the archive must leave the spool.
     if let Some(entry) = lost_found(&ingest.tree, facts.time) {
         ingest.edit(&entry, bytes::Bytes::new())?;
@@ -89,7 +94,7 @@ pub fn build(
     })?;
     warnings.close();
     let size = mode.disk_size(spec, base + plan.size());
-    let disk = Disk {
+    let disk = Assembly {
         spec,
         mode: &mode,
         facts: &facts,
@@ -246,6 +251,7 @@ fn report(
         data,
         used: (plan.used_blocks() - g.overhead()) * BLOCK,
         available: plan.available(),
+        grow_at_boot: prepared.grower.name(),
         edits: prepared.edits,
         sha256: None,
     }

@@ -1,290 +1,255 @@
-//! The disk around the root filesystem: partition table, loader, EFI system partition.
+//! A disk put together by hand: parts at places, free space between them.
 
-use super::layout::Region;
-use super::mode::{
-    BIOS_BOOT_NUMBER, BIOS_BOOT_SECTORS, BIOS_BOOT_START, ESP_NUMBER, ESP_START, Mode, ROOT_NUMBER,
-    esp_len,
-};
-use super::prepare::{Facts, Prepared};
-use super::report::PartitionReport;
-use super::{BuildError, Image, Scheme, Source, Spec};
-use crate::ext4::Plan;
-use crate::extent::{Content, Extent, SourceNr, push};
-use crate::fat::{FatFile, FatSpec, PieceKind, volume};
-use crate::grub::{
-    Area, BiosSpec, EfiArch, MODULES_EXT_ON_GPT, MODULES_EXT_ON_MBR, PREFIX_GPT_1, PREFIX_MBR_1,
-};
-use crate::partition::{
-    BIOS_BOOT, EFI_SYSTEM, FIRST_PARTITION, GPT_BACK, GptLayout, GptPartition, LINUX, LINUX_DATA,
-    MbrLayout, ROOT_ARM64, ROOT_X86_64, gpt, mbr, partuuid,
-};
+use crate::extent::{Content, Extent, Layout, SourceNr, push};
 use crate::read_at::ReadAt;
-use crate::units::{Lba, SECTOR, count, count32};
-use std::ops::Range;
+use crate::units::{SECTOR, count32, index32};
+use std::fmt;
+use std::io;
 use std::sync::Arc;
 
-const PLAN: SourceNr = SourceNr(0);
-const SPOOL: SourceNr = SourceNr(1);
-
-/// Label of the EFI system partition, as mkosi and others have it.
-const ESP_LABEL: &[u8; 11] = b"ESP        ";
-
-/// What is needed beside the filesystem.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Disk<'a> {
-    pub(super) spec: &'a Spec,
-    pub(super) mode: &'a Mode,
-    pub(super) facts: &'a Facts,
-    pub(super) prepared: &'a Prepared,
-    /// Byte at which the root filesystem begins.
-    pub(super) base: u64,
-    /// One past the last byte of its partition.
-    pub(super) end: u64,
-    /// Size of the disk in bytes.
-    pub(super) size: u64,
+/// Why a part cannot stand where it should.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum DiskError {
+    /// It reaches past the end of the disk.
+    #[error("a part of {len} bytes at byte {start} reaches past the disk's end at byte {size}")]
+    PastEnd {
+        /// Where the part begins.
+        start: u64,
+        /// Its length.
+        len: u64,
+        /// Size of the disk.
+        size: u64,
+    },
+    /// It shares bytes with another.
+    #[error("a part of {len} bytes at byte {start} shares bytes with the one at byte {other}")]
+    Overlap {
+        /// Where the part begins.
+        start: u64,
+        /// Its length.
+        len: u64,
+        /// Where the other begins.
+        other: u64,
+    },
+    /// A size that no sector divides.
+    #[error("a disk of {size} bytes is not a whole number of 512-byte sectors")]
+    NotSectors {
+        /// The size.
+        size: u64,
+    },
 }
 
-/// The extents in the making.
-struct Builder {
+/// A disk as a value: everything that was put on it, and free space.
+///
+/// Two filesystems behind a partition table:
+///
+/// ```
+/// use diskwright::ext4::{self, Builder, Format, Meta};
+/// use diskwright::extent::Layout;
+/// use diskwright::image::Disk;
+/// use diskwright::observe::Silent;
+/// use diskwright::partition::{FIRST_PARTITION, LINUX, PartitionInfo, mbr_of};
+/// use diskwright::read_at::{ReadAt, Window};
+/// use diskwright::units::{Lba, MIB, SECTOR};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let filesystem = |label: &str| {
+///     let mut fs = Builder::new(Format { label: label.into(), ..Format::default() })?;
+///     fs.file("/README", Meta::new(0o644), format!("This is {label}.\n"))?;
+///     fs.finish()
+/// };
+/// let (system, data) = (filesystem("system")?, filesystem("data")?);
+///
+/// let first = PartitionInfo {
+///     number: 1,
+///     start: FIRST_PARTITION,
+///     sectors: system.len() / SECTOR,
+///     kind: LINUX,
+///     active: true,
+/// };
+/// let second = PartitionInfo {
+///     number: 2,
+///     start: Lba((first.start.0 + first.sectors).next_multiple_of(2048)),
+///     sectors: data.len() / SECTOR,
+///     active: false,
+///     ..first
+/// };
+/// let size = second.start.byte_offset() + data.len() + MIB;
+/// let mut disk = Disk::new(size)?;
+/// disk.put_bytes(0, mbr_of(0x1234_5678, size / SECTOR, &[first, second])?)?;
+/// disk.put(first.start.byte_offset(), system)?;
+/// disk.put(second.start.byte_offset(), data)?;
+///
+/// // What nobody wrote is of no importance, to the last bit: both are still clean.
+/// let poisoned = disk.poisoned(7);
+/// for partition in [first, second] {
+///     let (start, len) = (partition.start.byte_offset(), partition.sectors * SECTOR);
+///     let (summary, findings) = ext4::check::check(&Window::new(&poisoned, start, len), &Silent)?;
+///     assert!(summary.complete && findings.is_empty());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Disk {
+    size: u64,
+    /// By where they begin; disjoint.
+    parts: Vec<(u64, u32)>,
+    layouts: Vec<Arc<dyn Layout>>,
     extents: Vec<Extent>,
-    sources: Vec<Source>,
-    regions: Vec<Region>,
-    at: u64,
 }
 
-impl Builder {
-    fn push(&mut self, len: u64, content: Content) {
-        let start = self.at;
-        let extent = Extent {
-            start,
-            len,
-            content,
-        };
-        push(&mut self.extents, extent);
-        self.at += len;
-    }
-
-    fn free_to(&mut self, start: u64) {
-        self.push(start - self.at, Content::Free);
-    }
-
-    fn source(&mut self, bytes: Arc<dyn ReadAt>) -> SourceNr {
-        self.sources.push(Source::Rendered(bytes));
-        SourceNr(count32(self.sources.len() - 1))
-    }
-
-    fn region(&mut self, range: Range<u64>, name: &'static str) {
-        self.regions.push(Region { range, name });
-    }
-
-    /// Bytes of our own at `start`, behind what is free.
-    fn bytes(&mut self, start: u64, bytes: Vec<u8>, name: &'static str) {
-        self.free_to(start);
-        let len = count(bytes.len());
-        self.region(start..start + len, name);
-        let source = self.source(Arc::new(bytes));
-        self.push(len, Content::Bytes { source, offset: 0 });
+impl fmt::Debug for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = self.parts.iter().map(|&(start, nr)| {
+            let end = start + self.layouts[index32(nr)].len();
+            start..end
+        });
+        f.debug_struct("Disk")
+            .field("size", &self.size)
+            .field("parts", &parts.collect::<Vec<_>>())
+            .finish()
     }
 }
 
-impl Disk<'_> {
-    /// Everything as one list of extents, and the partitions.
-    pub(super) fn assemble(
-        &self,
-        plan: Plan,
-        zero_runs: &[Range<u64>],
-    ) -> Result<(Image, Vec<PartitionReport>), BuildError> {
-        let plan = Arc::new(plan);
-        let mut b = Builder {
+impl Disk {
+    /// An empty disk of `size` bytes.
+    ///
+    /// # Errors
+    /// When that is no whole number of sectors.
+    pub fn new(size: u64) -> Result<Self, DiskError> {
+        if !size.is_multiple_of(SECTOR) {
+            return Err(DiskError::NotSectors { size });
+        }
+        let mut disk = Self {
+            size,
+            parts: Vec::new(),
+            layouts: Vec::new(),
             extents: Vec::new(),
-            sources: vec![Source::Rendered(Arc::<Plan>::clone(&plan)), Source::Spool],
-            regions: Vec::new(),
-            at: 0,
         };
-        let root_end = self.base + plan.size();
-        let (partitions, back) = match self.mode.scheme {
-            Scheme::None => (Vec::new(), None),
-            Scheme::Gpt => {
-                let (partitions, back) = self.gpt(&mut b)?;
-                (partitions, Some(back))
-            }
-            Scheme::Auto | Scheme::Mbr => (vec![self.mbr(&mut b)?], None),
-        };
-        b.free_to(self.base);
-        for e in plan.extents(self.base, PLAN, SPOOL, zero_runs) {
-            push(&mut b.extents, e);
-        }
-        b.at = root_end;
-        if let Some(back) = back {
-            b.bytes(self.size - GPT_BACK * SECTOR, back, "backup GPT");
-        }
-        b.free_to(self.size);
-        let image = Image {
-            size: self.size,
-            extents: b.extents,
-            sources: b.sources,
-            regions: b.regions,
-            filesystem: plan,
-            filesystem_offset: self.base,
-        };
-        Ok((image, partitions))
+        disk.tile();
+        Ok(disk)
     }
 
-    /// Sector 0, and core.img behind it where there is a loader.
-    fn mbr(&self, b: &mut Builder) -> Result<PartitionReport, BuildError> {
-        let start = Lba(self.base / SECTOR);
-        let sectors = (self.end - self.base) / SECTOR;
-        let sector0 = mbr(&MbrLayout {
-            disk_signature: self.facts.disk_signature,
-            disk_sectors: self.size / SECTOR,
-            start,
-            sectors,
-        })?;
-        let area = Area {
-            first: Lba(1),
-            // What BIOSes and later partitioners expect, wherever root begins.
-            sectors: FIRST_PARTITION.0 - 1,
+    /// Puts `part` at byte `start`. In the disk's extents its sources become one, read at the offset in
+    /// the part; sources are numbered in the order of these calls.
+    ///
+    /// # Errors
+    /// When it has no room there.
+    pub fn put(&mut self, start: u64, part: impl Layout + 'static) -> Result<(), DiskError> {
+        let (len, size) = (part.len(), self.size);
+        let end = start.checked_add(len).filter(|&end| end <= size);
+        let end = end.ok_or(DiskError::PastEnd { start, len, size })?;
+        let taken = |&&(other, nr): &&(u64, u32)| {
+            other < end && start < other + self.layouts[index32(nr)].len()
         };
-        let front = match self.bios(&sector0, area, PREFIX_MBR_1, &MODULES_EXT_ON_MBR)? {
-            None => sector0.to_vec(),
-            Some((sector0, core)) => [sector0.as_slice(), &core].concat(),
-        };
-        b.bytes(0, front, "boot.img, MBR, core.img");
-        Ok(PartitionReport {
-            number: ROOT_NUMBER,
-            start: start.0,
-            sectors,
-            kind: format!("{LINUX:02x}"),
-            name: None,
-            partuuid: partuuid(self.facts.disk_signature, ROOT_NUMBER),
-        })
-    }
-
-    /// Both copies of the table, and the partitions in front of root; gives the backup.
-    fn gpt(&self, b: &mut Builder) -> Result<(Vec<PartitionReport>, Vec<u8>), BuildError> {
-        let mut list = vec![GptPartition {
-            number: ROOT_NUMBER,
-            kind: match self.mode.arch {
-                Some(EfiArch::X86_64) => ROOT_X86_64,
-                Some(EfiArch::Arm64) => ROOT_ARM64,
-                None => LINUX_DATA,
-            },
-            guid: self.facts.root_guid,
-            start: Lba(self.base / SECTOR),
-            sectors: (self.end - self.base) / SECTOR,
-            name: "root",
-        }];
-        if self.mode.bios() {
-            list.push(GptPartition {
-                number: BIOS_BOOT_NUMBER,
-                kind: BIOS_BOOT,
-                guid: self.facts.bios_guid,
-                start: BIOS_BOOT_START,
-                sectors: BIOS_BOOT_SECTORS,
-                name: "bios",
-            });
+        if let Some(&(other, _)) = self.parts.iter().find(taken) {
+            return Err(DiskError::Overlap { start, len, other });
         }
-        if self.mode.uefi().is_some() {
-            list.push(GptPartition {
-                number: ESP_NUMBER,
-                kind: EFI_SYSTEM,
-                guid: self.facts.esp_guid,
-                start: ESP_START,
-                sectors: esp_len(self.spec) / SECTOR,
-                name: "esp",
-            });
-        }
-        let mut table = gpt(&GptLayout {
-            disk_guid: self.facts.disk_guid,
-            disk_sectors: self.size / SECTOR,
-            partitions: &list,
-        })?;
-        let mut sector0 = [0; 512];
-        sector0.copy_from_slice(&table.front[..512]);
-        let area = Area {
-            first: BIOS_BOOT_START,
-            sectors: BIOS_BOOT_SECTORS,
-        };
-        let loader = self.bios(&sector0, area, PREFIX_GPT_1, &MODULES_EXT_ON_GPT)?;
-        if let Some((sector0, _)) = &loader {
-            table.front[..512].copy_from_slice(sector0);
-        }
-        b.bytes(0, table.front, "boot.img, protective MBR, GPT");
-        if let Some((_, core)) = loader {
-            b.bytes(BIOS_BOOT_START.byte_offset(), core, "core.img");
-        }
-        if self.mode.uefi().is_some() {
-            self.esp(b)?;
-        }
-        let report = |p: &GptPartition<'_>| PartitionReport {
-            number: p.number,
-            start: p.start.0,
-            sectors: p.sectors,
-            kind: p.kind.to_string(),
-            name: Some(p.name.to_owned()),
-            partuuid: p.guid.to_string(),
-        };
-        Ok((list.iter().map(report).collect(), table.back))
-    }
-
-    fn esp(&self, b: &mut Builder) -> Result<(), BuildError> {
-        let files = self.prepared.esp.iter();
-        let files: Vec<FatFile<'_>> = files
-            .map(|f| FatFile {
-                path: &f.path,
-                data: &f.data,
-            })
-            .collect();
-        let made = volume(
-            &FatSpec {
-                size: esp_len(self.spec),
-                start: ESP_START,
-                id: self.facts.esp_id,
-                label: ESP_LABEL,
-                time: self.facts.time,
-            },
-            &files,
-        )?;
-        let start = ESP_START.byte_offset();
-        b.free_to(start);
-        b.region(start..start + esp_len(self.spec), "EFI system partition");
-        let source = b.source(made.bytes);
-        for piece in made.pieces {
-            let content = match piece.kind {
-                PieceKind::Bytes => Content::Bytes {
-                    source,
-                    offset: piece.start,
-                },
-                PieceKind::Zero => Content::Zero,
-                PieceKind::Free => Content::Free,
-            };
-            b.push(piece.len, content);
-        }
+        self.parts.push((start, count32(self.layouts.len())));
+        self.parts.sort_unstable();
+        self.layouts.push(Arc::new(part));
+        self.tile();
         Ok(())
     }
 
-    /// Sector 0 with boot.img, and core.img for `area`; `None` without a loader for BIOS machines.
-    fn bios(
-        &self,
-        sector0: &[u8; 512],
-        area: Area,
-        prefix: &str,
-        modules: &[&str],
-    ) -> Result<Option<([u8; 512], Vec<u8>)>, BuildError> {
-        let Some(files) = &self.prepared.grub else {
-            return Ok(None);
+    /// Puts `bytes` at byte `start`.
+    ///
+    /// # Errors
+    /// When they have no room there.
+    pub fn put_bytes(&mut self, start: u64, bytes: impl Into<Vec<u8>>) -> Result<(), DiskError> {
+        self.put(start, Plain::new(bytes.into()))
+    }
+
+    fn tile(&mut self) {
+        self.extents.clear();
+        let mut at = 0;
+        let free = |from, to| Extent {
+            start: from,
+            len: to - from,
+            content: Content::Free,
         };
-        let loader = crate::grub::bios(
-            files,
-            &BiosSpec {
-                prefix,
-                modules,
-                config: None,
-                sector0,
-                area,
-                rs: true,
+        for &(start, nr) in &self.parts {
+            push(&mut self.extents, free(at, start));
+            let layout = &self.layouts[index32(nr)];
+            for e in layout.extents() {
+                let (source, offset) = (SourceNr(nr), e.start);
+                let content = match e.content {
+                    Content::Bytes { .. } => Content::Bytes { source, offset },
+                    Content::File { .. } => Content::File { source, offset },
+                    other => other,
+                };
+                let (start, len) = (start + e.start, e.len);
+                push(
+                    &mut self.extents,
+                    Extent {
+                        start,
+                        len,
+                        content,
+                    },
+                );
+            }
+            at = start + layout.len();
+        }
+        push(&mut self.extents, free(at, self.size));
+    }
+}
+
+impl ReadAt for Disk {
+    fn len(&self) -> u64 {
+        self.size
+    }
+
+    fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        crate::extent::read(&self.extents, offset, buf, |nr, at, out| {
+            self.layouts[index32(nr.0)].read_exact_at(at, out)
+        })
+    }
+}
+
+impl Layout for Disk {
+    fn extents(&self) -> &[Extent] {
+        &self.extents
+    }
+}
+
+/// Bytes all of which matter.
+struct Plain {
+    bytes: Vec<u8>,
+    extents: Vec<Extent>,
+}
+
+impl Plain {
+    fn new(bytes: Vec<u8>) -> Self {
+        let mut extents = Vec::new();
+        let content = Content::Bytes {
+            source: SourceNr(0),
+            offset: 0,
+        };
+        let (start, len) = (0, ReadAt::len(&bytes));
+        push(
+            &mut extents,
+            Extent {
+                start,
+                len,
+                content,
             },
-        )?;
-        Ok(Some((loader.boot_sector, loader.area)))
+        );
+        Self { bytes, extents }
+    }
+}
+
+impl ReadAt for Plain {
+    fn len(&self) -> u64 {
+        ReadAt::len(&self.bytes)
+    }
+
+    fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.bytes.read_exact_at(offset, buf)
+    }
+}
+
+impl Layout for Plain {
+    fn extents(&self) -> &[Extent] {
+        &self.extents
     }
 }

@@ -4,10 +4,13 @@
 //! (`ingest`), `prepare` decides what the image adds, `mode` how the image boots; `ext4`, `fat`, `partition` and `grub` plan their parts,
 //! and the extents of all of them make one [`Image`].
 
+mod accounts;
 mod arch;
+mod assemble;
 mod build;
 mod disk;
 mod error;
+mod grow;
 mod ingest;
 mod layout;
 mod mode;
@@ -21,9 +24,10 @@ mod wanted;
 mod zeros;
 
 pub use build::{Built, build};
+pub use disk::{Disk, DiskError};
 pub use error::BuildError;
 pub use layout::{Image, ImageError, Source, Structure};
 pub use mode::contradiction;
 pub use report::{PartitionReport, Report};
-pub use spec::{Boot, DEFAULT_ESP_SIZE, Free, RootBy, Scheme, Size, Spec};
-pub use spool::{PlanSpool, Spool};
+pub use spec::{Boot, DEFAULT_ESP_SIZE, Free, GrowAtBoot, RootBy, Scheme, Size, Spec};
+pub use spool::{MemorySpool, PlanSpool, Spool};

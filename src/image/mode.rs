@@ -132,11 +132,18 @@ impl Mode {
         self.arch.filter(|_| uefi)
     }
 
-    /// What `spec` would say to get this mode: the same image then has the same seed.
+    /// What `spec` would say to get this mode, in the fewest words: the same image then has the same seed.
+    /// Where on this host GRUB is looked for is nothing that was asked of the image.
     pub(super) fn asked(&self, spec: &Spec) -> Spec {
+        let scheme = match (self.boot, self.scheme) {
+            (Boot::Uefi | Boot::Hybrid, Scheme::Gpt) => Scheme::Auto,
+            (Boot::Bios | Boot::None, Scheme::Mbr) => Scheme::Auto,
+            (_, told) => told,
+        };
         Spec {
-            scheme: self.scheme,
+            scheme,
             boot: self.boot,
+            grub: Vec::new(),
             ..spec.clone()
         }
     }

@@ -3,12 +3,13 @@
 //! Edits are entries like the archive's, put into the tree behind it. The rootfs is only read, and only
 //! the files that [`super::wanted`] lists; none of its code is run.
 
+use super::grow::{FSTAB_OPTION, Grower, REPART_CONF, REPART_TEXT};
 use super::ingest::Ingest;
 use super::mode::{Carried, Mode};
 use super::places::Places;
 use super::wanted::{FSTAB, GRUB_CFG, OS_RELEASE};
 use super::{Boot, BuildError, RootBy, Scheme, Spec, arch};
-use crate::archive::{Entry, EntryKind};
+use crate::entry::{Entry, EntryKind};
 use crate::grub::{
     Config, DEFAULT_CMDLINE, DEFAULT_CMDLINE_ARM64, DROP_IN_PATH, EfiArch, EspFile, Files,
     KernelEntry, LoaderKind, MARKER, RootIds, RootNamed, UefiSpec, bears_marker, drop_in,
@@ -50,7 +51,7 @@ pub(super) struct Facts {
 
 /// The tree that was read, in order, and where loaders come from.
 #[derive(Debug)]
-pub(super) struct Rootfs<'a> {
+pub(super) struct Read<'a> {
     pub(super) sorted: &'a Sorted,
     pub(super) places: &'a Places,
 }
@@ -58,7 +59,7 @@ pub(super) struct Rootfs<'a> {
 /// What there is to boot with.
 pub(super) fn carried(
     ingest: &mut Ingest<'_>,
-    rootfs: &Rootfs<'_>,
+    rootfs: &Read<'_>,
     boot: Boot,
 ) -> Result<Carried, BuildError> {
     let arch = arch::arch(ingest)?;
@@ -91,6 +92,8 @@ pub(super) struct Prepared {
     pub(super) root: String,
     /// The newest kernel's path.
     pub(super) kernel: Option<String>,
+    /// Who makes the root fill a larger disk.
+    pub(super) grower: Grower,
     /// Paths that were added or replaced.
     pub(super) edits: Vec<String>,
 }
@@ -98,7 +101,7 @@ pub(super) struct Prepared {
 /// Puts everything that the image needs into the tree.
 pub(super) fn prepare(
     ingest: &mut Ingest<'_>,
-    rootfs: &Rootfs<'_>,
+    rootfs: &Read<'_>,
     spec: &Spec,
     mode: &Mode,
     facts: &Facts,
@@ -120,6 +123,7 @@ pub(super) fn prepare(
         from: Vec::new(),
         root,
         kernel: None,
+        grower: Grower::Nobody,
         edits: Vec::new(),
     };
     let mut editor = Editor {
@@ -140,7 +144,7 @@ pub(super) fn prepare(
 /// What an image needs that boots.
 fn boot(
     editor: &mut Editor<'_, '_>,
-    rootfs: &Rootfs<'_>,
+    rootfs: &Read<'_>,
     spec: &Spec,
     mode: &Mode,
     facts: &Facts,
@@ -194,7 +198,8 @@ fn boot(
         DROP_IN_PATH.trim_start_matches('/'),
         drop_in(&config)?.into_bytes(),
     )?;
-    editor.fstab(&p.root, mode.uefi().map(|_| facts.esp_id))
+    p.grower = editor.grower(spec, mode)?;
+    editor.fstab(&p.root, p.grower, mode.uefi().map(|_| facts.esp_id))
 }
 
 fn config(
@@ -270,18 +275,9 @@ struct Editor<'a, 'b> {
 impl Editor<'_, '_> {
     fn entry(&self, path: &str, kind: EntryKind) -> Entry {
         Entry {
-            path: path.as_bytes().to_vec(),
-            kind,
             mode: 0o644,
-            uid: 0,
-            gid: 0,
             mtime: self.time,
-            atime: None,
-            ctime: None,
-            xattrs: Vec::new(),
-            acl_access: None,
-            acl_default: None,
-            offset: 0,
+            ..Entry::new(path, kind)
         }
     }
 
@@ -347,21 +343,48 @@ impl Editor<'_, '_> {
         self.write(GRUB_CFG, grub_cfg(config)?.into_bytes())
     }
 
+    /// Chooses who grows the root, and tells them.
+    fn grower(&mut self, spec: &Spec, mode: &Mode) -> Result<Grower, BuildError> {
+        let (mut warning, gpt) = (None, mode.scheme == Scheme::Gpt);
+        let tree = &self.ingest.tree;
+        let grower = Grower::choose(spec.grow_at_boot, tree, gpt, |w| {
+            warning = Some(w.to_owned());
+        })?;
+        if let Some(w) = warning {
+            self.ingest.warn(&w);
+        }
+        if grower == Grower::Repart {
+            self.write(REPART_CONF, format!("{MARKER}\n{REPART_TEXT}").into_bytes())?;
+        }
+        Ok(grower)
+    }
+
     /// An fstab that mounts the root and the EFI system partition `esp`, unless the rootfs has one with an
     /// entry of its own.
-    fn fstab(&mut self, root: &str, esp: Option<u32>) -> Result<(), BuildError> {
+    fn fstab(&mut self, root: &str, grower: Grower, esp: Option<u32>) -> Result<(), BuildError> {
         let own = self.ingest.read(FSTAB.as_bytes())?;
         let has_entry = |text: &[u8]| {
             let text = String::from_utf8_lossy(text);
             text.lines()
                 .any(|l| !l.trim().is_empty() && !l.trim_start().starts_with('#'))
         };
-        if own.is_some_and(|text| !bears_marker(&text) && has_entry(&text)) {
+        if let Some(text) = own.filter(|text| !bears_marker(text) && has_entry(text)) {
+            if grower == Grower::Repart && !String::from_utf8_lossy(&text).contains(FSTAB_OPTION) {
+                self.ingest.warn(&format!(
+                    "/{FSTAB} of the rootfs is kept, and lacks {FSTAB_OPTION}: the partition of the root \
+                     will grow at first boot, its filesystem only with that option"
+                ));
+            }
             return Ok(());
         }
         // Blanks in a label are octal in fstab(5); "pass" 1: the root is checked first.
         let root = root.replace(' ', "\\040");
-        let mut text = format!("{MARKER}\n{root} / ext4 rw,discard,errors=remount-ro 0 1\n");
+        let grow = if grower == Grower::Repart {
+            format!(",{FSTAB_OPTION}")
+        } else {
+            String::new()
+        };
+        let mut text = format!("{MARKER}\n{root} / ext4 rw,discard,errors=remount-ro{grow} 0 1\n");
         if let Some(id) = esp {
             // The running system needs it for updates of the loader alone: a kernel without FAT boots too.
             let (high, low) = (hi16(id), lo16(id));

@@ -1,20 +1,22 @@
 //! The seed of an image: a digest of the tree as it was read, and of what was asked for.
 
 use super::Spec;
+use super::grow::REPART_CONF;
 use crate::seed::Seed;
 use crate::tree::{Node, NodeId, NodeKind, Sorted, Tree};
 use crate::units::{Timestamp, count};
 use sha2::{Digest, Sha256};
-use std::fmt;
 
 /// What [`super::prepare`] writes, or may have written into the rootfs by an earlier build: none of it
 /// is part of the seed, so that an image made from an image is the same image.
-const OURS: [&[u8]; 6] = [
+const OURS: [&[u8]; 8] = [
     b"boot/grub",
     b"etc/default/grub.d",
     b"etc/default/grub.d/50-diskwright.cfg",
     b"etc/fstab",
     b"etc/hostname",
+    b"etc/repart.d",
+    REPART_CONF.as_bytes(),
     b"lost+found",
 ];
 
@@ -25,7 +27,10 @@ pub(super) fn seed(tree: &Tree, sorted: &Sorted, spec: &Spec) -> Seed {
     }
     let mut h = Sha256::new();
     h.update(b"diskwright seed 1\0");
-    h.update(format!("{:?}\0", Asked(spec)).as_bytes());
+    for field in asked_for(spec) {
+        h.update(field.as_bytes());
+        h.update(b"\0");
+    }
     let mut record = Vec::new();
     tree.walk(sorted, |path, id| {
         if path.starts_with(b"boot/grub/") || OURS.contains(&path) {
@@ -38,53 +43,30 @@ pub(super) fn seed(tree: &Tree, sorted: &Sorted, spec: &Spec) -> Seed {
     Seed::new(h.finalize().into())
 }
 
-/// What was asked for, as text. Fields that came after the first version are named where they differ
-/// from their default, so that no image gets new UUIDs because the program learned a flag.
-struct Asked<'a>(&'a Spec);
+/// The fields of `spec` that are not the default, as Debug shows them: it names every field, so that a
+/// new one cannot be forgotten here, and one that nobody sets changes no image.
+fn asked_for(spec: &Spec) -> Vec<String> {
+    fields(spec)
+        .into_iter()
+        .zip(fields(&Spec::default()))
+        .filter(|(asked, default)| asked != default)
+        .map(|(asked, _)| asked)
+        .collect()
+}
 
-impl fmt::Debug for Asked<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Every field by name: a new one cannot be forgotten here.
-        let Spec {
-            size,
-            free,
-            label,
-            uuid,
-            seed,
-            hostname,
-            cmdline,
-            root_by,
-            scheme,
-            boot,
-            esp_size,
-            max_grow,
-            inodes,
-            // Where on this host GRUB is looked for is nothing that was asked of the image.
-            grub: _,
-            source_date_epoch,
-        } = self.0;
-        let default = Spec::default();
-        let mut d = f.debug_struct("Spec");
-        d.field("size", size)
-            .field("free", free)
-            .field("label", label)
-            .field("uuid", uuid)
-            .field("seed", seed)
-            .field("hostname", hostname)
-            .field("cmdline", cmdline)
-            .field("root_by", root_by)
-            .field("scheme", scheme)
-            .field("boot", boot)
-            .field("max_grow", max_grow)
-            .field("inodes", inodes);
-        let mut later = |name, value: &dyn fmt::Debug, is_default: bool| {
-            if !is_default {
-                d.field(name, value);
-            }
-        };
-        later("esp_size", esp_size, *esp_size == default.esp_size);
-        d.field("source_date_epoch", source_date_epoch).finish()
+/// A string for each field: Debug of a struct indents them by four spaces, what is in them by more.
+fn fields(spec: &Spec) -> Vec<String> {
+    let text = format!("{spec:#?}");
+    let mut fields: Vec<String> = Vec::new();
+    for line in text.lines().filter(|l| l.starts_with("    ")) {
+        let inside =
+            line.starts_with("     ") || line.starts_with("    }") || line.starts_with("    )");
+        match fields.last_mut() {
+            Some(field) if inside => field.push_str(line.trim_start()),
+            _ => fields.push(line.trim_start().to_owned()),
+        }
     }
+    fields
 }
 
 fn describe(out: &mut Vec<u8>, tree: &Tree, path: &[u8], id: NodeId) {
@@ -144,4 +126,29 @@ fn kind(out: &mut Vec<u8>, tree: &Tree, node: &Node) {
 fn time(out: &mut Vec<u8>, t: Timestamp) {
     out.extend_from_slice(&t.sec.to_le_bytes());
     out.extend_from_slice(&t.nsec.to_le_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::{Free, Size};
+
+    #[test]
+    fn only_what_was_asked_for_is_in_the_seed() {
+        assert!(asked_for(&Spec::default()).is_empty());
+        let spec = Spec {
+            size: Size::Bytes(7),
+            free: Free::Percent(11),
+            label: "a\n    b: c".into(),
+            ..Spec::default()
+        };
+        assert_eq!(
+            asked_for(&spec),
+            [
+                "size: Bytes(7,),",
+                "free: Percent(11,),",
+                "label: \"a\\n    b: c\","
+            ]
+        );
+    }
 }

@@ -35,6 +35,8 @@ pub struct Spec {
     pub esp_size: u64,
     /// Size in bytes up to which the root can grow online through its reserved descriptors.
     pub max_grow: Option<u64>,
+    /// Who makes the root fill a larger disk at first boot.
+    pub grow_at_boot: GrowAtBoot,
     /// Inodes to make, at least.
     pub inodes: Option<u32>,
     /// Folders like `/usr/lib/grub`, in the order in which GRUB is looked for when the rootfs has none.
@@ -58,6 +60,7 @@ impl Default for Spec {
             boot: Boot::Auto,
             esp_size: DEFAULT_ESP_SIZE,
             max_grow: None,
+            grow_at_boot: GrowAtBoot::Auto,
             inodes: None,
             grub: Vec::new(),
             source_date_epoch: None,
@@ -93,6 +96,20 @@ pub enum RootBy {
     Label,
     /// `PARTUUID=`: the kernel alone understands it.
     PartUuid,
+}
+
+/// Who grows partition and filesystem of the root at first boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GrowAtBoot {
+    /// systemd-repart where the rootfs has it and the table is a GPT, else cloud-init with growpart.
+    Auto,
+    /// systemd-repart and systemd-growfs.
+    Repart,
+    /// cloud-init with growpart.
+    CloudInit,
+    /// Nobody.
+    None,
 }
 
 /// Partition table.

@@ -33,5 +33,5 @@ pub use gpt::{
 pub use gpt_read::{GptCopy, GptEntry, GptFault, GptFound, read_gpt};
 pub use mbr::{
     FIRST_PARTITION, LINUX, MAX_DISK_SECTORS, MbrLayout, PartitionError, PartitionInfo, mbr,
-    partuuid, read, signature,
+    mbr_of, partuuid, read, signature,
 };

@@ -7,18 +7,24 @@
 //! It knows nothing of formats: what a regular file holds is a [`DataId`], whose meaning is the
 //! business of whoever placed the data.
 
+mod acl;
 mod error;
 mod insert;
+mod layer;
 mod lookup;
 mod node;
+mod notes;
 mod order;
 
+pub use acl::{ACCESS, DEFAULT};
 pub use error::TreeError;
 pub use insert::Inserted;
 pub use node::{DataId, Meta, Node, NodeId, NodeKind, XattrSetId};
+pub use notes::Notes;
 pub use order::{Child, Sorted};
 
 use crate::units::{Timestamp, count, count32, index, index32};
+use acl::Attributes;
 use hashbrown::HashTable;
 use node::{Dirent, Name};
 
@@ -39,12 +45,13 @@ pub struct Tree {
     names: HashTable<u32>,
     /// Randomly keyed, against hostile names; its order never reaches a byte of the image.
     hasher: hashbrown::DefaultHashBuilder,
-    xattrs: Vec<Vec<(Vec<u8>, Vec<u8>)>>,
+    xattrs: Vec<Attributes>,
     /// Set of attributes → its place in `xattrs`.
     xattr_sets: HashTable<u32>,
     /// The directory that the last path led to: archives list directory by directory.
     last_parent: Option<(Vec<u8>, NodeId)>,
-    newest: Option<Timestamp>,
+    /// Number of the layer under way, from 1; 0 before the first.
+    layer: u16,
 }
 
 impl Tree {
@@ -68,7 +75,7 @@ impl Tree {
             xattrs: Vec::new(),
             xattr_sets: HashTable::new(),
             last_parent: None,
-            newest: None,
+            layer: 0,
         }
     }
 
@@ -108,13 +115,15 @@ impl Tree {
     pub fn xattrs(&self, id: NodeId) -> &[(Vec<u8>, Vec<u8>)] {
         self.node(id)
             .xattrs
-            .map_or(&[], |set| &self.xattrs[index32(set.0)])
+            .map_or(&[], |set| &self.xattrs[index32(set.0)].xattrs)
     }
 
-    /// The latest time that an entry of the archive bears.
+    /// The latest time that a file of the tree bears. Files that were replaced or removed do not count:
+    /// the same tree has the same time whether it came in one archive or in layers.
     #[must_use]
     pub fn newest(&self) -> Option<Timestamp> {
-        self.newest
+        let described = self.nodes.iter().filter(|n| n.links > 0 && !n.implied);
+        described.map(|n| n.meta.mtime).max()
     }
 
     /// Where a symbolic link points.
@@ -134,7 +143,8 @@ impl Tree {
 
     fn add_node(&mut self, node: Node) -> Result<NodeId, TreeError> {
         let id = u32::try_from(self.nodes.len()).map_err(|_| TreeError::TooManyNodes)?;
-        self.nodes.push(node);
+        let layer = self.layer;
+        self.nodes.push(Node { layer, ..node });
         Ok(NodeId(id))
     }
 }
@@ -145,5 +155,7 @@ impl Default for Tree {
     }
 }
 
+#[cfg(test)]
+mod layer_tests;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,9 @@ use expect_test::{Expect, expect};
 use std::path::Path;
 
 const PLATFORM: &str = "usr/lib/grub/i386-pc";
-const BUILD: [&str; 5] = ["build", "a.tar", "-o", "out/disk.img", "--quiet"];
+const BUILD: [&str; 4] = ["build", "a.tar", "-o", "out/disk.img"];
+/// Without the warning that nothing in these root filesystems would grow the root.
+const QUIET: [&str; 3] = ["--quiet", "--grow-at-boot", "none"];
 
 /// For a BIOS, and with no GRUB but the rootfs's own: this machine has one.
 const BIOS: [&str; 4] = ["--boot", "bios", "--grub", "no-grub"];
@@ -48,7 +50,7 @@ fn desk(members: &[Vec<u8>]) -> Desk {
 #[track_caller]
 fn refused(members: &[Vec<u8>], expected: Expect) {
     let desk = desk(members);
-    let mut ran = desk.run(&[&BUILD[..], &BIOS].concat());
+    let mut ran = desk.run(&[&BUILD[..], &QUIET, &BIOS].concat());
     // Where the tables of an ELF file lie depends on GRUB's version.
     let words = ran.stderr.split(' ').scan("", |before, word| {
         let table = word.starts_with("0x") || *before == "byte";
@@ -62,9 +64,9 @@ fn refused(members: &[Vec<u8>], expected: Expect) {
 #[track_caller]
 fn mended(members: &[Vec<u8>], flags: &[&str], expected: Expect) -> Desk {
     let desk = desk(members);
-    let ran: Ran = desk.builds("a.tar", &[&["--quiet"], &BIOS[..], flags].concat());
+    let ran: Ran = desk.builds("a.tar", &[&QUIET[..], &BIOS, flags].concat());
     expected.assert_eq(&ran.stderr);
-    desk.fsck(1 << 20);
+    desk.fsck();
     desk
 }
 
@@ -76,9 +78,12 @@ fn a_rootfs_without_kernel_or_grub_is_refused_with_the_packages_to_add() {
         error: the rootfs has no kernel: nothing in /boot or / is called vmlinuz-*; on Debian the package linux-image-cloud-amd64 brings one. Say `--boot none` for an image that need not boot
     "#]],
     );
-    refused(&kernel(), expect![[r#"
+    refused(
+        &kernel(),
+        expect![[r#"
         error: there is no GRUB for BIOS machines: /usr/lib/grub/i386-pc of the rootfs is missing or empty; on Debian the package grub-pc-bin brings it. `--grub DIR` names another folder like /usr/lib/grub; say `--boot none` for an image that need not boot
-    "#]]);
+    "#]],
+    );
     let folder = Header::new(PLATFORM, b'5', 0).block();
     refused(
         &[kernel(), vec![folder]].concat(),
@@ -263,7 +268,7 @@ fn a_command_line_cannot_break_out_of_grub_cfg() {
         "back\\slash {} #",
     ] {
         let desk = desk(&members);
-        let ran = desk.run(&[&BUILD[..], &BIOS, &["--cmdline", cmdline]].concat());
+        let ran = desk.run(&[&BUILD[..], &QUIET, &BIOS, &["--cmdline", cmdline]].concat());
         if ran.code == Some(3) {
             assert!(ran.stderr.contains("error: "), "{ran:?}");
             assert_eq!(desk.out().len(), 0);
@@ -304,4 +309,29 @@ fn a_rootfs_with_odd_names_in_boot_is_no_trouble() {
             "{cfg}"
         );
     }
+}
+
+#[test]
+fn a_root_that_nothing_would_grow_is_told_and_a_grower_that_is_missing_refused() {
+    let Some(files) = grub(|_, data| Some(data)) else {
+        return;
+    };
+    let mut members = [kernel(), files].concat();
+    let desk = Desk::new();
+    desk.write("a.tar", &archive(&members));
+    let build = |extra: &[&str]| desk.run(&[&BUILD[..], &["--quiet"], extra].concat());
+    desk.told(&build(&["--grow-at-boot", "repart"]), 3, expect![[r#"
+        error: `--grow-at-boot repart` cannot work: systemd-repart needs a GPT; mend that, or say `--grow-at-boot auto`
+    "#]]);
+    members.push(file("usr/bin/cloud-init", b""));
+    desk.write("a.tar", &archive(&members));
+    desk.told(&build(&["--grow-at-boot", "cloud-init"]), 3, expect![[r#"
+        error: `--grow-at-boot cloud-init` cannot work: the cloud-init of the rootfs lacks growpart, without which it grows nothing and says nothing (Debian: cloud-guest-utils); mend that, or say `--grow-at-boot auto`
+    "#]]);
+    expect![[r#"
+        warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the cloud-init of the rootfs lacks growpart, without which it grows nothing and says nothing (Debian: cloud-guest-utils); `--grow-at-boot none` if that is meant
+    "#]].assert_eq(&build(&[]).stderr);
+    members.push(file("usr/bin/growpart", b""));
+    desk.write("a.tar", &archive(&members));
+    assert_eq!(build(&["--force"]).stderr, "");
 }

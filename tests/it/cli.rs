@@ -63,10 +63,12 @@ fn help_of_build_shows_every_flag_with_its_default() {
     expect![[r#"
         Build a bootable disk image from a root filesystem archive
 
-        Usage: diskwright build [OPTIONS] [ROOTFS]
+        Usage: diskwright build [OPTIONS] [ROOTFS]...
 
         Arguments:
-          [ROOTFS]  Tar archive, plain or compressed with gzip, zstd, xz or bzip2; `-` for standard input
+          [ROOTFS]...  Tar archive (plain, gzip, zstd, xz, bzip2), `-` for standard input, folder,
+                       oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME]; several are
+                       layers, lowest first
 
         Options:
           -o, --output <FILE>  Where the image goes; appears whole or not at all
@@ -77,6 +79,11 @@ fn help_of_build_shows_every_flag_with_its_default() {
           -q, --quiet          No progress and no summary; warnings and errors only
               --json           Print the figures of the image as JSON instead of its path
           -h, --help           Print help (see more with '--help')
+
+        Input:
+              --platform <OS/ARCH[/VARIANT]>  Which image of several [default: the host's, or the only one]
+              --owner <UID:GID>               Owner of everything that comes from a folder [default: as the
+                                              filesystem shows it]
 
         Image:
               --size <SIZE|fit>      Size of the disk, or `fit`: the smallest that holds everything and
@@ -96,23 +103,28 @@ fn help_of_build_shows_every_flag_with_its_default() {
                                      tenth more]
 
         Boot:
-              --boot <BOOT>        Boot loader [default: auto] [possible values: auto, bios, uefi, hybrid,
-                                   none]
-              --root-by <ROOT_BY>  How the kernel and fstab name the root [default: uuid] [possible values:
-                                   uuid, label, partuuid]
-              --cmdline <TEXT>     Kernel command line without root= [default: both consoles, patient NVMe]
-              --grub <DIR>         Folder like /usr/lib/grub, for a rootfs without GRUB [default: see
-                                   vendor-grub/README.md]
-              --hostname <NAME>    Host name to write to /etc/hostname
+              --grow-at-boot <GROW_AT_BOOT>  Who makes the root fill a larger disk at first boot [default:
+                                             auto] [possible values: auto, repart, cloud-init, none]
+              --boot <BOOT>                  Boot loader [default: auto] [possible values: auto, bios, uefi,
+                                             hybrid, none]
+              --root-by <ROOT_BY>            How the kernel and fstab name the root [default: uuid]
+                                             [possible values: uuid, label, partuuid]
+              --cmdline <TEXT>               Kernel command line without root= [default: both consoles,
+                                             patient NVMe]
+              --grub <DIR>                   Folder like /usr/lib/grub, for a rootfs without GRUB [default:
+                                             see vendor-grub/README.md]
+              --hostname <NAME>              Host name to write to /etc/hostname
 
         Examples:
           diskwright build rootfs.tar.zst -o disk.img
           diskwright build rootfs.tar -o disk.img --size 8G --hostname web --sha256
           zstd -dc rootfs.tar.zst | diskwright build - -o disk.img
+          diskwright build base.tar.zst overlay/ --owner 0:0 -o disk.img
+          diskwright build oci:layout:latest -o disk.img
           diskwright build --spec image.toml --force
 
         A spec file has the same names as keys, paths relative to itself; flags override it:
-          rootfs = "rootfs.tar.zst"
+          rootfs = "rootfs.tar.zst"     # or a list: ["base.tar", "oci:layout:app"]
           output = "disk.img"
           free = "20%"
           root-by = "label"

@@ -13,8 +13,7 @@ use regex::bytes::Regex;
 use crate::common::grub::grub_folder;
 use crate::common::image::build;
 use crate::common::member::Member;
-use crate::common::need;
-use crate::tools::skip;
+use crate::tools::{have, skip};
 
 const UUID: &str = "6e6f7420-6120-4c65-8672-616e646f6d21";
 
@@ -91,7 +90,7 @@ fn comes_up(image: &Path, firmware: Firmware) {
 
 /// Whether firmware, by Debian's path, and qemu are here.
 fn firmware(qemu: &str, file: &str) -> bool {
-    need(qemu) && (Path::new(file).is_file() || skip(&format!("{file} is missing")))
+    have(qemu) && (Path::new(file).is_file() || skip(&format!("{file} is missing")))
 }
 
 fn x86() -> bool {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use diskwright::archive::ArchiveReader;
+use diskwright::archive::Rootfs;
 use diskwright::extent::Content;
 use diskwright::image::{self as library, Boot, Free, PlanSpool, Scheme, Size, Spec};
 use diskwright::observe::Silent;
@@ -212,7 +212,7 @@ fn every_mode_and_size_is_sound_to_every_partitioner() {
 }
 
 fn built(tar: &Path, spec: &Spec) -> library::Built {
-    let mut reader = ArchiveReader::open(tar).unwrap();
+    let mut reader = Rootfs::open(&[tar.as_os_str()]).unwrap();
     library::build(&mut reader, spec, &mut PlanSpool::default(), &Silent).unwrap()
 }
 

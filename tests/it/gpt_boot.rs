@@ -1,6 +1,6 @@
 //! A Debian on a GPT boots: GRUB finds its core in the BIOS boot partition, the kernel its root.
 
-use diskwright::archive::ArchiveReader;
+use diskwright::archive::Rootfs;
 use diskwright::image::{Boot, RootBy, Scheme, Spec, build};
 use diskwright::observe::Silent;
 use diskwright::sink::raw::{RawFile, RawOptions};
@@ -19,7 +19,7 @@ fn a_debian_on_a_gpt_with_bios_boots_to_its_prompt() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("gpt.img");
     let mut raw = RawFile::create(&path, RawOptions::default()).unwrap();
-    let mut reader = ArchiveReader::open(&debian).unwrap();
+    let mut reader = Rootfs::open(&[debian.as_os_str()]).unwrap();
     let spec = Spec {
         scheme: Scheme::Gpt,
         boot: Boot::Bios,

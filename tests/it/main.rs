@@ -3,6 +3,7 @@
 //!
 //! | module | what it proves |
 //! |---|---|
+//! | `acl_tools` | ACLs and attributes of a filesystem, through GNU tar and bsdtar |
 //! | `archive_*` | the tar reader against tar, bad input, damage |
 //! | `bad_*` | bad archives, outputs and flags: exit code, message, nothing left |
 //! | `disk_full`, `signals` | a build that is refused or stopped half way leaves nothing |
@@ -10,13 +11,17 @@
 //! | `determinism` | same archive, same spec, same bytes; and which bytes they were |
 //! | `efi` | core.efi and what lies on an EFI system partition, against grub-mkimage |
 //! | `efi_boot` | OVMF and AAVMF start our loaders, Secure Boot the signed pair alone |
+//! | `ext4_check` | that the checker finds whatever damage e2fsck finds |
 //! | `ext4_geometry` | layout of a filesystem against mke2fs, at a hundred sizes |
 //! | `fat` | the EFI system partition against dosfstools, mtools, blkid |
 //! | `fidelity` | every file of an image against the tar, through other readers |
 //! | `boot_debian` | a Debian boots, writes, reboots and leaves a clean filesystem |
 //! | `gpt*` | every mode with a GPT against sgdisk, sfdisk, parted, blkid, checkers, GRUB; a boot |
+//! | `grow_boot` | a Debian on a larger disk grows its partition and its root by itself |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
-//! | `props` | that any tree makes a clean filesystem, and replaced files leave no byte |
+//! | `props` | that replaced files leave no byte, and that very large directories are clean |
+//! | `props_disk`, `props_ext4` | what holds for any tree, any filesystem, any disk |
+//! | `limits` | the limits of ext4, from both sides |
 //! | `oracle` | every shape of image against e2fsck, sfdisk, blkid, file; what each of them proves |
 //! | `partition` | the MBR against sfdisk |
 //! | `poison` | that nobody looks at what an image calls free |
@@ -33,6 +38,7 @@
     reason = "a failed unwrap is a failed test"
 )]
 
+mod acl_tools;
 mod archive_bad;
 mod archive_compression;
 mod archive_odd;
@@ -50,19 +56,24 @@ mod determinism;
 mod disk_full;
 mod efi;
 mod efi_boot;
+mod ext4_check;
 mod ext4_geometry;
 mod fat;
 mod fidelity;
 mod gpt;
 mod gpt_boot;
+mod grow_boot;
 mod grub;
 mod grub_boot;
 mod grub_config;
+mod limits;
 mod oracle;
 mod partition;
 mod poison;
 mod privilege;
 mod props;
+mod props_disk;
+mod props_ext4;
 mod readme;
 mod signals;
 mod tidy;

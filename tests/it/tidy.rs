@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 const RANKS: &[(&str, u32)] = &[
     ("units", 0),
     ("display", 0),
+    ("entry", 0),
     ("seed", 0),
+    ("acl", 0),
     ("checksum", 0),
     ("extent", 0),
     ("read_at", 0),
@@ -19,6 +21,7 @@ const RANKS: &[(&str, u32)] = &[
     ("partition", 3),
     ("grub", 3),
     ("image", 4),
+    ("strategy", 4),
     ("sink", 5),
     ("inspect", 5),
     ("boot", 5),

@@ -1,5 +1,6 @@
 //! What a tree holds, file by file, as an archive says it and as somebody else's reader finds it.
 
+use super::acl;
 use diskwright::archive::{ArchiveReader, DataRun, EntryKind};
 use diskwright::units::Timestamp;
 use sha2::{Digest, Sha256};
@@ -25,7 +26,10 @@ pub struct Record {
     pub device: (u32, u32),
     /// Last change, last access, last change of the inode.
     pub times: [Timestamp; 3],
+    /// Without ACLs.
     pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// As `getfacl --numeric --omit-header` prints it; empty where it says no more than the mode.
+    pub acl: Vec<String>,
     pub links: u32,
     /// The first name of the same inode.
     pub first_name: Vec<u8>,
@@ -75,6 +79,14 @@ pub fn of_tar(tar: &Path) -> Manifest {
             naive.names.insert(path, nr);
             continue;
         }
+        let text = |text: &Option<Vec<u8>>, name: &[u8]| {
+            let stands_above = entry.xattrs.iter().any(|(n, _)| n == name);
+            text.clone().filter(|_| !stands_above).unwrap_or_default()
+        };
+        let texts = [
+            text(&entry.acl_access, b"system.posix_acl_access"),
+            text(&entry.acl_default, b"system.posix_acl_default"),
+        ];
         let mut record = Record {
             mode: u32::from(entry.mode),
             uid: entry.uid,
@@ -91,7 +103,11 @@ pub fn of_tar(tar: &Path) -> Manifest {
             EntryKind::File { size, data } => {
                 record.size = *size;
                 let pieces = std::iter::from_fn(|| reader.next_data().unwrap());
-                if *size <= CONTENT_MAX {
+                if matches!(&path[..], b"etc/passwd" | b"etc/group") {
+                    let bytes: Vec<u8> = pieces.flatten().collect();
+                    record.sha256 = hex(&Sha256::digest(&bytes));
+                    naive.accounts.insert(path.clone(), bytes);
+                } else if *size <= CONTENT_MAX {
                     record.sha256 = digest(*size, data.as_deref(), pieces);
                 }
                 'f'
@@ -112,7 +128,9 @@ pub fn of_tar(tar: &Path) -> Manifest {
             EntryKind::Fifo => 'p',
             EntryKind::HardLink { .. } => unreachable!("done above"),
         };
-        naive.put(path, record);
+        record.take_acls();
+        let nr = naive.put(path, record);
+        naive.texts.insert(nr, texts);
     }
     naive.finish(newest)
 }
@@ -168,19 +186,59 @@ fn folder() -> Record {
 struct Naive {
     names: BTreeMap<Vec<u8>, usize>,
     records: Vec<Record>,
+    /// ACLs as text, until the accounts are known.
+    texts: BTreeMap<usize, [Vec<u8>; 2]>,
+    accounts: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+impl Record {
+    /// Turns the attributes that are ACLs into their text.
+    pub fn take_acls(&mut self) {
+        for (name, prefix) in [("access", ""), ("default", "default:")] {
+            let value = self
+                .xattrs
+                .remove(format!("system.posix_acl_{name}").as_bytes());
+            if let Some(value) = value {
+                self.acl.extend(acl::of_xattr(&value, prefix));
+            }
+        }
+        self.settle_acl();
+    }
+
+    /// The mode as the ACL has it; the access ACL is gone when the mode says it all.
+    fn settle_acl(&mut self) {
+        let is_default = |line: &String| line.starts_with("default:");
+        let access: Vec<String> = self
+            .acl
+            .iter()
+            .filter(|l| !is_default(l))
+            .cloned()
+            .collect();
+        if self.kind != 'd' {
+            self.acl.retain(|line| !is_default(line));
+        }
+        if access.is_empty() {
+            return;
+        }
+        self.mode = self.mode & 0o7000 | acl::mode(&access);
+        if access.len() == 3 {
+            self.acl.retain(is_default);
+        }
+    }
 }
 
 impl Naive {
-    fn put(&mut self, path: Vec<u8>, record: Record) {
+    fn put(&mut self, path: Vec<u8>, record: Record) -> usize {
         if let Some(&nr) = self.names.get(&path)
             && self.records[nr].kind == 'd'
             && record.kind == 'd'
         {
             self.records[nr] = record;
-            return;
+            return nr;
         }
         self.names.insert(path, self.records.len());
         self.records.push(record);
+        self.records.len() - 1
     }
 
     /// The name without `.` and `//`, its parents made, or followed where they are symbolic links.
@@ -220,6 +278,15 @@ impl Naive {
     }
 
     fn finish(mut self, newest: Timestamp) -> Manifest {
+        for (nr, [access, default]) in std::mem::take(&mut self.texts) {
+            let names = acl::Names::new(&self.accounts);
+            let record = &mut self.records[nr];
+            record.acl.extend(acl::of_text(&access, "", &names));
+            record
+                .acl
+                .extend(acl::of_text(&default, "default:", &names));
+            record.settle_acl();
+        }
         for record in &mut self.records {
             for time in &mut record.times {
                 *time = (*time).min(newest);
@@ -266,6 +333,7 @@ fn fields(r: &Record) -> Vec<String> {
         format!("times {:?}", r.times),
         format!("links {}", r.links),
         format!("first name {}", r.first_name.escape_ascii()),
+        format!("acl {:?}", r.acl),
     ];
     all.extend(xattrs.map(|(k, v)| format!("{}={}", k.escape_ascii(), v.escape_ascii())));
     all

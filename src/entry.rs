@@ -1,4 +1,4 @@
-//! An entry of an archive, decoded: what every kind of archive comes down to.
+//! An entry of an archive, decoded: what every kind of archive comes down to, and what a tree is made of.
 
 use crate::units::Timestamp;
 
@@ -30,6 +30,28 @@ pub struct Entry {
     pub acl_default: Option<Vec<u8>>,
     /// Byte offset of the entry's header in the (decompressed) archive: where to point a person.
     pub offset: u64,
+}
+
+impl Entry {
+    /// An entry of root's (0:0) without permissions, extras or a place in an archive, last changed at the
+    /// beginning of 1970.
+    #[must_use]
+    pub fn new(path: impl Into<Vec<u8>>, kind: EntryKind) -> Self {
+        Self {
+            path: path.into(),
+            kind,
+            mode: 0,
+            uid: 0,
+            gid: 0,
+            mtime: Timestamp::default(),
+            atime: None,
+            ctime: None,
+            xattrs: Vec::new(),
+            acl_access: None,
+            acl_default: None,
+            offset: 0,
+        }
+    }
 }
 
 /// What an entry is.
