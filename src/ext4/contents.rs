@@ -176,6 +176,10 @@ impl ReadAt for Contents {
             let (from, to) = (run.at.max(offset), (run.at + run.len).min(end));
             let in_file = run.offset + (from - run.at);
             let len = (to - from).min(source.len().saturating_sub(in_file));
+            if len == 0 {
+                // The rest of the file's last block: there is nothing to ask for behind its end.
+                continue;
+            }
             let start = index(from - offset);
             source.read_exact_at(in_file, &mut buf[start..start + index(len)])?;
         }

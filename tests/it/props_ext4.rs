@@ -135,8 +135,12 @@ proptest! {
 
     #[test]
     fn another_reader_finds_the_tree_that_was_put_in_even_with_poison_in_the_free_space(
-        (format, files, seed) in (strategy::format(), strategy::files(), any::<u64>()),
+        (format, mut files, seed) in (strategy::format(), strategy::files(), any::<u64>()),
     ) {
+        // ext4-view 1.0 takes the low 32 bits of a time that reads as negative, as Linux takes it, for damage.
+        for file in &mut files.0 {
+            file.entry.mtime.sec = file.entry.mtime.sec.max(0) & !0x8000_0000;
+        }
         let Some(fs) = make(&format, &files) else { return Ok(()) };
         for device in [Arc::new(fs.clone()) as Arc<dyn ReadAt>, Arc::new(Poison(fs.clone(), seed))] {
             let differences = view::differences(device, &fs, &files);
