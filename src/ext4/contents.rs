@@ -125,8 +125,7 @@ pub(super) struct Contents {
 
 impl Contents {
     pub(super) fn new(plan: &Plan, sources: HashMap<DataId, Data>) -> Self {
-        let block = plan.geometry().block();
-        let mut runs = Vec::new();
+        let (mut runs, block) = (Vec::new(), plan.geometry.block());
         for (node, n) in plan.tree().nodes().filter(|(_, n)| n.links > 0) {
             let NodeKind::File { data: Some(id), .. } = n.kind else {
                 continue;
@@ -177,7 +176,6 @@ impl ReadAt for Contents {
             let in_file = run.offset + (from - run.at);
             let len = (to - from).min(source.len().saturating_sub(in_file));
             if len == 0 {
-                // The rest of the file's last block: there is nothing to ask for behind its end.
                 continue;
             }
             let start = index(from - offset);
