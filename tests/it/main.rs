@@ -11,6 +11,8 @@
 //! | `ext4_geometry` | layout of a filesystem against mke2fs, at a hundred sizes |
 //! | `fidelity` | every file of an image against the tar, through other readers |
 //! | `boot_debian` | a Debian boots, writes, reboots and leaves a clean filesystem |
+//! | `kernel` | Linux finds in an image what the archive says |
+//! | `growth` | Linux grows an image online, fills it and leaves it clean |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
 //! | `props` | that any tree makes a clean filesystem, and replaced files leave no byte |
 //! | `oracle` | every shape of image against e2fsck, sfdisk, blkid, file; what each of them proves |
@@ -46,9 +48,11 @@ mod determinism;
 mod disk_full;
 mod ext4_geometry;
 mod fidelity;
+mod growth;
 mod grub;
 mod grub_boot;
 mod grub_config;
+mod kernel;
 mod oracle;
 mod partition;
 mod poison;

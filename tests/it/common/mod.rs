@@ -3,6 +3,7 @@
 pub mod debugfs;
 pub mod desk;
 pub mod features;
+pub mod guest;
 pub mod image;
 pub mod manifest;
 pub mod member;
