@@ -126,7 +126,7 @@ impl Geometry {
             gdt_blocks: 0,
             reserved_gdt_blocks: 0,
             reserved_blocks,
-            journal_blocks: journal_blocks(asked),
+            journal_blocks: 0,
         };
         loop {
             g.groups = g.blocks.div_ceil(g.blocks_per_group);
@@ -149,6 +149,7 @@ impl Geometry {
             }
             g.inodes_per_group = round_inodes(per_group, g.groups);
             g.reserved_gdt_blocks = g.reserved_for_growth(max_grow.map(|b| b / BLOCK));
+            g.journal_blocks = journal_blocks(asked, g.reserved_gdt_blocks);
             if 3 + g.inode_table_blocks() + g.reserved_gdt_blocks + g.gdt_blocks
                 > g.blocks_per_group
             {
@@ -305,15 +306,16 @@ impl Geometry {
             let groups = inodes.div_ceil(BITMAP_BITS);
             return Self::fitted_at(need, (groups - 1) * BITMAP_BITS + 1);
         }
+        let reserved_gdt_blocks = (need.descriptor_blocks - gdt_blocks).min(ADDR_PER_BLOCK);
         Ok(Self {
             blocks,
             blocks_per_group: BITMAP_BITS,
             groups,
             inodes_per_group: round_inodes(per_group, groups),
             gdt_blocks,
-            reserved_gdt_blocks: (need.descriptor_blocks - gdt_blocks).min(ADDR_PER_BLOCK),
+            reserved_gdt_blocks,
             reserved_blocks: blocks * 5 / 100,
-            journal_blocks: journal_blocks(blocks),
+            journal_blocks: journal_blocks(blocks, reserved_gdt_blocks),
         })
     }
 
@@ -396,8 +398,12 @@ fn inode_ratio(blocks: u64) -> u64 {
     }
 }
 
-/// Blocks of the journal by size of the filesystem: `ext2fs_default_journal_size`.
-fn journal_blocks(blocks: u64) -> u64 {
+/// Blocks of the journal by size of the filesystem: `ext2fs_default_journal_size`, and what growing takes.
+///
+/// The kernel adds groups in one transaction that may touch every reserved descriptor block
+/// (`ext4_flex_group_add`: six more for itself), and a transaction may fill a quarter of the journal, in newer
+/// kernels less its own descriptors. A journal too short for that makes online growth end with ENOSPC.
+fn journal_blocks(blocks: u64, reserved_gdt_blocks: u64) -> u64 {
     const STEPS: [(u64, u64); 8] = [
         (2048, 0),
         (32_768, 1024),
@@ -408,10 +414,11 @@ fn journal_blocks(blocks: u64) -> u64 {
         (64 * GIB / BLOCK, 65_536),
         (128 * GIB / BLOCK, 131_072),
     ];
-    STEPS
-        .iter()
-        .find(|(below, _)| blocks < *below)
-        .map_or(262_144, |&(_, journal)| journal)
+    let step = STEPS.iter().find(|(below, _)| blocks < *below);
+    match step.map_or(262_144, |&(_, journal)| journal) {
+        0 => 0,
+        usual => usual.max(4 * (reserved_gdt_blocks + 16)),
+    }
 }
 
 /// A group number as it stands on disk.

@@ -12,7 +12,7 @@ const GIB: u64 = 1 << 30;
 /// `grow NAME SIZE...` grows in steps, online, puts 300 MiB beside what was there, fills the rest, looks at all of
 /// it after a remount. Sizes in KiB.
 const GROW: &str = r#"
-head -c 4M /dev/urandom > /piece
+head -c 4m /dev/urandom > /piece
 old() { find . -path ./new -prune -o -type f -size -4096k -print0 | xargs -0 sha256sum -z; }
 pieces() { seq 75; }
 grow() {
@@ -26,7 +26,7 @@ grow() {
     sync
     # fallocate takes what there is before it fails.
     while fallocate -l 16G new/fill-$(ls new | wc -l); do :; done
-    if head -c 64M /piece /piece > new/more; then exit 1; fi
+    if cat /piece > new/more; then exit 1; fi
     stat -f -c '%S %b %f' . > /answer/$name
     cd /
     umount /mnt
@@ -148,7 +148,7 @@ mount /disk/load /mnt
 cd /mnt
 busy() {
     mkdir busy$1
-    cp -a usr/share usr/bin busy$1
+    cp -a etc var usr/sbin usr/share/doc busy$1
     for n in $(seq 200); do
         echo $n > busy$1/$n
         ln busy$1/$n busy$1/link$n
@@ -156,21 +156,22 @@ busy() {
         ln -s $n busy$1/symlink$n
         fallocate -l ${n}k -o ${n}m busy$1/link$n
     done
-    find busy$1/share -name '*.gz' -delete
-    find busy$1/bin -type f -size +100k -exec truncate -s 5000 {} +
-    rm -r busy$1/share/[a-l]*
+    find busy$1/doc -name '*.gz' -delete
+    find busy$1/sbin -type f -size +20k -exec truncate -s 5000 {} +
+    rm -r busy$1/doc/[a-k]*
     for n in $(seq 1 3 200); do rm busy$1/link$n; done
-    cp -a busy$1/share busy$1/again
+    cp -a busy$1/var busy$1/again
 }
+library=usr/lib/python3.11
 busy 1 & first=$!
 busy 2 & second=$!
-tar -c usr/lib | tar -x -C tmp & third=$!
+tar -c $library | tar -x -C tmp & third=$!
 wait $first
 wait $second
 wait $third
-diff -r usr/lib tmp/usr/lib
-rm -r busy1 tmp/usr/lib/[a-l]*
-find . -xdev -type f | wc -l > /answer/files
+find $library -type f -exec sha256sum {} + > /sums
+(cd tmp && sha256sum --quiet -c /sums)
+rm -r busy1 tmp/$library/[a-l]*
 cd /
 umount /mnt
 "#;
