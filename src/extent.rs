@@ -6,6 +6,10 @@
 //!  ```
 //! Extents are sorted, disjoint and cover the disk exactly; [`tile`] checks it.
 
+use crate::read_at::ReadAt;
+use crate::units::{count, index};
+use std::{fmt, io};
+
 /// A source of bytes of the image, by its place in the image's table of sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SourceNr(pub u32);
@@ -152,4 +156,117 @@ pub fn tile(extents: &[Extent], size: u64) -> Result<(), TileError> {
         std::cmp::Ordering::Greater => Err(TileError::PastEnd { end: at, size }),
         std::cmp::Ordering::Equal => Ok(()),
     }
+}
+
+/// Reads `buf.len()` bytes at `offset` of what `extents` describe: zero and free space read as zeros, the
+/// rest from `source`, which is given a source, a byte offset in it and where to put the bytes.
+///
+/// # Errors
+/// `UnexpectedEof` past the last extent; whatever `source` says.
+pub fn read(
+    extents: &[Extent],
+    offset: u64,
+    buf: &mut [u8],
+    mut source: impl FnMut(SourceNr, u64, &mut [u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let (mut at, mut rest) = (offset, buf);
+    let mut next = extents.partition_point(|e| e.end() <= offset);
+    while !rest.is_empty() {
+        let extent = extents.get(next).filter(|e| e.start <= at);
+        let extent = extent.ok_or(io::ErrorKind::UnexpectedEof)?;
+        let room = usize::try_from(extent.end() - at).unwrap_or(usize::MAX);
+        let (out, more) = rest.split_at_mut(room.min(rest.len()));
+        match extent.content.advanced(at - extent.start) {
+            Content::Bytes { source: nr, offset } | Content::File { source: nr, offset } => {
+                source(nr, offset, out)?;
+            }
+            Content::Zero | Content::Free => out.fill(0),
+        }
+        at += count(out.len());
+        next += 1;
+        rest = more;
+    }
+    Ok(())
+}
+
+/// Bytes of which it is known what they are: a filesystem, a disk.
+pub trait Layout: ReadAt {
+    /// What lies where: sorted, disjoint, covering all of it.
+    fn extents(&self) -> &[Extent];
+
+    /// The same bytes, with noise wherever they are [`Content::Free`]. Whoever reads it and notices a
+    /// difference looks at what nobody wrote; another `seed` is other noise.
+    fn poisoned(&self, seed: u64) -> Poisoned<'_>
+    where
+        Self: Sized,
+    {
+        Poisoned { layout: self, seed }
+    }
+
+    /// Writes everything, from the first byte to the last, without seeking.
+    ///
+    /// # Errors
+    /// Whatever a source or `out` says.
+    fn write_to(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        let mut buf = vec![0; 1 << 16];
+        let mut at = 0;
+        while at < self.len() {
+            let len = usize::try_from(self.len() - at).unwrap_or(usize::MAX);
+            let part = &mut buf[..len.min(1 << 16)];
+            self.read_exact_at(at, part)?;
+            out.write_all(part)?;
+            at += count(part.len());
+        }
+        out.flush()
+    }
+}
+
+/// A layout with noise in its free space: [`Layout::poisoned`].
+#[derive(Clone, Copy)]
+pub struct Poisoned<'a> {
+    layout: &'a dyn Layout,
+    seed: u64,
+}
+
+impl fmt::Debug for Poisoned<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Poisoned({} bytes, {})", self.layout.len(), self.seed)
+    }
+}
+
+impl ReadAt for Poisoned<'_> {
+    fn len(&self) -> u64 {
+        self.layout.len()
+    }
+
+    fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.layout.read_exact_at(offset, buf)?;
+        let end = offset + count(buf.len());
+        let extents = self.layout.extents();
+        let first = extents.partition_point(|e| e.end() <= offset);
+        for e in extents[first..].iter().take_while(|e| e.start < end) {
+            if e.content == Content::Free {
+                let (from, to) = (e.start.max(offset), e.end().min(end));
+                let out = &mut buf[index(from - offset)..index(to - offset)];
+                for (at, byte) in (from..).zip(out) {
+                    *byte = noise(self.seed, at);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Layout for Poisoned<'_> {
+    fn extents(&self) -> &[Extent] {
+        self.layout.extents()
+    }
+}
+
+/// The byte at `at`: splitmix64, eight bytes a number, so that any place can be read alone.
+fn noise(seed: u64, at: u64) -> u8 {
+    let mut z = (seed ^ (at / 8)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (z ^ (z >> 31)).to_le_bytes()[index(at % 8)]
 }

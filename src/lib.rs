@@ -11,15 +11,15 @@
 //! only those above it.
 //!
 //! ```no_run
-//! use diskwright::archive::ArchiveReader;
+//! use diskwright::archive::Rootfs;
 //! use diskwright::image::{self, Spec};
 //! use diskwright::observe::Silent;
 //! use diskwright::sink::raw::{RawFile, RawOptions};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut raw = RawFile::create("disk.img".as_ref(), RawOptions::default())?;
-//! let mut archive = ArchiveReader::open("rootfs.tar.zst".as_ref())?;
-//! let built = image::build(&mut archive, &Spec::default(), raw.spool(), &Silent)?;
+//! let mut rootfs = Rootfs::open(&["rootfs.tar.zst".as_ref()])?;
+//! let built = image::build(&mut rootfs, &Spec::default(), raw.spool(), &Silent)?;
 //! built.image.verify()?;
 //! raw.write(&built.image, &Silent)?;
 //! raw.finish()?;
@@ -49,6 +49,7 @@ pub mod units;
 
 pub mod checksum;
 pub mod display;
+pub mod entry;
 pub mod extent;
 pub mod observe;
 pub mod read_at;
@@ -63,7 +64,10 @@ pub mod grub;
 pub mod partition;
 
 pub mod image;
+#[cfg(feature = "proptest")]
+pub mod strategy;
 
+#[cfg(feature = "cli")]
 pub mod boot;
 pub mod inspect;
 pub mod sink;

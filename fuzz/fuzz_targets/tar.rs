@@ -10,7 +10,7 @@
 mod readback;
 
 use bytes::Bytes;
-use diskwright::archive::{ArchiveReader, Entry, EntryKind};
+use diskwright::archive::{ArchiveReader, Entry, EntryKind, Rootfs};
 use diskwright::ext4::check::check as check_ext4;
 use diskwright::extent::{Content, Extent};
 use diskwright::image::{Boot, Free, Scheme, Size, Spec, Spool, build};
@@ -36,8 +36,8 @@ fuzz_target!(|data: &[u8]| {
     if let Ok(reader) = open(bytes.clone()) {
         read(reader, len);
     }
-    if let Ok(mut reader) = open(bytes) {
-        make(&mut reader, len);
+    if let Ok(reader) = open(bytes) {
+        make(&mut reader.into(), len);
     }
 });
 
@@ -67,7 +67,7 @@ impl Spool for Pieces {
     }
 }
 
-fn make(reader: &mut ArchiveReader, len: usize) {
+fn make(reader: &mut Rootfs, len: usize) {
     let spec = Spec {
         size: if len % 3 == 0 { Size::Bytes(64 << 20) } else { Size::Fit },
         free: Free::Bytes(0),

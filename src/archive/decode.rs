@@ -13,6 +13,7 @@ use zstd::stream::raw::{Decoder as ZstdRaw, Operation};
 use zstd::zstd_safe::DParameter;
 
 use super::detect::Compression;
+use super::oci::ImageError;
 use super::source::{Source, SourceError};
 
 /// zstd(1) decodes windows up to 2^27 bytes unless told otherwise.
@@ -30,6 +31,8 @@ pub(super) enum Failure {
     Truncated,
     /// It contradicts itself.
     Corrupt(String),
+    /// What came out is not what the image says.
+    Image(ImageError),
     /// It asks for too much memory; the window in bytes, where known.
     Window(Option<u64>),
 }

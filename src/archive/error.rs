@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::detect::Compression;
+use super::oci::ImageError;
 use crate::display::display_path;
 
 /// Where in an archive: what every message about an entry begins with.
@@ -233,6 +234,17 @@ pub enum ArchiveError {
         archive: Arc<str>,
         /// Byte offset of the zero block in the (decompressed) archive.
         offset: u64,
+    },
+    /// A container image whose blobs do not fit together.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// No room for a compressed or piped image while it is read.
+    #[error("cannot unpack {archive} into a temporary file")]
+    Unpack {
+        /// Its name.
+        archive: Arc<str>,
+        /// What the system said.
+        source: io::Error,
     },
     /// The reader was used after it had failed, or its decoder died.
     #[error("{archive}: cannot read on after an error")]

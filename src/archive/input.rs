@@ -1,7 +1,9 @@
 //! The decoder's thread, and the stream of bytes that the tar reader takes from it.
 
 use std::collections::VecDeque;
-use std::io::Read;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -11,6 +13,7 @@ use bytes::Bytes;
 use super::decode::{Decoder, Failure, Filled};
 use super::detect::{Compression, Content, content};
 use super::error::ArchiveError;
+use super::oci::{Check, ImageError};
 use super::pool::{Buffer, Pool};
 use super::source::{Shared, Source, read_some};
 use crate::units::{count, index};
@@ -26,13 +29,27 @@ enum Message {
     Failed(Failure),
 }
 
+/// Where more bytes come from.
+enum Feed {
+    /// A decoder's thread.
+    Thread(Receiver<Message>),
+    /// A plain file, of which parts are passed over unread.
+    File { file: Arc<File>, at: u64, end: u64 },
+    /// The stream has ended.
+    Ended,
+}
+
+/// Bytes read at a time from a file of which most is passed over.
+const SEEK_READ: u64 = 4096;
+
 /// The decompressed archive, front to back.
 pub(super) struct Input {
     name: Arc<str>,
     compression: Compression,
     shared: Arc<Shared>,
-    /// `None` once the stream has ended.
-    messages: Option<Receiver<Message>>,
+    feed: Feed,
+    /// A layer of an image, with the licence that its makers take: see [`Input::layer`].
+    layer: bool,
     /// Received, not consumed; none is empty.
     chunks: VecDeque<Bytes>,
     offset: u64,
@@ -45,8 +62,48 @@ impl Input {
     /// Reads the head of the file, learns what it is, and starts to decode.
     pub(super) fn start(
         name: Arc<str>,
+        reader: Box<dyn Read + Send>,
+        total: Option<u64>,
+    ) -> Result<Self, ArchiveError> {
+        Self::start_as(name, reader, total, false, None)
+    }
+
+    /// As [`Input::start`], of a layer of an image: it may be empty, and nothing may follow its
+    /// compressed data, which the digest covers. `check` looks at what comes out.
+    pub(super) fn layer(
+        name: Arc<str>,
+        reader: Box<dyn Read + Send>,
+        len: u64,
+        check: Option<Check>,
+    ) -> Result<Self, ArchiveError> {
+        Self::start_as(name, reader, Some(len), true, check)
+    }
+
+    /// A plain tar in a file of `len` bytes, of which only what is asked for is read.
+    pub(super) fn seekable(name: Arc<str>, file: Arc<File>, len: u64) -> Self {
+        Self {
+            name,
+            compression: Compression::None,
+            shared: Arc::default(),
+            feed: Feed::File {
+                file,
+                at: 0,
+                end: len,
+            },
+            layer: false,
+            chunks: VecDeque::new(),
+            offset: 0,
+            total: Some(len),
+            remark: None,
+        }
+    }
+
+    fn start_as(
+        name: Arc<str>,
         mut reader: Box<dyn Read + Send>,
         total: Option<u64>,
+        layer: bool,
+        check: Option<Check>,
     ) -> Result<Self, ArchiveError> {
         let shared = Arc::new(Shared::default());
         let pool = Pool::default();
@@ -54,18 +111,15 @@ impl Input {
         let mut len = 0;
         while let Some(space) = head.space().get_mut(len..).filter(|s| !s.is_empty()) {
             let offset = count(len);
-            let n = read_some(&mut *reader, space, &shared).map_err(|e| ArchiveError::Read {
-                archive: name.clone(),
-                offset,
-                source: e.0,
-            })?;
+            let n = read_some(&mut *reader, space, &shared)
+                .map_err(|e| read_error(&name, offset, e.0))?;
             if n == 0 {
                 break;
             }
             len = len.saturating_add(n);
         }
         let bytes = head.space().get(..len).unwrap_or_default();
-        if bytes.is_empty() {
+        if bytes.is_empty() && !layer {
             return Err(ArchiveError::Empty { archive: name });
         }
         let compression = match content(bytes) {
@@ -81,12 +135,20 @@ impl Input {
                 });
             }
         };
-        let messages = spawn(&name, reader, head, len, compression, &pool, &shared)?;
+        let decoding = Decoding {
+            reader,
+            head,
+            len,
+            compression,
+            check,
+        };
+        let messages = spawn(&name, decoding, &pool, &shared)?;
         let mut input = Self {
             name,
             compression,
             shared,
-            messages: Some(messages),
+            feed: Feed::Thread(messages),
+            layer,
             chunks: VecDeque::new(),
             offset: 0,
             total,
@@ -104,6 +166,7 @@ impl Input {
         let compression = self.compression;
         let head = self.chunks.front().map(|b| &b[..]).unwrap_or_default();
         let (looks, advice) = match content(head) {
+            _ if head.is_empty() && self.layer => return Ok(()),
             _ if head.is_empty() => (
                 String::from("holds nothing, not a byte"),
                 "the command that made it has failed",
@@ -147,6 +210,11 @@ impl Input {
         (self.shared.read.load(Ordering::Relaxed), self.total)
     }
 
+    /// Whether it is a layer of an image.
+    pub(super) fn is_layer(&self) -> bool {
+        self.layer
+    }
+
     /// What the decoder remarked at its end.
     pub(super) fn take_remark(&mut self) -> Option<String> {
         self.remark.take()
@@ -154,8 +222,22 @@ impl Input {
 
     /// Receives one more buffer; `false` at the end.
     fn pull(&mut self) -> Result<bool, ArchiveError> {
-        let Some(messages) = &self.messages else {
-            return Ok(false);
+        let messages = match &mut self.feed {
+            Feed::Thread(messages) => messages,
+            Feed::Ended => return Ok(false),
+            Feed::File { file, at, end } => {
+                let len = index(end.saturating_sub(*at).min(SEEK_READ));
+                let mut bytes = vec![0; len];
+                let n = file
+                    .read_at(&mut bytes, *at)
+                    .map_err(|source| read_error(&self.name, *at, source))?;
+                bytes.truncate(n);
+                *at = at.saturating_add(count(n));
+                if n > 0 {
+                    self.chunks.push_back(bytes.into());
+                }
+                return Ok(n > 0);
+            }
         };
         match messages.recv() {
             Ok(Message::Data(bytes)) => {
@@ -163,12 +245,18 @@ impl Input {
                 Ok(true)
             }
             Ok(Message::End(remark)) => {
-                self.remark = remark;
-                self.messages = None;
-                Ok(false)
+                self.feed = Feed::Ended;
+                match remark {
+                    // The digest of a layer covers every byte: none is ignored.
+                    Some(why) if self.layer => Err(self.failure(Failure::Corrupt(why))),
+                    remark => {
+                        self.remark = remark;
+                        Ok(false)
+                    }
+                }
             }
             Ok(Message::Failed(failure)) => {
-                self.messages = None;
+                self.feed = Feed::Ended;
                 Err(self.failure(failure))
             }
             // Only a decoder that panicked says nothing at its end.
@@ -185,12 +273,9 @@ impl Input {
         match failure {
             Failure::Io(source) => {
                 let offset = self.shared.read.load(Ordering::Relaxed);
-                ArchiveError::Read {
-                    archive,
-                    offset,
-                    source,
-                }
+                read_error(&archive, offset, source)
             }
+            Failure::Image(e) => e.into(),
             Failure::Truncated => {
                 let offset = self.shared.read.load(Ordering::Relaxed);
                 ArchiveError::CompressedTruncated {
@@ -235,6 +320,15 @@ impl Input {
     pub(super) fn skip(&mut self, n: u64) -> Result<u64, ArchiveError> {
         let mut left = n;
         while left > 0 {
+            if self.chunks.is_empty()
+                && let Feed::File { at, end, .. } = &mut self.feed
+            {
+                let step = left.min(end.saturating_sub(*at));
+                *at = at.saturating_add(step);
+                self.offset = self.offset.saturating_add(step);
+                left = left.saturating_sub(step);
+                break;
+            }
             let Some(bytes) = self.take(left)? else { break };
             left = left.saturating_sub(count(bytes.len()));
         }
@@ -276,12 +370,31 @@ impl Drop for Input {
     }
 }
 
-fn spawn(
-    name: &Arc<str>,
+/// An error of the file; one of an image's blob says itself which.
+fn read_error(archive: &Arc<str>, offset: u64, source: io::Error) -> ArchiveError {
+    match source.downcast::<ImageError>() {
+        Ok(image) => image.into(),
+        Err(source) => ArchiveError::Read {
+            archive: archive.clone(),
+            offset,
+            source,
+        },
+    }
+}
+
+/// What a decoder's thread is given.
+struct Decoding {
     reader: Box<dyn Read + Send>,
+    /// The first `len` bytes, which were read already.
     head: Buffer,
     len: usize,
     compression: Compression,
+    check: Option<Check>,
+}
+
+fn spawn(
+    name: &Arc<str>,
+    decoding: Decoding,
     pool: &Pool,
     shared: &Arc<Shared>,
 ) -> Result<Receiver<Message>, ArchiveError> {
@@ -290,16 +403,27 @@ fn spawn(
     std::thread::Builder::new()
         .name(String::from("archive"))
         .spawn(move || {
-            if compression == Compression::None {
+            let Decoding {
+                reader,
+                head,
+                len,
+                compression,
+                mut check,
+            } = decoding;
+            if compression == Compression::None && len > 0 {
                 // The head is tar already: the first buffer goes as it is.
-                if sender.send(Message::Data(head.freeze(len))).is_err() {
+                let head = head.freeze(len);
+                if let Some(check) = &mut check {
+                    check.update(&head);
+                }
+                if sender.send(Message::Data(head)).is_err() {
                     return;
                 }
                 let source = Source::new(reader, pool.get(), 0, shared);
-                decode(Decoder::new(compression, source), &pool, &sender);
+                decode(Decoder::new(compression, source), &pool, &sender, check);
             } else {
                 let source = Source::new(reader, head, len, shared);
-                decode(Decoder::new(compression, source), &pool, &sender);
+                decode(Decoder::new(compression, source), &pool, &sender, check);
             }
         })
         .map_err(|source| ArchiveError::Thread {
@@ -310,7 +434,12 @@ fn spawn(
 }
 
 /// Decodes into full buffers until the end, an error, or until nobody listens.
-fn decode(mut decoder: Decoder, pool: &Pool, sender: &SyncSender<Message>) {
+fn decode(
+    mut decoder: Decoder,
+    pool: &Pool,
+    sender: &SyncSender<Message>,
+    mut check: Option<Check>,
+) {
     loop {
         let mut buffer = pool.get();
         let mut len: usize = 0;
@@ -325,8 +454,19 @@ fn decode(mut decoder: Decoder, pool: &Pool, sender: &SyncSender<Message>) {
                 break;
             }
         }
-        if len > 0 && sender.send(Message::Data(buffer.freeze(len))).is_err() {
-            return;
+        if len > 0 {
+            let bytes = buffer.freeze(len);
+            if let Some(check) = &mut check {
+                check.update(&bytes);
+            }
+            if sender.send(Message::Data(bytes)).is_err() {
+                return;
+            }
+        }
+        if let (Some(Message::End(_)), Some(check)) = (&last, check.take_if(|_| last.is_some()))
+            && let Err(e) = check.finish()
+        {
+            last = Some(Message::Failed(Failure::Image(e)));
         }
         if let Some(message) = last {
             // Nobody listening any more is as good an end.

@@ -18,15 +18,21 @@
 
 mod decode;
 mod detect;
-mod entry;
+mod docker;
 mod error;
 mod input;
+mod layer;
+mod members;
+mod oci;
 mod pool;
 mod reader;
+mod rootfs;
 mod source;
 mod tar;
 
+pub use crate::entry::{DataRun, Entry, EntryKind};
 pub use detect::Compression;
-pub use entry::{DataRun, Entry, EntryKind};
 pub use error::{ArchiveError, Part, Place};
+pub use oci::{Blob, ImageError, Platform, Store};
 pub use reader::ArchiveReader;
+pub use rootfs::{Item, Options, Origin, Rootfs};

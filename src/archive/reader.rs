@@ -10,11 +10,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::detect::Compression;
-use super::entry::Entry;
 use super::error::ArchiveError;
 use super::input::Input;
+use super::oci::Check;
 use super::tar::TarReader;
 use crate::display::display_path;
+use crate::entry::Entry;
 
 /// Reads an archive once, front to back.
 ///
@@ -54,14 +55,7 @@ impl ArchiveReader {
     /// # Errors
     /// When it cannot be opened or read, is empty, or is no archive.
     pub fn open(path: &Path) -> Result<Self, ArchiveError> {
-        let name: Arc<str> = display_path(path.as_os_str().as_encoded_bytes())
-            .to_string()
-            .into();
-        let (file, total) = open_file(path).map_err(|source| ArchiveError::Open {
-            archive: name.clone(),
-            source,
-        })?;
-        Self::start(name, Box::new(file), total)
+        Opened::new(path)?.start()
     }
 
     /// Reads from `reader`, to be called `name` in messages. `compressed_len` is the number of bytes it
@@ -75,6 +69,23 @@ impl ArchiveReader {
         compressed_len: Option<u64>,
     ) -> Result<Self, ArchiveError> {
         Self::start(name.into(), reader, compressed_len)
+    }
+
+    /// Reads a layer of an image, `len` bytes long; see [`Input::layer`].
+    pub(super) fn layer(
+        name: Arc<str>,
+        reader: Box<dyn Read + Send>,
+        len: u64,
+        check: Option<Check>,
+    ) -> Result<Self, ArchiveError> {
+        Ok(Self {
+            tar: TarReader::new(Input::layer(name, reader, len, check)?),
+        })
+    }
+
+    /// Its name in messages.
+    pub(super) fn name(&self) -> &Arc<str> {
+        self.tar.input().name()
     }
 
     fn start(
@@ -120,6 +131,34 @@ impl ArchiveReader {
     #[must_use]
     pub fn compression(&self) -> Compression {
         self.tar.input().compression()
+    }
+}
+
+/// An archive that was opened and not looked at.
+pub(super) struct Opened {
+    pub(super) name: Arc<str>,
+    pub(super) file: File,
+    /// Bytes from its cursor on, of a regular file.
+    pub(super) total: Option<u64>,
+}
+
+impl Opened {
+    /// A file, a pipe or a device; `-` is stdin.
+    pub(super) fn new(path: &Path) -> Result<Self, ArchiveError> {
+        let name: Arc<str> = display_path(path.as_os_str().as_encoded_bytes())
+            .to_string()
+            .into();
+        match open_file(path) {
+            Ok((file, total)) => Ok(Self { name, file, total }),
+            Err(source) => Err(ArchiveError::Open {
+                archive: name,
+                source,
+            }),
+        }
+    }
+
+    pub(super) fn start(self) -> Result<ArchiveReader, ArchiveError> {
+        ArchiveReader::start(self.name, Box::new(self.file), self.total)
     }
 }
 

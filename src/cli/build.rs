@@ -3,8 +3,8 @@
 use super::exit::{self, Code, Usage};
 use super::pipeline::{self, Job};
 use super::progress::Progress;
-use super::{shape, summary};
-use std::path::PathBuf;
+use super::{reading, shape, summary};
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 const EXAMPLES: &str = "\
@@ -12,10 +12,12 @@ Examples:
   diskwright build rootfs.tar.zst -o disk.img
   diskwright build rootfs.tar -o disk.img --size 8G --hostname web --sha256
   zstd -dc rootfs.tar.zst | diskwright build - -o disk.img
+  diskwright build base.tar.zst overlay/ --owner 0:0 -o disk.img
+  diskwright build oci:layout:latest -o disk.img
   diskwright build --spec image.toml --force
 
 A spec file has the same names as keys, paths relative to itself; flags override it:
-  rootfs = \"rootfs.tar.zst\"
+  rootfs = \"rootfs.tar.zst\"     # or a list: [\"base.tar\", \"oci:layout:app\"]
   output = \"disk.img\"
   free = \"20%\"
   root-by = \"label\"";
@@ -24,9 +26,8 @@ A spec file has the same names as keys, paths relative to itself; flags override
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, args_override_self = true)]
 pub(super) struct Args {
-    /// Tar archive, plain or compressed with gzip, zstd, xz or bzip2; `-` for standard input
-    #[arg(required_unless_present = "spec", value_hint = clap::ValueHint::FilePath)]
-    pub(super) rootfs: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) reading: reading::Reading,
 
     /// Where the image goes; appears whole or not at all
     #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
@@ -63,13 +64,19 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> anyhow::Result<Code> {
     let begun = Instant::now();
-    let missing =
-        |what: &str| Usage::new(format!("neither the flags nor the spec file name {what}"));
+    let output = args.output.ok_or_else(|| {
+        Usage::new("neither the flags nor the spec file name the image (`output`)")
+    })?;
+    // Where the image has room, so has what it is made of.
+    let spool = output.parent().map(|folder| match folder.as_os_str() {
+        name if name.is_empty() => Path::new("."),
+        _ => folder,
+    });
+    let (rootfs, reading) = args.reading.into_origins(spool)?;
     let job = Job {
-        rootfs: args
-            .rootfs
-            .ok_or_else(|| missing("the archive (`rootfs`)"))?,
-        output: args.output.ok_or_else(|| missing("the image (`output`)"))?,
+        rootfs,
+        reading,
+        output,
         spec: args.shape.into_spec()?,
         force: args.force,
         sync: args.sync,

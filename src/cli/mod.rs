@@ -12,6 +12,7 @@ mod info;
 mod pipeline;
 mod plan;
 mod progress;
+mod reading;
 mod shape;
 mod signals;
 mod sizes;
@@ -22,7 +23,7 @@ mod verify;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use exit::{Code, Usage};
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
@@ -52,14 +53,14 @@ enum Verb {
 }
 
 impl Verb {
-    /// The spec file that was named and, where the line names one, the archive.
-    fn spec(&self) -> Option<(&Path, Option<&PathBuf>)> {
-        let (spec, rootfs) = match self {
-            Self::Build(args) => (&args.spec, &args.rootfs),
-            Self::Plan(args) => (&args.spec, &args.rootfs),
+    /// The spec file that was named, and whether the line names a root filesystem too.
+    fn spec(&self) -> Option<(&Path, bool)> {
+        let (spec, reading) = match self {
+            Self::Build(args) => (&args.spec, &args.reading),
+            Self::Plan(args) => (&args.spec, &args.reading),
             _ => return None,
         };
-        Some((spec.as_deref()?, rootfs.as_ref()))
+        Some((spec.as_deref()?, !reading.rootfs.is_empty()))
     }
 }
 
@@ -84,7 +85,7 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
 /// before the user's own: the later of two flags wins.
 fn parse(mut line: Vec<OsString>) -> anyhow::Result<Cli> {
     let cli = Cli::try_parse_from(&line)?;
-    let Some((path, rootfs)) = cli.verb.spec() else {
+    let Some((path, rootfs_given)) = cli.verb.spec() else {
         return Ok(cli);
     };
     let mut command = Cli::command();
@@ -93,7 +94,7 @@ fn parse(mut line: Vec<OsString>) -> anyhow::Result<Cli> {
         .get(1)
         .and_then(|verb| command.find_subcommand_mut(verb));
     let verb = verb.ok_or_else(|| Usage::new("no verb before the flags"))?;
-    let flags = spec_file::flags(path, verb, rootfs.is_some())?;
+    let flags = spec_file::flags(path, verb, rootfs_given)?;
     line.splice(2..2, flags);
     let matches = command.try_get_matches_from(line)?;
     Ok(Cli::from_arg_matches(&matches)?)

@@ -2,7 +2,7 @@
 
 use super::signals;
 use anyhow::Context;
-use diskwright::archive::ArchiveReader;
+use diskwright::archive::{self, Origin, Rootfs};
 use diskwright::ext4::check;
 use diskwright::image::{self, BuildError, PlanSpool, Report, Spec, Structure};
 use diskwright::inspect;
@@ -20,8 +20,9 @@ use std::path::{Path, PathBuf};
 /// What `build` was asked for.
 #[derive(Debug)]
 pub(super) struct Job {
-    /// The archive; `-` is standard input.
-    pub(super) rootfs: PathBuf,
+    /// Where the layers come from, lowest first.
+    pub(super) rootfs: Vec<Origin>,
+    pub(super) reading: archive::Options,
     pub(super) output: PathBuf,
     pub(super) spec: Spec,
     pub(super) force: bool,
@@ -35,13 +36,15 @@ pub(super) fn build(job: &Job, observer: &dyn Observer) -> anyhow::Result<Report
         force: job.force,
         sync: job.sync,
     };
-    refuse_same_file(&job.rootfs, &job.output)?;
+    for origin in &job.rootfs {
+        refuse_same_file(origin.path(), &job.output)?;
+    }
     // The output first: nobody should wait for an archive to learn that it has no place to go.
     let mut raw = RawFile::create(&job.output, options)?;
     let _guard = raw.temporary().map(signals::guard);
-    let mut reader = ArchiveReader::open(&job.rootfs)?;
+    let mut rootfs = Rootfs::open_with(&job.rootfs, &job.reading)?;
     let built =
-        image::build(&mut reader, &job.spec, raw.spool(), observer).map_err(|e| match e {
+        image::build(&mut rootfs, &job.spec, raw.spool(), observer).map_err(|e| match e {
             // The library's build does not know where its spool lies; this one is the output.
             BuildError::Spool(source) => anyhow::Error::new(SinkError::Write {
                 path: job.output.clone(),
@@ -88,12 +91,13 @@ fn refuse_same_file(rootfs: &Path, output: &Path) -> anyhow::Result<()> {
 
 /// What [`build`] would build. Reads the archive, writes nothing.
 pub(super) fn plan(
-    rootfs: &Path,
+    rootfs: &[Origin],
+    reading: &archive::Options,
     spec: &Spec,
     observer: &dyn Observer,
 ) -> anyhow::Result<(Report, Vec<Structure>)> {
-    let mut reader = ArchiveReader::open(rootfs)?;
-    let built = image::build(&mut reader, spec, &mut PlanSpool::default(), observer)?;
+    let mut rootfs = Rootfs::open_with(rootfs, reading)?;
+    let built = image::build(&mut rootfs, spec, &mut PlanSpool::default(), observer)?;
     built.image.verify()?;
     Ok((built.report, built.image.structures()))
 }

@@ -1,8 +1,8 @@
 //! `diskwright plan`: what `build` would write.
 
-use super::exit::{self, Code, Usage};
+use super::exit::{self, Code};
 use super::progress::Progress;
-use super::{pipeline, shape, summary};
+use super::{pipeline, reading, shape, summary};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -14,9 +14,8 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, args_override_self = true)]
 pub(super) struct Args {
-    /// Tar archive, plain or compressed with gzip, zstd, xz or bzip2; `-` for standard input
-    #[arg(required_unless_present = "spec", value_hint = clap::ValueHint::FilePath)]
-    pub(super) rootfs: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) reading: reading::Reading,
 
     /// Read flags from a TOML file
     #[arg(long, value_name = "FILE")]
@@ -45,12 +44,10 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<Code> {
-    let rootfs = args
-        .rootfs
-        .ok_or_else(|| Usage::new("the spec file has no `rootfs`"))?;
+    let (rootfs, reading) = args.reading.into_origins(None)?;
     let spec = args.shape.into_spec()?;
     let progress = Progress::new(args.quiet);
-    let planned = pipeline::plan(&rootfs, &spec, &progress);
+    let planned = pipeline::plan(&rootfs, &reading, &spec, &progress);
     progress.finish();
     let (report, structures) = planned?;
     if args.json {

@@ -3,7 +3,7 @@
 use super::exit::Usage;
 use super::sizes;
 use anyhow::Context;
-use diskwright::image::{Boot, Free, RootBy, Scheme, Size, Spec};
+use diskwright::image::{Boot, Free, GrowAtBoot, RootBy, Scheme, Size, Spec};
 use std::ffi::OsString;
 use uuid::Uuid;
 
@@ -43,6 +43,10 @@ pub(super) struct Shape {
     /// Size up to which the root can grow online [default: 2 TiB for fit, else as mke2fs]
     #[arg(long, value_name = "SIZE", value_parser = sizes::bytes, help_heading = "Image")]
     max_grow: Option<u64>,
+
+    /// Who makes the root fill a larger disk at first boot
+    #[arg(long, value_enum, default_value = "auto", help_heading = "Boot")]
+    grow_at_boot: GrowArg,
 
     /// Inodes, at least [default: one per 16 KiB, and the archive's and a tenth more]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(16..))]
@@ -86,6 +90,18 @@ enum RootByArg {
     Label,
     /// The one that a kernel without an initrd understands
     Partuuid,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum GrowArg {
+    /// systemd-repart on a GPT where the rootfs has it, else cloud-init
+    Auto,
+    /// systemd-repart, and x-systemd.growfs in fstab
+    Repart,
+    /// cloud-init with growpart
+    CloudInit,
+    /// Nobody
+    None,
 }
 
 impl Shape {
@@ -146,6 +162,12 @@ impl Shape {
             scheme,
             boot,
             max_grow: self.max_grow,
+            grow_at_boot: match self.grow_at_boot {
+                GrowArg::Auto => GrowAtBoot::Auto,
+                GrowArg::Repart => GrowAtBoot::Repart,
+                GrowArg::CloudInit => GrowAtBoot::CloudInit,
+                GrowArg::None => GrowAtBoot::None,
+            },
             inodes: self.inodes,
             source_date_epoch,
         })

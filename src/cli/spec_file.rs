@@ -9,9 +9,10 @@ use clap::{Arg, ArgAction, Command, ValueHint};
 use std::error::Error;
 use std::ffi::OsString;
 use std::path::Path;
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// The positional archive's key.
+/// The key of the positional arguments.
 const ROOTFS: &str = "rootfs";
 /// Below it, two words have too little in common for "did you mean".
 const SIMILAR: f64 = 0.7;
@@ -47,28 +48,44 @@ impl File<'_> {
         for (key, value) in table.get_ref() {
             let (name, at) = (key.get_ref().as_ref(), key.span().start);
             let arg = self.arg(name).ok_or_else(|| self.unknown(name, at))?;
-            let Some(text) = self
-                .text_of(arg, value.get_ref())
-                .map_err(|e| self.wrong(value.span().start, &format!("`{name}` {e}")))?
-            else {
-                continue;
+            // Only what the command line takes several times over is a list.
+            let values = match value.get_ref() {
+                DeValue::Array(list) if arg.is_positional() => list.iter().collect(),
+                _ => vec![value],
             };
-            let flag = if arg.is_positional() {
-                text
-            } else if takes_value(arg) {
-                let mut flag = OsString::from(format!("--{name}="));
-                flag.push(text);
-                flag
-            } else {
-                format!("--{name}").into()
-            };
-            self.check(&flag)
-                .map_err(|e| self.wrong(value.span().start, &format!("`{name}`: {e}")))?;
-            if !(arg.is_positional() && rootfs_given) {
-                flags.push(flag);
+            for value in values {
+                let flag = self.flag(name, arg, value)?;
+                flags.extend(flag.filter(|_| !(arg.is_positional() && rootfs_given)));
             }
         }
         Ok(flags)
+    }
+
+    /// The flag that a value comes to; `None` for a switch that is off.
+    fn flag(
+        &self,
+        name: &str,
+        arg: &Arg,
+        value: &Spanned<DeValue<'_>>,
+    ) -> Result<Option<OsString>, Usage> {
+        let text = self
+            .text_of(arg, value.get_ref())
+            .map_err(|e| self.wrong(value.span().start, &format!("`{name}` {e}")))?;
+        let Some(text) = text else {
+            return Ok(None);
+        };
+        let flag = if arg.is_positional() {
+            text
+        } else if takes_value(arg) {
+            let mut flag = OsString::from(format!("--{name}="));
+            flag.push(text);
+            flag
+        } else {
+            format!("--{name}").into()
+        };
+        self.check(&flag)
+            .map_err(|e| self.wrong(value.span().start, &format!("`{name}`: {e}")))?;
+        Ok(Some(flag))
     }
 
     fn arg(&self, key: &str) -> Option<&Arg> {
@@ -111,8 +128,7 @@ impl File<'_> {
             ValueHint::FilePath | ValueHint::AnyPath
         );
         match self.path.parent() {
-            // `-` is standard input, wherever the file lies.
-            Some(folder) if is_path && text != "-" => Ok(Some(folder.join(text).into())),
+            Some(folder) if is_path => Ok(Some(rebased(folder, text))),
             _ => Ok(Some(text.into())),
         }
     }
@@ -182,6 +198,20 @@ impl File<'_> {
     }
 }
 
+/// A path of the file, seen from where the program runs. A scheme stays in front, and `-` is standard
+/// input, wherever the file lies.
+fn rebased(folder: &Path, text: &str) -> OsString {
+    let schemes = ["oci:", "oci-archive:", "docker-archive:"];
+    let scheme = schemes.iter().find(|s| text.starts_with(**s));
+    let (scheme, path) = text.split_at(scheme.map_or(0, |s| s.len()));
+    if path == "-" || path.starts_with("-:") {
+        return text.into();
+    }
+    let mut whole = OsString::from(scheme);
+    whole.push(folder.join(path));
+    whole
+}
+
 fn takes_value(arg: &Arg) -> bool {
     !matches!(
         arg.get_action(),
@@ -228,6 +258,23 @@ mod tests {
                 "--size=4G",
                 "specs/root.tar"
             ]
+        );
+    }
+
+    #[test]
+    fn several_root_filesystems_are_a_list_in_order() {
+        let text = "rootfs = ['base.tar', 'oci:img:t', '-', 'oci-archive:-:t', '/w/top']\n";
+        let flags = [
+            "specs/base.tar",
+            "oci:specs/img:t",
+            "-",
+            "oci-archive:-:t",
+            "/w/top",
+        ];
+        assert_eq!(read(text).unwrap(), flags);
+        assert_eq!(
+            read("label = ['a']").unwrap_err(),
+            "specs/image.toml:1: `label` takes a string or a whole number"
         );
     }
 

@@ -190,6 +190,11 @@ fn figures(report: &Report) -> String {
     line(add, "inodes", &inodes);
     if let Some(kernel) = &report.kernel {
         line(add, "kernel", kernel);
+        let by = match report.grow_at_boot {
+            "none" => "none at boot",
+            by => &format!("at first boot on a larger disk, by {by}"),
+        };
+        line(add, "growth", by);
     }
     if !report.edits.is_empty() {
         // GRUB's modules are hundreds of files; the rest fits a line.
@@ -251,6 +256,7 @@ mod tests {
             data: 470 * MIB,
             used: 520 * MIB,
             available: 600 * MIB,
+            grow_at_boot: "cloud-init",
             edits: vec![
                 "/boot/grub/grub.cfg".into(),
                 "/boot/grub/i386-pc/ext2.mod".into(),
@@ -268,6 +274,7 @@ mod tests {
               files   14,843 files, directories 1,920, symbolic links 1,234, devices and fifos 0, data 470.0 MiB
               inodes  76,800, free 58,000
               kernel  vmlinuz-6.1.0-42-cloud-amd64
+              growth  at first boot on a larger disk, by cloud-init
               added   /boot/grub/grub.cfg and 1 files of GRUB
               sha256  abababababababababababababababababababababababababababababababab
               next    diskwright boot disk.img

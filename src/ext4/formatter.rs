@@ -7,7 +7,7 @@ use super::extent_tree;
 use super::geometry::{Available, BLOCK, FLEX, Geometry, GeometryError};
 use super::place::{EXTENT_MAX, FileExtent, FileTooLarge, Placement, as_extents};
 use super::tables::{Tables, supers};
-use crate::archive::DataRun;
+use crate::entry::DataRun;
 use crate::tree::DataId;
 use crate::units::TIB;
 use std::ops::Range;

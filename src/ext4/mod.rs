@@ -4,6 +4,9 @@
 //!
 //! | file | what it decides or writes |
 //! |---|---|
+//! | `builder` | the front: options, files, finish |
+//! | `filesystem`, `contents` | a finished filesystem as a value |
+//! | `insert` | an entry into the tree, its data to its place |
 //! | `geometry` | groups, inodes, descriptors, journal: mke2fs's sums |
 //! | `tables` | where bitmaps and inode tables lie |
 //! | `alloc`, `place` | where file data lies, while the archive is read |
@@ -14,22 +17,32 @@
 
 mod alloc;
 mod block_set;
+mod builder;
 pub mod check;
 pub mod checksum;
+mod contents;
 pub mod dirhash;
 pub mod disk;
 mod emit;
 mod extent_tree;
+mod filesystem;
 mod formatter;
 pub mod geometry;
+mod insert;
 mod place;
 mod plan;
 mod tables;
 #[cfg(test)]
 mod tests;
 
+pub use crate::entry::{DataRun, Entry, EntryKind};
+pub use crate::tree::Meta;
+pub use builder::{Builder, BuilderError, Format};
+pub use contents::Data;
+pub use filesystem::{Filesystem, Holds};
 pub use formatter::{DEFAULT_MAX_GROW, Formatter};
 pub use geometry::{Available, Geometry, GeometryError};
+pub use insert::{EntryError, Placed};
 pub use place::{FileExtent, FileTooLarge};
 pub use plan::{
     DirectoryTooLarge, Identity, Piece, PieceKind, Plan, PlanError, XattrError, lost_found,

@@ -2,7 +2,7 @@
 
 use super::alloc::Allocator;
 use super::geometry::BLOCK;
-use crate::archive::DataRun;
+use crate::entry::DataRun;
 use crate::tree::DataId;
 use crate::units::{count32, index32};
 use std::ops::Range;

@@ -7,7 +7,7 @@ use super::place::Placement;
 use super::plan::directory::{Layout, NODE_LIMIT, ROOT_LIMIT, rec_len};
 use super::plan::xattr::{Holder, encode};
 use super::tables::{Tables, supers};
-use crate::archive::{DataRun, Entry, EntryKind};
+use crate::entry::{DataRun, Entry, EntryKind};
 use crate::ext4::dirhash::{Chars, half_md4};
 use crate::tree::{ROOT, Tree};
 use crate::units::{Timestamp, count, index32};

@@ -3,7 +3,7 @@
 use super::ingest::Ingest;
 use super::prepare::{self, Facts, Prepared};
 use super::{Boot, BuildError, Free, Image, Report, Scheme, Size, Source, Spec, Spool, seed::seed};
-use crate::archive::ArchiveReader;
+use crate::archive::Rootfs;
 use crate::ext4::geometry::BLOCK;
 use crate::ext4::{Available, DEFAULT_MAX_GROW, Formatter, Identity, Plan, lost_found};
 use crate::extent::{Content, Extent, SourceNr, push};
@@ -32,13 +32,13 @@ pub struct Built {
     pub report: Report,
 }
 
-/// Turns an archive into an image. File data goes to `spool` while the archive is read; everything else
-/// is planned when it has ended.
+/// Turns a root filesystem into an image. File data goes to `spool` while it is read; everything else is
+/// planned when it has ended.
 ///
 /// # Errors
 /// When the archive is damaged, the tree does not fit, or the image could not boot.
 pub fn build(
-    reader: &mut ArchiveReader,
+    rootfs: &mut Rootfs,
     spec: &Spec,
     spool: &mut dyn Spool,
     observer: &dyn Observer,
@@ -49,7 +49,7 @@ pub fn build(
         Scheme::None => 0,
     };
     let mut ingest = Ingest::new(formatter(spec, base)?, base, spool, observer);
-    info_span!("archive").in_scope(|| ingest.archive(reader))?;
+    info_span!("archive").in_scope(|| ingest.archive(rootfs))?;
 
     let prepare_span = info_span!("prepare").entered();
     observer.progress(Stage::Prepare, 0, None);
@@ -302,6 +302,7 @@ fn report(image: &Image, spec: &Spec, facts: &Facts, prepared: Prepared, data: u
         data,
         used: (plan.used_blocks() - g.overhead()) * BLOCK,
         available: plan.available(),
+        grow_at_boot: prepared.grower.name(),
         edits: prepared.edits,
         sha256: None,
     }

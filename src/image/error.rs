@@ -1,10 +1,9 @@
 //! Why there is no image.
 
 use crate::archive::ArchiveError;
-use crate::ext4::{FileTooLarge, GeometryError, PlanError};
+use crate::ext4::{EntryError, GeometryError, PlanError};
 use crate::grub::GrubError;
 use crate::partition::PartitionError;
-use crate::tree::TreeError;
 use std::io;
 
 /// Why a build ends without an image.
@@ -13,23 +12,15 @@ pub enum BuildError {
     /// The archive cannot be read.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
-    /// An entry has no place in a tree.
+    /// An entry has no place in the filesystem.
     #[error(transparent)]
-    Tree(#[from] TreeError),
+    Entry(#[from] EntryError),
     /// The filesystem has no such size.
     #[error(transparent)]
     Geometry(#[from] GeometryError),
     /// The tree has no place in the filesystem.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// A file that ext4 cannot hold.
-    #[error("{path}")]
-    File {
-        /// Its path in the archive.
-        path: String,
-        /// Why.
-        source: FileTooLarge,
-    },
     /// The partition table cannot be made.
     #[error(transparent)]
     Partition(#[from] PartitionError),
@@ -50,6 +41,14 @@ pub enum BuildError {
     NoGrub {
         /// What is there instead.
         what: &'static str,
+    },
+    /// Nobody to grow the root at first boot, and one was asked for.
+    #[error("`--grow-at-boot {by}` cannot work: {why}; mend that, or say `--grow-at-boot auto`")]
+    CannotGrow {
+        /// Who was asked for.
+        by: &'static str,
+        /// What is missing.
+        why: &'static str,
     },
     /// A boot loader without a partition table to put it behind.
     #[error(

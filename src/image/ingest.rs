@@ -2,13 +2,13 @@
 
 use super::zeros::Zeros;
 use super::{BuildError, Spool, wanted};
-use crate::archive::{ArchiveReader, DataRun, Entry, EntryKind};
-use crate::display::display_path;
-use crate::ext4::Formatter;
+use crate::archive::{DataRun, Entry, EntryKind, Item, Rootfs};
+use crate::ext4::{EntryError, Formatter};
 use crate::observe::{Observer, Stage};
-use crate::tree::{DataId, Inserted, Tree};
+use crate::tree::{DataId, Tree};
 use crate::units::{count, index};
 use bytes::Bytes;
+use std::ops::Range;
 
 /// Warnings of one build that are worth reading; of the rest only the number is told.
 const WARNINGS_SHOWN: u64 = 20;
@@ -72,15 +72,28 @@ impl<'a> Ingest<'a> {
         }
     }
 
-    /// Reads the archive to its end.
-    pub(super) fn archive(&mut self, reader: &mut ArchiveReader) -> Result<(), BuildError> {
+    /// Reads every layer to its end.
+    pub(super) fn archive(&mut self, reader: &mut Rootfs) -> Result<(), BuildError> {
         let mut reported = 0;
         let (mut absolute, mut acls) = (0, 0_u64);
-        while let Some(entry) = reader.next_entry()? {
+        while let Some(item) = reader.next_item()? {
             self.check()?;
-            absolute += u64::from(entry.path.first() == Some(&b'/'));
-            acls += u64::from(entry.acl_access.is_some() || entry.acl_default.is_some());
-            self.entry(&entry, reader)?;
+            match item {
+                Item::Layer => self.tree.begin_layer().map_err(EntryError::from)?,
+                Item::Entry(entry) => {
+                    absolute += u64::from(entry.path.first() == Some(&b'/'));
+                    acls += u64::from(entry.acl_access.is_some() || entry.acl_default.is_some());
+                    self.entry(&entry, reader)?;
+                }
+                Item::Whiteout(path) => {
+                    let hidden = self.tree.whiteout(&path).map_err(EntryError::from)?;
+                    self.drop_data(hidden.dropped)?;
+                }
+                Item::Opaque(path) => {
+                    let hidden = self.tree.opaque(&path).map_err(EntryError::from)?;
+                    self.drop_data(hidden.dropped)?;
+                }
+            }
             let (done, total) = reader.progress();
             if done >= reported + PROGRESS_STEP {
                 reported = done;
@@ -107,7 +120,7 @@ impl<'a> Ingest<'a> {
         Ok(())
     }
 
-    fn entry(&mut self, entry: &Entry, reader: &mut ArchiveReader) -> Result<(), BuildError> {
+    fn entry(&mut self, entry: &Entry, reader: &mut Rootfs) -> Result<(), BuildError> {
         let Some((id, runs)) = self.insert(entry)? else {
             return Ok(());
         };
@@ -135,28 +148,16 @@ impl<'a> Ingest<'a> {
 
     /// Puts an entry into the tree; when data follows, where its runs belong.
     fn insert(&mut self, entry: &Entry) -> Result<Option<(DataId, Vec<DataRun>)>, BuildError> {
-        let Inserted {
-            node,
-            dropped,
-            warning,
-        } = self.tree.insert(entry)?;
-        if let Some(w) = warning {
+        // GRUB reads a file that begins with a hole as damaged: under /boot there are none.
+        let dense = in_boot(&entry.path);
+        let placed = self.formatter.insert(&mut self.tree, entry, dense)?;
+        if let Some(w) = placed.warning {
             self.warn(&w);
         }
-        self.drop_data(dropped)?;
-        let (Some(node), EntryKind::File { size, data }) = (node, &entry.kind) else {
+        self.punch(placed.dropped)?;
+        let (Some(id), EntryKind::File { size, data }) = (placed.data, &entry.kind) else {
             return Ok(None);
         };
-        // GRUB reads a file that begins with a hole as damaged: under /boot there are none.
-        let holes = data.as_deref().filter(|_| !in_boot(&entry.path));
-        let id = self
-            .formatter
-            .add_file(*size, holes)
-            .map_err(|source| BuildError::File {
-                path: display_path(&entry.path).to_string(),
-                source,
-            })?;
-        self.tree.set_data(node, id);
         self.data += self.formatter.placed(id);
         let runs = data.clone().unwrap_or_else(|| {
             vec![DataRun {
@@ -205,14 +206,21 @@ impl<'a> Ingest<'a> {
     }
 
     fn drop_data(&mut self, dropped: Vec<DataId>) -> Result<(), BuildError> {
-        for id in dropped {
-            for range in self.formatter.drop_file(id) {
-                self.data -= range.end - range.start;
-                let at = self.base + range.start;
-                self.spool
-                    .punch(at, range.end - range.start)
-                    .map_err(BuildError::Spool)?;
-            }
+        let dropped = dropped
+            .into_iter()
+            .flat_map(|id| self.formatter.drop_file(id));
+        let dropped = dropped.collect();
+        self.punch(dropped)
+    }
+
+    /// Forgets bytes of the filesystem, which belonged to files that are gone.
+    fn punch(&mut self, dropped: Vec<Range<u64>>) -> Result<(), BuildError> {
+        for range in dropped {
+            self.data -= range.end - range.start;
+            let at = self.base + range.start;
+            self.spool
+                .punch(at, range.end - range.start)
+                .map_err(BuildError::Spool)?;
         }
         Ok(())
     }

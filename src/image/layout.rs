@@ -2,10 +2,11 @@
 
 use crate::ext4::Plan;
 use crate::ext4::geometry::BLOCK;
-use crate::extent::{Content, Extent, SourceNr, TileError, tile};
+use crate::extent::{Content, Extent, Layout, SourceNr, TileError, tile};
 use crate::read_at::ReadAt;
 use crate::units::index32;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 /// Where bytes of an image come from.
@@ -88,13 +89,26 @@ impl Image {
         &self.sources[index32(nr.0)]
     }
 
+    /// The same image with file data from `data`, where it lies at its place on the disk (a
+    /// [`super::MemorySpool`], the file that was written): all of it can be read then.
+    #[must_use]
+    pub fn with_data(mut self, data: Arc<dyn ReadAt>) -> Self {
+        for source in &mut self.sources {
+            if matches!(source, Source::Spool) {
+                *source = Source::Rendered(Arc::<dyn ReadAt>::clone(&data));
+            }
+        }
+        self
+    }
+
     /// The root filesystem.
     #[must_use]
     pub fn filesystem(&self) -> &Plan {
         &self.filesystem
     }
 
-    /// Checks that the extents tile the disk and that each source delivers its length.
+    /// Checks that the extents tile the disk and that each source delivers its length: that the image is
+    /// one, not that its filesystem is clean.
     ///
     /// # Errors
     /// The first place where they do not.
@@ -199,6 +213,30 @@ impl Image {
             }
         }
         list
+    }
+}
+
+/// Reads the disk. File data needs [`Image::with_data`], unless a spool is elsewhere read for it.
+impl ReadAt for Image {
+    fn len(&self) -> u64 {
+        self.size
+    }
+
+    fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        crate::extent::read(&self.extents, offset, buf, |nr, at, out| {
+            match self.source(nr) {
+                Source::Rendered(source) => source.read_exact_at(at, out),
+                Source::Spool => Err(io::Error::other(
+                    "the image was built without its file data: see Image::with_data",
+                )),
+            }
+        })
+    }
+}
+
+impl Layout for Image {
+    fn extents(&self) -> &[Extent] {
+        &self.extents
     }
 }
 

@@ -5,7 +5,9 @@
 //! and the extents of all of them make one [`Image`].
 
 mod build;
+mod disk;
 mod error;
+mod grow;
 mod ingest;
 mod layout;
 mod prepare;
@@ -17,8 +19,9 @@ mod wanted;
 mod zeros;
 
 pub use build::{Built, build};
+pub use disk::{Disk, DiskError};
 pub use error::BuildError;
 pub use layout::{Image, ImageError, Source, Structure};
 pub use report::Report;
-pub use spec::{Boot, Free, RootBy, Scheme, Size, Spec};
-pub use spool::{PlanSpool, Spool};
+pub use spec::{Boot, Free, GrowAtBoot, RootBy, Scheme, Size, Spec};
+pub use spool::{MemorySpool, PlanSpool, Spool};

@@ -3,10 +3,11 @@
 //! Edits are entries like the archive's, put into the tree behind it. The rootfs is only read, and only
 //! the files that [`super::wanted`] lists; none of its code is run.
 
+use super::grow::{FSTAB_OPTION, Grower, REPART_CONF, REPART_TEXT};
 use super::ingest::Ingest;
 use super::wanted::{FSTAB, GRUB_CFG, OS_RELEASE, PLATFORM};
 use super::{Boot, BuildError, RootBy, Scheme, Spec};
-use crate::archive::{Entry, EntryKind};
+use crate::entry::{Entry, EntryKind};
 use crate::grub::{
     Config, DEFAULT_CMDLINE, DROP_IN_PATH, Files, KernelEntry, MARKER, RootIds, RootNamed,
     bears_marker, check_module, drop_in, find_kernels, grub_cfg, grubenv, is_core_input,
@@ -44,6 +45,8 @@ pub(super) struct Prepared {
     pub(super) root: String,
     /// The newest kernel's path.
     pub(super) kernel: Option<String>,
+    /// Who makes the root fill a larger disk.
+    pub(super) grower: Grower,
     /// Paths that were added or replaced.
     pub(super) edits: Vec<String>,
 }
@@ -69,6 +72,7 @@ pub(super) fn prepare(
         grub: None,
         root,
         kernel: None,
+        grower: Grower::Nobody,
         edits: Vec::new(),
     };
     let mut editor = Editor {
@@ -101,7 +105,8 @@ pub(super) fn prepare(
             DROP_IN_PATH.trim_start_matches('/'),
             drop_in(&config)?.into_bytes(),
         )?;
-        editor.fstab(&p.root)?;
+        p.grower = editor.grower(spec)?;
+        editor.fstab(&p.root, p.grower)?;
         p.grub = Some(files);
     }
     p.edits = editor.edits;
@@ -259,20 +264,47 @@ impl Editor<'_, '_> {
         self.write(GRUB_CFG, grub_cfg(config)?.into_bytes())
     }
 
+    /// Chooses who grows the root, and tells them.
+    fn grower(&mut self, spec: &Spec) -> Result<Grower, BuildError> {
+        let (mut warning, gpt) = (None, spec.scheme != Scheme::Mbr);
+        let tree = &self.ingest.tree;
+        let grower = Grower::choose(spec.grow_at_boot, tree, gpt, |w| {
+            warning = Some(w.to_owned());
+        })?;
+        if let Some(w) = warning {
+            self.ingest.warn(&w);
+        }
+        if grower == Grower::Repart {
+            self.write(REPART_CONF, format!("{MARKER}\n{REPART_TEXT}").into_bytes())?;
+        }
+        Ok(grower)
+    }
+
     /// An fstab that mounts the root, unless the rootfs has one with an entry of its own.
-    fn fstab(&mut self, root: &str) -> Result<(), BuildError> {
+    fn fstab(&mut self, root: &str, grower: Grower) -> Result<(), BuildError> {
         let own = self.ingest.read(FSTAB.as_bytes())?;
         let has_entry = |text: &[u8]| {
             let text = String::from_utf8_lossy(text);
             text.lines()
                 .any(|l| !l.trim().is_empty() && !l.trim_start().starts_with('#'))
         };
-        if own.is_some_and(|text| !bears_marker(&text) && has_entry(&text)) {
+        if let Some(text) = own.filter(|text| !bears_marker(text) && has_entry(text)) {
+            if grower == Grower::Repart && !String::from_utf8_lossy(&text).contains(FSTAB_OPTION) {
+                self.ingest.warn(&format!(
+                    "/{FSTAB} of the rootfs is kept, and lacks {FSTAB_OPTION}: the partition of the root \
+                     will grow at first boot, its filesystem only with that option"
+                ));
+            }
             return Ok(());
         }
         // Blanks in a label are octal in fstab(5); "pass" 1: the root is checked first.
         let root = root.replace(' ', "\\040");
-        let text = format!("{MARKER}\n{root} / ext4 rw,discard,errors=remount-ro 0 1\n");
+        let grow = if grower == Grower::Repart {
+            format!(",{FSTAB_OPTION}")
+        } else {
+            String::new()
+        };
+        let text = format!("{MARKER}\n{root} / ext4 rw,discard,errors=remount-ro{grow} 0 1\n");
         self.write(FSTAB, text.into_bytes())
     }
 }

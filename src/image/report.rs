@@ -44,6 +44,8 @@ pub struct Report {
     pub used: u64,
     /// Bytes that `df` shows as available.
     pub available: u64,
+    /// Who makes the root fill a larger disk at first boot: `repart`, `cloud-init` or `none`.
+    pub grow_at_boot: &'static str,
     /// Files that prepare added or replaced, by path.
     pub edits: Vec<String>,
     /// SHA-256 of the image in hex, when asked for.

@@ -1,6 +1,7 @@
 //! The seed of an image: a digest of the tree as it was read, and of what was asked for.
 
 use super::Spec;
+use super::grow::REPART_CONF;
 use crate::seed::Seed;
 use crate::tree::{Node, NodeId, NodeKind, Sorted, Tree};
 use crate::units::{Timestamp, count};
@@ -8,12 +9,14 @@ use sha2::{Digest, Sha256};
 
 /// What [`super::prepare`] writes, or may have written into the rootfs by an earlier build: none of it
 /// is part of the seed, so that an image made from an image is the same image.
-const OURS: [&[u8]; 6] = [
+const OURS: [&[u8]; 8] = [
     b"boot/grub",
     b"etc/default/grub.d",
     b"etc/default/grub.d/50-diskwright.cfg",
     b"etc/fstab",
     b"etc/hostname",
+    b"etc/repart.d",
+    REPART_CONF.as_bytes(),
     b"lost+found",
 ];
 
@@ -24,8 +27,10 @@ pub(super) fn seed(tree: &Tree, sorted: &Sorted, spec: &Spec) -> Seed {
     }
     let mut h = Sha256::new();
     h.update(b"diskwright seed 1\0");
-    // Debug of a struct names every field: a new one cannot be forgotten here.
-    h.update(format!("{spec:?}\0").as_bytes());
+    for field in asked_for(spec) {
+        h.update(field.as_bytes());
+        h.update(b"\0");
+    }
     let mut record = Vec::new();
     tree.walk(sorted, |path, id| {
         if path.starts_with(b"boot/grub/") || OURS.contains(&path) {
@@ -36,6 +41,32 @@ pub(super) fn seed(tree: &Tree, sorted: &Sorted, spec: &Spec) -> Seed {
         h.update(&record);
     });
     Seed::new(h.finalize().into())
+}
+
+/// The fields of `spec` that are not the default, as Debug shows them: it names every field, so that a
+/// new one cannot be forgotten here, and one that nobody sets changes no image.
+fn asked_for(spec: &Spec) -> Vec<String> {
+    fields(spec)
+        .into_iter()
+        .zip(fields(&Spec::default()))
+        .filter(|(asked, default)| asked != default)
+        .map(|(asked, _)| asked)
+        .collect()
+}
+
+/// A string for each field: Debug of a struct indents them by four spaces, what is in them by more.
+fn fields(spec: &Spec) -> Vec<String> {
+    let text = format!("{spec:#?}");
+    let mut fields: Vec<String> = Vec::new();
+    for line in text.lines().filter(|l| l.starts_with("    ")) {
+        let inside =
+            line.starts_with("     ") || line.starts_with("    }") || line.starts_with("    )");
+        match fields.last_mut() {
+            Some(field) if inside => field.push_str(line.trim_start()),
+            _ => fields.push(line.trim_start().to_owned()),
+        }
+    }
+    fields
 }
 
 fn describe(out: &mut Vec<u8>, tree: &Tree, path: &[u8], id: NodeId) {
@@ -95,4 +126,29 @@ fn kind(out: &mut Vec<u8>, tree: &Tree, node: &Node) {
 fn time(out: &mut Vec<u8>, t: Timestamp) {
     out.extend_from_slice(&t.sec.to_le_bytes());
     out.extend_from_slice(&t.nsec.to_le_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::{Free, Size};
+
+    #[test]
+    fn only_what_was_asked_for_is_in_the_seed() {
+        assert!(asked_for(&Spec::default()).is_empty());
+        let spec = Spec {
+            size: Size::Bytes(7),
+            free: Free::Percent(11),
+            label: "a\n    b: c".into(),
+            ..Spec::default()
+        };
+        assert_eq!(
+            asked_for(&spec),
+            [
+                "size: Bytes(7,),",
+                "free: Percent(11,),",
+                "label: \"a\\n    b: c\","
+            ]
+        );
+    }
 }

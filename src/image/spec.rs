@@ -28,6 +28,8 @@ pub struct Spec {
     pub boot: Boot,
     /// Size in bytes up to which the root can grow online through its reserved descriptors.
     pub max_grow: Option<u64>,
+    /// Who makes the root fill a larger disk at first boot.
+    pub grow_at_boot: GrowAtBoot,
     /// Inodes to make, at least.
     pub inodes: Option<u32>,
     /// Latest time that an image may show, in seconds since 1970 (`SOURCE_DATE_EPOCH`).
@@ -48,6 +50,7 @@ impl Default for Spec {
             scheme: Scheme::Mbr,
             boot: Boot::Bios,
             max_grow: None,
+            grow_at_boot: GrowAtBoot::Auto,
             inodes: None,
             source_date_epoch: None,
         }
@@ -82,6 +85,20 @@ pub enum RootBy {
     Label,
     /// `PARTUUID=`: the kernel alone understands it.
     PartUuid,
+}
+
+/// Who grows partition and filesystem of the root at first boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GrowAtBoot {
+    /// systemd-repart where the rootfs has it and the table is a GPT, else cloud-init with growpart.
+    Auto,
+    /// systemd-repart and systemd-growfs.
+    Repart,
+    /// cloud-init with growpart.
+    CloudInit,
+    /// Nobody.
+    None,
 }
 
 /// Partition table.

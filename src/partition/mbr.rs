@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use mbrman::{BOOT_ACTIVE, CHS, MBRHeader, MBRPartitionEntry};
+use mbrman::{BOOT_ACTIVE, BOOT_INACTIVE, CHS, MBRHeader, MBRPartitionEntry};
 
 use crate::units::Lba;
 
@@ -76,6 +76,20 @@ pub enum PartitionError {
         /// Size of the disk in sectors.
         disk_sectors: u64,
     },
+    /// Two partitions that share sectors.
+    #[error("partition {number} shares sectors with one before it")]
+    Overlap {
+        /// The later of the two.
+        number: u32,
+    },
+    /// An entry that an MBR does not have, has already, or takes for unused.
+    #[error(
+        "an MBR has partitions 1 to 4, each once, of types other than 0: partition {number} is none"
+    )]
+    NotPrimary {
+        /// Its number.
+        number: u32,
+    },
     /// A signature of zero: Windows and libfdisk take it for "no signature" and make up another.
     #[error("the disk signature is 0, which means none: PARTUUIDs need another number")]
     NoSignature,
@@ -95,44 +109,85 @@ pub enum PartitionError {
 ///
 /// The disk exceeds [`MAX_DISK_SECTORS`], the partition lies outside of it, or the signature is 0.
 pub fn mbr(layout: &MbrLayout) -> Result<[u8; 512], PartitionError> {
-    let MbrLayout {
-        disk_signature,
-        disk_sectors,
-        start,
-        sectors,
-    } = *layout;
+    let partition = PartitionInfo {
+        number: 1,
+        start: layout.start,
+        sectors: layout.sectors,
+        kind: LINUX,
+        active: true,
+    };
+    mbr_of(layout.disk_signature, layout.disk_sectors, &[partition])
+}
+
+/// Sector 0 of a disk with these primary partitions, in any order; the boot code is zero. What it makes,
+/// [`read`] reads.
+///
+/// ```
+/// use diskwright::partition::{FIRST_PARTITION, LINUX, PartitionInfo, mbr_of, read};
+/// use diskwright::units::Lba;
+///
+/// # fn main() -> Result<(), diskwright::partition::PartitionError> {
+/// let boot = PartitionInfo { number: 1, start: FIRST_PARTITION, sectors: 8192, kind: LINUX, active: true };
+/// let data = PartitionInfo { number: 2, start: Lba(10_240), active: false, ..boot };
+/// let sector0 = mbr_of(0x1234_5678, 20_480, &[boot, data])?;
+/// assert_eq!(read(&sector0)?, [boot, data]);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// As [`mbr`]; and when two partitions share sectors or a number, or a number is not 1 to 4.
+pub fn mbr_of(
+    disk_signature: u32,
+    disk_sectors: u64,
+    partitions: &[PartitionInfo],
+) -> Result<[u8; 512], PartitionError> {
     if disk_signature == 0 {
         return Err(PartitionError::NoSignature);
     }
-    if disk_sectors > MAX_DISK_SECTORS {
-        return Err(PartitionError::DiskTooLarge {
-            sectors: disk_sectors,
-        });
-    }
-    let outside = PartitionError::OutsideDisk {
-        start,
-        sectors,
-        disk_sectors,
-    };
-    let end = start
-        .0
-        .checked_add(sectors)
-        .filter(|&end| end <= disk_sectors);
-    if start.0 == 0 || sectors == 0 || end.is_none() {
-        return Err(outside);
-    }
-    let narrow = |n: u64| u32::try_from(n).expect("at most disk_sectors, checked to fit 32 bits");
-    let (first, count) = (narrow(start.0), narrow(sectors));
-
+    let disk = u32::try_from(disk_sectors).map_err(|_| PartitionError::DiskTooLarge {
+        sectors: disk_sectors,
+    })?;
     let mut header = MBRHeader::new(disk_signature.to_le_bytes());
-    header.partition_1 = MBRPartitionEntry {
-        boot: BOOT_ACTIVE,
-        first_chs: chs(first),
-        sys: LINUX,
-        last_chs: chs(first + (count - 1)),
-        starting_lba: first,
-        sectors: count,
-    };
+    let mut placed: Vec<(u32, u32)> = Vec::new();
+    for p in partitions {
+        let (start, sectors) = (p.start, p.sectors);
+        let first = u32::try_from(start.0).ok().filter(|&first| first > 0);
+        let count = u32::try_from(sectors).ok().filter(|&count| count > 0);
+        let run = first.zip(count).filter(|(first, count)| {
+            let end = first.checked_add(*count);
+            end.is_some_and(|end| end <= disk)
+        });
+        let (first, count) = run.ok_or(PartitionError::OutsideDisk {
+            start,
+            sectors,
+            disk_sectors,
+        })?;
+        let last = first + (count - 1);
+        if placed.iter().any(|&(f, l)| first <= l && f <= last) {
+            return Err(PartitionError::Overlap { number: p.number });
+        }
+        placed.push((first, last));
+        let entry = match p.number {
+            1 => &mut header.partition_1,
+            2 => &mut header.partition_2,
+            3 => &mut header.partition_3,
+            4 => &mut header.partition_4,
+            number => return Err(PartitionError::NotPrimary { number }),
+        };
+        if entry.is_used() || p.kind == 0 {
+            return Err(PartitionError::NotPrimary { number: p.number });
+        }
+        *entry = MBRPartitionEntry {
+            boot: if p.active { BOOT_ACTIVE } else { BOOT_INACTIVE },
+            first_chs: chs(first),
+            sys: p.kind,
+            last_chs: chs(last),
+            starting_lba: first,
+            sectors: count,
+        };
+    }
     let mut sector = [0; 512];
     header
         .write_into(&mut Cursor::new(&mut sector[..]))
@@ -268,6 +323,37 @@ mod tests {
             },
         ] {
             assert!(mbr(&bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn four_partitions_read_back_and_no_two_share_a_sector_or_a_number() {
+        let part = |number, start, sectors| PartitionInfo {
+            number,
+            start: Lba(start),
+            sectors,
+            kind: LINUX,
+            active: number == 2,
+        };
+        let all = [
+            part(1, 63, 1),
+            part(2, 64, 36),
+            part(3, 1000, 24),
+            part(4, 100, 900),
+        ];
+        assert_eq!(read(&mbr_of(7, 1024, &all).unwrap()).unwrap(), all);
+        for bad in [
+            part(2, 99, 1),
+            part(1, 500, 1),
+            part(5, 500, 1),
+            part(0, 500, 1),
+            PartitionInfo {
+                kind: 0,
+                ..part(3, 500, 1)
+            },
+        ] {
+            let list = [part(1, 63, 1), part(4, 64, 36), bad];
+            assert!(mbr_of(7, 1024, &list).is_err(), "{bad:?}");
         }
     }
 

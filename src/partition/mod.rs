@@ -18,5 +18,5 @@ mod mbr;
 
 pub use mbr::{
     FIRST_PARTITION, LINUX, MAX_DISK_SECTORS, MbrLayout, PartitionError, PartitionInfo, mbr,
-    partuuid, read, signature,
+    mbr_of, partuuid, read, signature,
 };

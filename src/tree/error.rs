@@ -102,4 +102,7 @@ pub enum TreeError {
     /// More files than inode numbers.
     #[error("the tree has more than 4,294,967,295 files, the most that ext4 can number")]
     TooManyNodes,
+    /// More layers than a dirent can number.
+    #[error("more than 65,535 layers; merge some of them into one archive")]
+    TooManyLayers,
 }

@@ -2,8 +2,8 @@
 
 use super::lookup::{Parent, components};
 use super::{DataId, LINK_MAX, Meta, Node, NodeId, NodeKind, ROOT, Tree, TreeError, XattrSetId};
-use crate::archive::{Entry, EntryKind};
 use crate::display::display_path;
+use crate::entry::{Entry, EntryKind};
 use crate::units::{count32, index32};
 use std::hash::BuildHasher;
 
@@ -31,13 +31,11 @@ impl Tree {
     /// # Errors
     /// When no tree can hold it.
     pub fn insert(&mut self, entry: &Entry) -> Result<Inserted, TreeError> {
-        let newest = entry.mtime;
         let path = &entry.path;
         let parts = components(path)?;
         let mut done = Inserted::default();
         let Some((name, parents)) = parts.split_last() else {
             self.insert_root(entry)?;
-            self.newest = self.newest.max(Some(newest));
             done.node = Some(ROOT);
             return Ok(done);
         };
@@ -48,7 +46,6 @@ impl Tree {
             ));
             return Ok(done);
         };
-        self.newest = self.newest.max(Some(newest));
         if let EntryKind::HardLink { target } = &entry.kind {
             self.insert_link(entry, target, parent, name, &mut done)?;
             return Ok(done);
@@ -60,8 +57,13 @@ impl Tree {
             let was_directory = self.node(id).is_directory();
             if was_directory && matches!(entry.kind, EntryKind::Directory) {
                 self.describe(id, entry);
+                self.claim(d);
                 done.node = Some(id);
                 return Ok(done);
+            }
+            let lower = self.dirents[index32(d)].layer < self.layer;
+            if was_directory {
+                self.hide_lower(id, &mut done);
             }
             if was_directory && self.has_children(id) {
                 done.warning = Some(format!(
@@ -71,7 +73,7 @@ impl Tree {
                 ));
                 return Ok(done);
             }
-            if was_directory != matches!(entry.kind, EntryKind::Directory) {
+            if was_directory != matches!(entry.kind, EntryKind::Directory) && !lower {
                 done.warning = Some(format!(
                     "{}: the archive has it as a directory and as something else; the later entry holds",
                     display_path(path)
@@ -82,7 +84,10 @@ impl Tree {
         let id = self.add_node(Node::new(Meta::directory(), kind, false))?;
         self.describe(id, entry);
         match old {
-            Some(d) => self.dirents[index32(d)].child = id,
+            Some(d) => {
+                self.dirents[index32(d)].child = id;
+                self.claim(d);
+            }
             None => self.add_dirent(parent, name, id),
         }
         done.node = Some(id);
@@ -137,7 +142,11 @@ impl Tree {
         if let Some(d) = old {
             let was = self.dirents[index32(d)].child;
             if was == id {
+                self.claim(d);
                 return Ok(());
+            }
+            if self.node(was).is_directory() {
+                self.hide_lower(was, done);
             }
             if self.node(was).is_directory() && self.has_children(was) {
                 done.node = None;
@@ -159,6 +168,7 @@ impl Tree {
             Some(d) => {
                 self.unlink(self.dirents[index32(d)].child, done);
                 self.dirents[index32(d)].child = id;
+                self.claim(d);
             }
             None => self.add_dirent(parent, name, id),
         }
@@ -182,6 +192,7 @@ impl Tree {
                 None => return Ok(None),
             },
         };
+        self.touch(found);
         self.last_parent = Some((key, found));
         Ok(Some(found))
     }
@@ -279,6 +290,16 @@ impl Tree {
         XattrSetId(nr)
     }
 
+    /// Gives a node one more extended attribute, or an attribute it has another value.
+    pub fn set_xattr(&mut self, id: NodeId, name: &[u8], value: &[u8]) {
+        let mut set = self.xattrs(id).to_vec();
+        match set.iter_mut().find(|(n, _)| n == name) {
+            Some(known) => known.1 = value.to_vec(),
+            None => set.push((name.to_vec(), value.to_vec())),
+        }
+        self.node_mut(id).xattrs = Some(self.xattr_set(&set));
+    }
+
     fn has_children(&self, directory: NodeId) -> bool {
         matches!(
             self.node(directory).kind,
@@ -287,7 +308,7 @@ impl Tree {
     }
 
     /// One name less leads to `id`.
-    fn unlink(&mut self, id: NodeId, done: &mut Inserted) {
+    pub(super) fn unlink(&mut self, id: NodeId, done: &mut Inserted) {
         self.last_parent = None;
         let node = self.node_mut(id);
         node.links -= 1;

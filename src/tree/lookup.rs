@@ -78,11 +78,15 @@ impl Tree {
     pub(super) fn add_dirent(&mut self, parent: NodeId, name: &[u8], child: NodeId) {
         let name_at = self.store(name);
         let d = count32(self.dirents.len());
+        let layer = self.layer;
+        let previous = std::mem::replace(&mut self.node_mut(parent).last, d);
         self.dirents.push(super::Dirent {
             parent,
             child,
             name: name_at,
             live: true,
+            layer,
+            previous,
         });
         if let NodeKind::Directory { entries, .. } = &mut self.node_mut(parent).kind {
             *entries += 1;

@@ -9,6 +9,7 @@
 
 mod error;
 mod insert;
+mod layer;
 mod lookup;
 mod node;
 mod order;
@@ -44,7 +45,8 @@ pub struct Tree {
     xattr_sets: HashTable<u32>,
     /// The directory that the last path led to: archives list directory by directory.
     last_parent: Option<(Vec<u8>, NodeId)>,
-    newest: Option<Timestamp>,
+    /// Number of the layer under way, from 1; 0 before the first.
+    layer: u16,
 }
 
 impl Tree {
@@ -68,7 +70,7 @@ impl Tree {
             xattrs: Vec::new(),
             xattr_sets: HashTable::new(),
             last_parent: None,
-            newest: None,
+            layer: 0,
         }
     }
 
@@ -111,10 +113,12 @@ impl Tree {
             .map_or(&[], |set| &self.xattrs[index32(set.0)])
     }
 
-    /// The latest time that an entry of the archive bears.
+    /// The latest time that a file of the tree bears. Files that were replaced or removed do not count:
+    /// the same tree has the same time whether it came in one archive or in layers.
     #[must_use]
     pub fn newest(&self) -> Option<Timestamp> {
-        self.newest
+        let described = self.nodes.iter().filter(|n| n.links > 0 && !n.implied);
+        described.map(|n| n.meta.mtime).max()
     }
 
     /// Where a symbolic link points.
@@ -134,7 +138,8 @@ impl Tree {
 
     fn add_node(&mut self, node: Node) -> Result<NodeId, TreeError> {
         let id = u32::try_from(self.nodes.len()).map_err(|_| TreeError::TooManyNodes)?;
-        self.nodes.push(node);
+        let layer = self.layer;
+        self.nodes.push(Node { layer, ..node });
         Ok(NodeId(id))
     }
 }
@@ -145,5 +150,7 @@ impl Default for Tree {
     }
 }
 
+#[cfg(test)]
+mod layer_tests;
 #[cfg(test)]
 mod tests;

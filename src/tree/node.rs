@@ -53,6 +53,32 @@ pub struct Meta {
 }
 
 impl Meta {
+    /// Root's, with the permissions `mode` (07777) and the times of [`Timestamp::default`].
+    #[must_use]
+    pub fn new(mode: u16) -> Self {
+        Self {
+            mode,
+            ..Self::directory()
+        }
+    }
+
+    /// The same, of that owner and group.
+    #[must_use]
+    pub fn owner(self, uid: u32, gid: u32) -> Self {
+        Self { uid, gid, ..self }
+    }
+
+    /// The same, with `time` for all three times.
+    #[must_use]
+    pub fn at(self, time: Timestamp) -> Self {
+        Self {
+            mtime: time,
+            atime: time,
+            ctime: time,
+            ..self
+        }
+    }
+
     /// A directory that no entry describes: 0755, root's. Its time stands for "none": the image gives it
     /// its own.
     #[must_use]
@@ -82,7 +108,16 @@ pub struct Node {
     pub xattrs: Option<XattrSetId>,
     /// Whether no entry described it: a parent made because it was missing.
     pub implied: bool,
+    /// Of a directory: the last layer that described it or put something below it.
+    pub(super) layer: u16,
+    /// Of a directory: the last layer that has hidden what lower ones put into it.
+    pub(super) cleared: u16,
+    /// Of a directory: the dirent that was added to it last; [`NO_DIRENT`] when none was.
+    pub(super) last: u32,
 }
+
+/// The end of a directory's list of dirents.
+pub(super) const NO_DIRENT: u32 = u32::MAX;
 
 impl Node {
     pub(super) fn new(meta: Meta, kind: NodeKind, implied: bool) -> Self {
@@ -92,6 +127,9 @@ impl Node {
             links: 1,
             xattrs: None,
             implied,
+            layer: 0,
+            cleared: 0,
+            last: NO_DIRENT,
         }
     }
 
@@ -150,4 +188,8 @@ pub(super) struct Dirent {
     pub(super) name: Name,
     /// False once it was removed or its directory was.
     pub(super) live: bool,
+    /// The layer whose entry it leads to.
+    pub(super) layer: u16,
+    /// The dirent added to the same directory before it.
+    pub(super) previous: u32,
 }

@@ -1,9 +1,9 @@
 //! The rules of putting entries into a tree, one test each.
 
 use super::*;
-use crate::archive::{Entry, EntryKind};
+use crate::entry::{Entry, EntryKind};
 
-fn entry(path: &str, kind: EntryKind) -> Entry {
+pub(super) fn entry(path: &str, kind: EntryKind) -> Entry {
     Entry {
         path: path.as_bytes().to_vec(),
         kind,
@@ -20,7 +20,7 @@ fn entry(path: &str, kind: EntryKind) -> Entry {
     }
 }
 
-fn file(path: &str) -> Entry {
+pub(super) fn file(path: &str) -> Entry {
     entry(
         path,
         EntryKind::File {
@@ -30,11 +30,11 @@ fn file(path: &str) -> Entry {
     )
 }
 
-fn dir(path: &str) -> Entry {
+pub(super) fn dir(path: &str) -> Entry {
     entry(path, EntryKind::Directory)
 }
 
-fn symlink(path: &str, target: &str) -> Entry {
+pub(super) fn symlink(path: &str, target: &str) -> Entry {
     entry(
         path,
         EntryKind::Symlink {
@@ -43,7 +43,7 @@ fn symlink(path: &str, target: &str) -> Entry {
     )
 }
 
-fn link(path: &str, target: &str) -> Entry {
+pub(super) fn link(path: &str, target: &str) -> Entry {
     entry(
         path,
         EntryKind::HardLink {
@@ -60,7 +60,7 @@ fn tree(entries: &[Entry]) -> Tree {
     tree
 }
 
-fn paths(tree: &Tree) -> Vec<String> {
+pub(super) fn paths(tree: &Tree) -> Vec<String> {
     let mut list = Vec::new();
     tree.walk(&tree.sorted(), |p, _| {
         list.push(String::from_utf8_lossy(p).into_owned());

@@ -7,7 +7,9 @@ use expect_test::{Expect, expect};
 use std::path::Path;
 
 const PLATFORM: &str = "usr/lib/grub/i386-pc";
-const BUILD: [&str; 5] = ["build", "a.tar", "-o", "out/disk.img", "--quiet"];
+const BUILD: [&str; 4] = ["build", "a.tar", "-o", "out/disk.img"];
+/// Without the warning that nothing in these root filesystems would grow the root.
+const QUIET: [&str; 3] = ["--quiet", "--grow-at-boot", "none"];
 
 /// What becomes of a file of GRUB; `None` leaves it out.
 type Change = dyn Fn(&str, Vec<u8>) -> Option<Vec<u8>>;
@@ -39,7 +41,7 @@ fn kernel() -> Vec<Vec<u8>> {
 fn refused(members: &[Vec<u8>], expected: Expect) {
     let desk = Desk::new();
     desk.write("a.tar", &archive(members));
-    let mut ran = desk.run(&BUILD);
+    let mut ran = desk.run(&[&BUILD[..], &QUIET].concat());
     // Where the tables of an ELF file lie depends on GRUB's version.
     let words = ran.stderr.split(' ').scan("", |before, word| {
         let table = word.starts_with("0x") || *before == "byte";
@@ -54,7 +56,7 @@ fn refused(members: &[Vec<u8>], expected: Expect) {
 fn mended(members: &[Vec<u8>], flags: &[&str], expected: Expect) -> Desk {
     let desk = Desk::new();
     desk.write("a.tar", &archive(members));
-    let ran: Ran = desk.builds("a.tar", &[&["--quiet"], flags].concat());
+    let ran: Ran = desk.builds("a.tar", &[&QUIET, flags].concat());
     expected.assert_eq(&ran.stderr);
     desk.fsck(1 << 20);
     desk
@@ -259,7 +261,7 @@ fn a_command_line_cannot_break_out_of_grub_cfg() {
     ] {
         let desk = Desk::new();
         desk.write("a.tar", &archive(&members));
-        let ran = desk.run(&[&BUILD[..], &["--cmdline", cmdline]].concat());
+        let ran = desk.run(&[&BUILD[..], &QUIET, &["--cmdline", cmdline]].concat());
         if ran.code == Some(3) {
             assert!(ran.stderr.contains("error: "), "{ran:?}");
             assert_eq!(desk.out().len(), 0);
@@ -300,4 +302,29 @@ fn a_rootfs_with_odd_names_in_boot_is_no_trouble() {
             "{cfg}"
         );
     }
+}
+
+#[test]
+fn a_root_that_nothing_would_grow_is_told_and_a_grower_that_is_missing_refused() {
+    let Some(files) = grub(|_, data| Some(data)) else {
+        return;
+    };
+    let mut members = [kernel(), files].concat();
+    let desk = Desk::new();
+    desk.write("a.tar", &archive(&members));
+    let build = |extra: &[&str]| desk.run(&[&BUILD[..], &["--quiet"], extra].concat());
+    desk.told(&build(&["--grow-at-boot", "repart"]), 3, expect![[r#"
+        error: `--grow-at-boot repart` cannot work: systemd-repart needs a GPT; mend that, or say `--grow-at-boot auto`
+    "#]]);
+    members.push(file("usr/bin/cloud-init", b""));
+    desk.write("a.tar", &archive(&members));
+    desk.told(&build(&["--grow-at-boot", "cloud-init"]), 3, expect![[r#"
+        error: `--grow-at-boot cloud-init` cannot work: the cloud-init of the rootfs lacks growpart, without which it grows nothing and says nothing (Debian: cloud-guest-utils); mend that, or say `--grow-at-boot auto`
+    "#]]);
+    expect![[r#"
+        warning: on a larger disk the root stays as it is: systemd-repart needs a GPT, and the cloud-init of the rootfs lacks growpart, without which it grows nothing and says nothing (Debian: cloud-guest-utils); `--grow-at-boot none` if that is meant
+    "#]].assert_eq(&build(&[]).stderr);
+    members.push(file("usr/bin/growpart", b""));
+    desk.write("a.tar", &archive(&members));
+    assert_eq!(build(&["--force"]).stderr, "");
 }

@@ -60,7 +60,7 @@ sync
 echo PROOF TWO $(wc -l < /root/sums)
 "#;
 
-fn step(expect: &str, send: Option<&str>) -> Step {
+pub(crate) fn step(expect: &str, send: Option<&str>) -> Step {
     Step {
         expect: Regex::new(expect).unwrap(),
         send: send.map(str::to_owned),
@@ -101,7 +101,7 @@ pub(crate) fn can_boot() -> bool {
 }
 
 /// The tar's own /etc/shadow, root's password made empty.
-fn shadow(tar: &Path) -> Vec<u8> {
+pub(crate) fn open_shadow(tar: &Path) -> Vec<u8> {
     let text = String::from_utf8(rootfs::member(tar, "etc/shadow")).unwrap();
     let opened = text.lines().map(|line| match line.strip_prefix("root:") {
         Some(rest) => format!("root::{}\n", rest.split_once(':').unwrap().1),
@@ -121,7 +121,7 @@ fn debian_boots_writes_reboots_and_leaves_a_clean_filesystem() {
     let full = rootfs::full("update-grub in the guest, and a third boot");
     let folder = tempfile::tempdir().unwrap();
     let tar = folder.path().join("rootfs.tar");
-    let shadow = shadow(&debian);
+    let shadow = open_shadow(&debian);
     let mut files = vec![
         ("etc/shadow", "640", &shadow[..]),
         ("root/first", "644", FIRST),

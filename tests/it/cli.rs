@@ -95,12 +95,15 @@ fn help_of_build_shows_every_flag_with_its_default() {
                                      tenth more]
 
         Boot:
-              --boot <BOOT>        Boot loader [default: bios, or none with --scheme none] [possible values:
-                                   bios, none]
-              --root-by <ROOT_BY>  How the kernel and fstab name the root [default: uuid] [possible values:
-                                   uuid, label, partuuid]
-              --cmdline <TEXT>     Kernel command line without root= [default: both consoles, patient NVMe]
-              --hostname <NAME>    Host name to write to /etc/hostname
+              --grow-at-boot <GROW_AT_BOOT>  Who makes the root fill a larger disk at first boot [default:
+                                             auto] [possible values: auto, repart, cloud-init, none]
+              --boot <BOOT>                  Boot loader [default: bios, or none with --scheme none]
+                                             [possible values: bios, none]
+              --root-by <ROOT_BY>            How the kernel and fstab name the root [default: uuid]
+                                             [possible values: uuid, label, partuuid]
+              --cmdline <TEXT>               Kernel command line without root= [default: both consoles,
+                                             patient NVMe]
+              --hostname <NAME>              Host name to write to /etc/hostname
 
         Examples:
           diskwright build rootfs.tar.zst -o disk.img

@@ -5,7 +5,7 @@ use crate::common::manifest::hex;
 use crate::common::member::Member;
 use crate::common::{features, image, tarball};
 use crate::tools;
-use diskwright::archive::ArchiveReader;
+use diskwright::archive::{ArchiveReader, Rootfs};
 use diskwright::image::{Boot, Free, Scheme, Size, Spec};
 use diskwright::observe::Silent;
 use diskwright::sink::raw::{RawFile, RawOptions};
@@ -288,7 +288,8 @@ fn specs() -> [(&'static str, Spec); 3] {
 fn build(tar: Vec<u8>, spec: &Spec, disk: &Path) -> String {
     let len = tar.len().try_into().ok();
     let input = Box::new(std::io::Cursor::new(tar));
-    let mut reader = ArchiveReader::from_reader("golden.tar", input, len).unwrap();
+    let reader = ArchiveReader::from_reader("golden.tar", input, len).unwrap();
+    let mut reader = Rootfs::from(reader);
     let mut raw = RawFile::create(
         disk,
         RawOptions {

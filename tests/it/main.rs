@@ -13,13 +13,16 @@
 //! | `boot_debian` | a Debian boots, writes, reboots and leaves a clean filesystem |
 //! | `kernel` | Linux finds in an image what the archive says |
 //! | `growth` | Linux grows an image online, fills it and leaves it clean |
+//! | `grow_boot` | a Debian on a larger disk grows its partition and its root by itself |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
-//! | `props` | that any tree makes a clean filesystem, and replaced files leave no byte |
+//! | `props` | that replaced files leave no byte, and that very large directories are clean |
+//! | `props_disk`, `props_ext4` | what holds for any tree, any filesystem, any disk |
 //! | `oracle` | every shape of image against e2fsck, sfdisk, blkid, file; what each of them proves |
 //! | `partition` | the MBR against sfdisk |
 //! | `poison` | that nobody looks at what an image calls free |
 //! | `privilege` | that a build needs no privilege and little memory |
 //! | `readme` | that the README says what the program does |
+//! | `scale` | sizes and numbers of files that nobody tries by hand |
 //! | `tidy` | the rules of the house: dependency direction, lengths, introductions |
 
 #![allow(
@@ -48,6 +51,7 @@ mod determinism;
 mod disk_full;
 mod ext4_geometry;
 mod fidelity;
+mod grow_boot;
 mod growth;
 mod grub;
 mod grub_boot;
@@ -58,7 +62,10 @@ mod partition;
 mod poison;
 mod privilege;
 mod props;
+mod props_disk;
+mod props_ext4;
 mod readme;
+mod scale;
 mod signals;
 mod tidy;
 mod tools;

@@ -1,10 +1,7 @@
-//! Any tree makes a clean filesystem; nothing of a file that was replaced is in the image.
+//! Nothing of a file that was replaced is in the image; very large directories are clean.
 
 use crate::common::tarball::{Header, archive, file};
 use crate::tools::{have, run};
-use proptest::prelude::{Strategy, prop};
-use proptest::strategy::ValueTree;
-use proptest::test_runner::TestRunner;
 use std::path::{Path, PathBuf};
 
 /// Builds `tar` with `args`; the image.
@@ -73,34 +70,6 @@ fn no_byte_of_a_file_that_was_replaced_is_in_the_image() {
         if have("e2fsck") {
             e2fsck(&image);
         }
-    }
-}
-
-#[test]
-fn any_small_tree_is_clean_to_e2fsck() {
-    if !have("e2fsck") {
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let name = "[a-d]{1,2}(/[a-d]{1,90}){0,3}";
-    let kinds = prop::collection::vec((name, 0_u8..6, 0_usize..60_000, name), 0..300);
-    let mut runner = TestRunner::deterministic();
-    for n in 0..20 {
-        let list = kinds.new_tree(&mut runner).unwrap().current();
-        let members = list.iter().map(|(path, kind, len, other)| match kind {
-            0 => Header::new(path, b'5', 0).block(),
-            1 => Header::new(path, b'2', 0)
-                .link(&other[..other.len().min(90)])
-                .block(),
-            2 => Header::new(path, b'6', 0).block(),
-            _ => file(&path[..path.len().min(99)], &vec![7; *len]),
-        });
-        // A symbolic link may make a loop of a later parent: what comes before it is a tree too.
-        let members: Vec<_> = members.collect();
-        let links = list.iter().position(|(_, kind, ..)| *kind == 1);
-        let tar = archive(&members[..links.map_or(members.len(), |at| at + 1)]);
-        let free = ["--free", ["0", "1M", "10%"][n % 3]];
-        e2fsck(&build(folder.path(), &tar, &free));
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 const RANKS: &[(&str, u32)] = &[
     ("units", 0),
     ("display", 0),
+    ("entry", 0),
     ("seed", 0),
     ("checksum", 0),
     ("extent", 0),
@@ -18,6 +19,7 @@ const RANKS: &[(&str, u32)] = &[
     ("partition", 3),
     ("grub", 3),
     ("image", 4),
+    ("strategy", 4),
     ("sink", 5),
     ("inspect", 5),
     ("boot", 5),

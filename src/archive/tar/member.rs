@@ -4,7 +4,7 @@ use super::header::{Dialect, Header, text};
 use super::number;
 use super::pax::{Fault, Records};
 use super::sparse::{Map, old_gnu_header, unsigned};
-use crate::archive::entry::{Entry, EntryKind};
+use crate::entry::{Entry, EntryKind};
 use crate::units::Timestamp;
 
 /// What headers before it say about the next entry.

@@ -13,7 +13,7 @@ use super::header::{Header, SparseBlock, SparseField};
 use super::number;
 use super::pax::Setting;
 use super::pax_value;
-use crate::archive::entry::DataRun;
+use crate::entry::DataRun;
 use crate::units::index;
 
 /// Runs of a file that are accepted: 64 MiB of memory. A file of 16 TiB in runs of 4 MiB has as many.

@@ -49,7 +49,7 @@ impl Plan {
         }
     }
 
-    fn piece_at(&self, block: u64) -> Option<&Piece> {
+    pub(super) fn piece_at(&self, block: u64) -> Option<&Piece> {
         let n = self.pieces.partition_point(|p| p.start + p.len <= block);
         self.pieces.get(n).filter(|p| p.start <= block)
     }

@@ -1,7 +1,7 @@
 //! Inode numbers, in canonical order.
 
-use crate::archive::{Entry, EntryKind};
 use crate::display::display_path;
+use crate::entry::{Entry, EntryKind};
 use crate::tree::{NodeId, ROOT, Sorted, Tree};
 use crate::units::{Timestamp, count32, index32};
 

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 
 /// Bytes of one write. Larger ones gain nothing and cost memory: three of them are under way at most.
@@ -21,6 +21,8 @@ const LARGE: usize = 256 << 10;
 
 /// What the writer thread is told.
 enum Order {
+    /// A batch; its memory comes back.
+    Batch(u64, BytesMut),
     Write(u64, Bytes),
     /// Answer when all before is written.
     Flush(SyncSender<()>),
@@ -34,17 +36,21 @@ pub(super) struct Writer {
     batch: BytesMut,
     /// Byte of the file at which the batch begins.
     start: u64,
+    /// Batches that were written: fresh memory costs a page fault for every page.
+    written: Receiver<BytesMut>,
 }
 
 impl Writer {
     pub(super) fn start(file: Arc<File>) -> Self {
         let (orders, receiver) = sync_channel(1);
-        let thread = std::thread::spawn(move || run(&file, &receiver));
+        let (returns, written) = channel();
+        let thread = std::thread::spawn(move || run(&file, &receiver, &returns));
         Self {
             orders: Some(orders),
             thread: Some(thread),
             batch: BytesMut::new(),
             start: 0,
+            written,
         }
     }
 
@@ -66,7 +72,10 @@ impl Writer {
                 continue;
             }
             if self.batch.is_empty() {
-                self.batch.reserve(BATCH);
+                if self.batch.capacity() == 0 {
+                    self.batch = self.written.try_recv().unwrap_or_default();
+                    self.batch.reserve(BATCH);
+                }
                 self.start = at;
             }
             self.batch.resize(self.batch.len() + gap, 0);
@@ -82,9 +91,8 @@ impl Writer {
         if self.batch.is_empty() {
             return Ok(());
         }
-        let bytes = std::mem::take(&mut self.batch).freeze();
-        let start = self.start;
-        self.order(Order::Write(start, bytes))
+        let batch = std::mem::take(&mut self.batch);
+        self.order(Order::Batch(self.start, batch))
     }
 
     fn order(&mut self, order: Order) -> io::Result<()> {
@@ -135,9 +143,15 @@ impl Drop for Writer {
     }
 }
 
-fn run(file: &File, orders: &Receiver<Order>) -> io::Result<()> {
+fn run(file: &File, orders: &Receiver<Order>, written: &Sender<BytesMut>) -> io::Result<()> {
     while let Ok(order) = orders.recv() {
         match order {
+            Order::Batch(at, mut bytes) => {
+                file.write_all_at(&bytes, at)?;
+                bytes.clear();
+                // The other side may have finished.
+                let _ = written.send(bytes);
+            }
             Order::Write(at, bytes) => file.write_all_at(&bytes, at)?,
             Order::Flush(done) => {
                 // The other side may have given up waiting.

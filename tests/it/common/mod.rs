@@ -7,9 +7,11 @@ pub mod guest;
 pub mod image;
 pub mod manifest;
 pub mod member;
+pub mod memory;
 pub mod mounted;
 pub mod rootfs;
 pub mod tarball;
+pub mod view;
 
 use std::io::Cursor;
 use std::path::Path;

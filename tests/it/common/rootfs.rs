@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use diskwright::archive::ArchiveReader;
+use diskwright::archive::Rootfs;
 use diskwright::image::{Built, Spec, build};
 use diskwright::observe::Silent;
 use diskwright::sink::raw::{RawFile, RawOptions};
@@ -37,7 +37,7 @@ pub fn full(what: &str) -> bool {
 /// Builds `tar` into the raw image `to`.
 pub fn image(tar: &Path, to: &Path) -> Built {
     let mut raw = RawFile::create(to, RawOptions::default()).unwrap();
-    let mut reader = ArchiveReader::open(tar).unwrap();
+    let mut reader = Rootfs::open(&[tar.as_os_str()]).unwrap();
     let built = build(&mut reader, &Spec::default(), raw.spool(), &Silent).unwrap();
     built.image.verify().unwrap();
     raw.write(&built.image, &Silent).unwrap();

@@ -1,4 +1,4 @@
-//! An entry of an archive, decoded: what every kind of archive comes down to.
+//! An entry of an archive, decoded: what every kind of archive comes down to, and what a tree is made of.
 
 use crate::units::Timestamp;
 

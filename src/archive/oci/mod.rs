@@ -1,0 +1,61 @@
+//! Container images: from a name and a platform to the layers, lowest first.
+//!
+//! ```text
+//!  index.json ──tag──► [index ──platform──►]* manifest ──► config (diff_ids)
+//!                                                └───────► layer, layer, layer …
+//! ```
+//!
+//! Every arrow is a digest, and every blob is held against its digest and size while it is read. Paths
+//! are made of digests that were checked, never of text from a blob. Sources: OCI image-spec 1.1;
+//! Docker's image manifest version 2, schema 2. What registries and tools disagree on:
+//!
+//! | case | here |
+//! |---|---|
+//! | several tags, none asked for | an error that lists them |
+//! | one image, of another platform, none asked for | taken: there is no choice |
+//! | attestations (`unknown/unknown`), artifacts beside images | passed over |
+//! | compression other than the media type says | by its magic, with a warning |
+//! | foreign (non-distributable) layers | refused: their bytes lie elsewhere |
+
+mod digest;
+mod error;
+mod index;
+mod json;
+mod manifest;
+mod platform;
+mod store;
+
+pub(super) use digest::Digest;
+pub use error::ImageError;
+pub(super) use index::list;
+pub(super) use json::{Config, Saved};
+pub(super) use manifest::LayerBlob;
+pub use platform::Platform;
+pub use store::{Blob, Store};
+pub(super) use store::{Check, Folder, Named};
+
+/// The layers of the image that `tag` and `platform` choose, lowest first.
+pub(super) fn layers(
+    store: &Named,
+    tag: Option<&str>,
+    platform: Option<&Platform>,
+) -> Result<Vec<LayerBlob>, ImageError> {
+    let candidates = index::tagged(store, tag)?;
+    let chosen = manifest::choose(store, candidates, platform)?;
+    manifest::layers(store, &chosen)
+}
+
+/// Parses JSON, which must be `what`.
+pub(super) fn parse<'a, T: serde::Deserialize<'a>>(
+    store: &Named,
+    path: &str,
+    what: &'static str,
+    bytes: &'a [u8],
+) -> Result<T, ImageError> {
+    serde_json::from_slice(bytes).map_err(|e| ImageError::Json {
+        image: store.image.clone(),
+        blob: path.into(),
+        what,
+        why: crate::display::display_path(e.to_string().as_bytes()).to_string(),
+    })
+}

@@ -1,0 +1,363 @@
+//! A root filesystem: one source or several, lowest first, read as one sequence of layers.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::docker;
+use super::error::ArchiveError;
+use super::layer::LayerReader;
+use super::members::Members;
+use super::oci::{self, Folder, LayerBlob, Named, Platform, Store};
+use super::reader::{ArchiveReader, Opened};
+use crate::display::display_path;
+use crate::entry::Entry;
+
+/// Where a root filesystem comes from, as the command line writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A tar archive, `-` for standard input, or a folder.
+    Path(PathBuf),
+    /// `oci:DIR[:TAG]`: an image of an OCI layout.
+    OciLayout {
+        /// The layout's folder.
+        dir: PathBuf,
+        /// Its `org.opencontainers.image.ref.name`.
+        tag: Option<String>,
+    },
+    /// `oci-archive:FILE[:TAG]`: the same as a tar.
+    OciArchive {
+        /// The tar, plain or compressed; `-` for standard input.
+        file: PathBuf,
+        /// As for a layout.
+        tag: Option<String>,
+    },
+    /// `docker-archive:FILE[:NAME]`: what `docker save` writes.
+    DockerArchive {
+        /// The tar, plain or compressed; `-` for standard input.
+        file: PathBuf,
+        /// One of its `RepoTags`.
+        name: Option<String>,
+    },
+}
+
+impl Origin {
+    /// Reads an argument. As for skopeo, the first colon behind the scheme ends the path. What bears no
+    /// scheme is a path; `./oci:x` is one too.
+    #[must_use]
+    pub fn parse(text: &OsStr) -> Self {
+        let bytes = text.as_bytes();
+        let split = |rest: &[u8]| {
+            let end = rest.iter().position(|&b| b == b':');
+            let path = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+            let name = end.and_then(|at| rest.get(at.saturating_add(1)..));
+            let name = name.filter(|n| !n.is_empty());
+            (
+                PathBuf::from(OsString::from_vec(path.to_vec())),
+                name.map(|n| String::from_utf8_lossy(n).into_owned()),
+            )
+        };
+        if let Some(rest) = bytes.strip_prefix(b"oci:") {
+            let (dir, tag) = split(rest);
+            Self::OciLayout { dir, tag }
+        } else if let Some(rest) = bytes.strip_prefix(b"oci-archive:") {
+            let (file, tag) = split(rest);
+            Self::OciArchive { file, tag }
+        } else if let Some(rest) = bytes.strip_prefix(b"docker-archive:") {
+            let (file, name) = split(rest);
+            Self::DockerArchive { file, name }
+        } else {
+            Self::Path(text.into())
+        }
+    }
+
+    /// What messages call the image: its argument without the name in it.
+    fn image(&self) -> Arc<str> {
+        let path = display_path(self.path().as_os_str().as_bytes());
+        let scheme = match self {
+            Self::Path(_) => "",
+            Self::OciLayout { .. } => "oci:",
+            Self::OciArchive { .. } => "oci-archive:",
+            Self::DockerArchive { .. } => "docker-archive:",
+        };
+        format!("{scheme}{path}").into()
+    }
+
+    /// The file or folder that is read; `-` for standard input.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Path(path) => path,
+            Self::OciLayout { dir, .. } => dir,
+            Self::OciArchive { file, .. } | Self::DockerArchive { file, .. } => file,
+        }
+    }
+}
+
+/// How to read what leaves a choice.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Owner and group of everything that comes from a folder; by default as the filesystem shows them.
+    pub owner: Option<(u32, u32)>,
+    /// Which of the images of an index; by default the host's, or the only one.
+    pub platform: Option<Platform>,
+    /// Folder for a compressed or piped image archive while it is read; by default `TMPDIR`.
+    pub spool: Option<PathBuf>,
+}
+
+/// What comes next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one at a time, on the stack; nearly all are entries"
+)]
+pub enum Item {
+    /// A layer begins: what follows lies above all before it.
+    Layer,
+    /// A file; [`Rootfs::next_data`] gives its data.
+    Entry(Entry),
+    /// What lower layers have at this path is gone, recursively.
+    Whiteout(Vec<u8>),
+    /// What lower layers have in this directory is gone; the directory itself stays.
+    Opaque(Vec<u8>),
+}
+
+/// Reads a root filesystem once, layer after layer, each front to back.
+///
+/// ```no_run
+/// # fn main() -> Result<(), diskwright::archive::ArchiveError> {
+/// use diskwright::archive::{Item, Rootfs};
+/// let mut rootfs = Rootfs::open(&["base.tar.zst".as_ref(), "oci:app:latest".as_ref()])?;
+/// while let Some(item) = rootfs.next_item()? {
+///     if let Item::Entry(entry) = item {
+///         println!("{}", diskwright::display::display_path(&entry.path));
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Memory: that of one [`ArchiveReader`] at a time; every layer but the first is opened when it is
+/// reached. Of a folder: the names of the directories on the way down, and of files with several links.
+pub struct Rootfs {
+    waiting: VecDeque<Waiting>,
+    current: Option<Layer>,
+    /// Bytes of the layers that have ended.
+    done: u64,
+    /// Bytes of all, where all are known.
+    total: Option<u64>,
+    warnings: Vec<String>,
+}
+
+/// A layer that has not begun.
+enum Waiting {
+    Tar(Opened),
+    Reader(Box<ArchiveReader>),
+    Layer(LayerBlob),
+}
+
+/// The layer under way.
+enum Layer {
+    Tar(Box<ArchiveReader>),
+    Image(Box<LayerReader>),
+}
+
+impl fmt::Debug for Rootfs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rootfs")
+            .field("waiting", &self.waiting.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl From<ArchiveReader> for Rootfs {
+    fn from(reader: ArchiveReader) -> Self {
+        let total = reader.progress().1;
+        Self::new(VecDeque::from([Waiting::Reader(Box::new(reader))]), total)
+    }
+}
+
+impl Rootfs {
+    /// Opens what the arguments name, as the command line does, with the default options.
+    ///
+    /// # Errors
+    /// When one of them cannot be opened.
+    pub fn open(arguments: &[&OsStr]) -> Result<Self, ArchiveError> {
+        let origins: Vec<_> = arguments.iter().map(|a| Origin::parse(a)).collect();
+        Self::open_with(&origins, &Options::default())
+    }
+
+    /// Opens `origins`, lowest first.
+    ///
+    /// # Errors
+    /// When one of them cannot be opened, or is no root filesystem.
+    pub fn open_with(origins: &[Origin], options: &Options) -> Result<Self, ArchiveError> {
+        let mut waiting = VecDeque::new();
+        let platform = options.platform.as_ref();
+        for origin in origins {
+            let image = origin.image();
+            let layers = match origin {
+                Origin::Path(path) => {
+                    waiting.push_back(Waiting::Tar(Opened::new(path)?));
+                    continue;
+                }
+                Origin::OciLayout { dir, tag } => {
+                    let store = Arc::new(Folder(dir.clone()));
+                    oci::layers(&Named { image, store }, tag.as_deref(), platform)?
+                }
+                Origin::OciArchive { file, tag } => {
+                    let store = members(file, options)?;
+                    oci::layers(&Named { image, store }, tag.as_deref(), platform)?
+                }
+                Origin::DockerArchive { file, name } => {
+                    let store = members(file, options)?;
+                    docker::layers(&Named { image, store }, name.as_deref())?
+                }
+            };
+            waiting.extend(layers.into_iter().map(Waiting::Layer));
+        }
+        let total = waiting
+            .iter()
+            .map(Waiting::len)
+            .try_fold(0_u64, |sum, len| Some(sum.saturating_add(len?)));
+        Ok(Self::new(waiting, total))
+    }
+
+    /// Reads the image that `tag` and `options` choose from an OCI layout that lies anywhere: in memory,
+    /// behind a cache. `name` is what messages call it.
+    ///
+    /// # Errors
+    /// When there is no such image, or a blob is missing.
+    pub fn from_layout(
+        name: &str,
+        store: Arc<dyn Store>,
+        tag: Option<&str>,
+        options: &Options,
+    ) -> Result<Self, ArchiveError> {
+        let image = name.into();
+        let layers = oci::layers(&Named { image, store }, tag, options.platform.as_ref())?;
+        let total = layers.iter().map(|l| l.size).fold(0, u64::saturating_add);
+        let waiting = layers.into_iter().map(Waiting::Layer).collect();
+        Ok(Self::new(waiting, Some(total)))
+    }
+
+    fn new(waiting: VecDeque<Waiting>, total: Option<u64>) -> Self {
+        Self {
+            waiting,
+            current: None,
+            done: 0,
+            total,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// The next layer or entry; what is left of the data of the one before is skipped. `None` at the end
+    /// of the last layer.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the source from here to there.
+    pub fn next_item(&mut self) -> Result<Option<Item>, ArchiveError> {
+        loop {
+            let Some(current) = &mut self.current else {
+                let Some(waiting) = self.waiting.pop_front() else {
+                    return Ok(None);
+                };
+                self.current = Some(waiting.begin()?);
+                return Ok(Some(Item::Layer));
+            };
+            if let Some(item) = current.next_item()? {
+                return Ok(Some(item));
+            }
+            self.warnings.extend(current.take_warnings());
+            self.done = self.done.saturating_add(current.progress());
+            self.current = None;
+        }
+    }
+
+    /// The next piece of the entry's data, as [`ArchiveReader::next_data`].
+    ///
+    /// # Errors
+    /// When the source ends or turns out damaged.
+    pub fn next_data(&mut self) -> Result<Option<Bytes>, ArchiveError> {
+        match &mut self.current {
+            Some(current) => current.next_data(),
+            None => Ok(None),
+        }
+    }
+
+    /// Bytes of all sources read so far, and their number where it is known.
+    #[must_use]
+    pub fn progress(&self) -> (u64, Option<u64>) {
+        let current = self.current.as_ref().map_or(0, Layer::progress);
+        (self.done.saturating_add(current), self.total)
+    }
+
+    /// What was odd and still understood since the last call; one sentence each.
+    pub fn take_warnings(&mut self) -> Vec<String> {
+        let mut warnings = std::mem::take(&mut self.warnings);
+        if let Some(current) = &mut self.current {
+            warnings.extend(current.take_warnings());
+        }
+        warnings
+    }
+}
+
+/// The members of an image archive.
+fn members(file: &Path, options: &Options) -> Result<Arc<dyn Store>, ArchiveError> {
+    let members = Members::open(Opened::new(file)?, options.spool.as_deref())?;
+    Ok(Arc::new(members))
+}
+
+impl Waiting {
+    /// Bytes that it will read, where that is known.
+    fn len(&self) -> Option<u64> {
+        match self {
+            Self::Tar(opened) => opened.total,
+            Self::Reader(reader) => reader.progress().1,
+            Self::Layer(layer) => Some(layer.size),
+        }
+    }
+
+    fn begin(self) -> Result<Layer, ArchiveError> {
+        Ok(match self {
+            Self::Tar(opened) => Layer::Tar(Box::new(opened.start()?)),
+            Self::Reader(reader) => Layer::Tar(reader),
+            Self::Layer(layer) => Layer::Image(Box::new(LayerReader::open(layer)?)),
+        })
+    }
+}
+
+impl Layer {
+    fn next_item(&mut self) -> Result<Option<Item>, ArchiveError> {
+        match self {
+            Self::Tar(tar) => Ok(tar.next_entry()?.map(Item::Entry)),
+            Self::Image(layer) => layer.next_item(),
+        }
+    }
+
+    fn next_data(&mut self) -> Result<Option<Bytes>, ArchiveError> {
+        match self {
+            Self::Tar(tar) => tar.next_data(),
+            Self::Image(layer) => layer.next_data(),
+        }
+    }
+
+    fn progress(&self) -> u64 {
+        match self {
+            Self::Tar(tar) => tar.progress().0,
+            Self::Image(layer) => layer.progress(),
+        }
+    }
+
+    fn take_warnings(&mut self) -> Vec<String> {
+        match self {
+            Self::Tar(tar) => tar.take_warnings(),
+            Self::Image(layer) => layer.take_warnings(),
+        }
+    }
+}

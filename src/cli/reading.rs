@@ -1,0 +1,79 @@
+//! The arguments that say what to read: what `build` and `plan` share.
+
+use super::exit::Usage;
+use diskwright::archive::{Options, Origin, Platform};
+use std::ffi::OsString;
+use std::path::Path;
+
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Reading {
+    /// Tar archive (plain, gzip, zstd, xz, bzip2), `-` for standard input, folder, oci:DIR[:TAG],
+    /// oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME]; several are layers, lowest first
+    #[arg(value_name = "ROOTFS", required_unless_present = "spec")]
+    #[arg(value_hint = clap::ValueHint::AnyPath)]
+    pub(super) rootfs: Vec<OsString>,
+
+    /// Which image of several [default: the host's, or the only one]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]", help_heading = "Input")]
+    platform: Option<Platform>,
+
+    /// Owner of everything that comes from a folder [default: as the filesystem shows it]
+    #[arg(long, value_name = "UID:GID", value_parser = owner, help_heading = "Input")]
+    owner: Option<(u32, u32)>,
+}
+
+impl Reading {
+    /// What to open, and how. `spool` is a folder with room for an image archive.
+    pub(super) fn into_origins(
+        self,
+        spool: Option<&Path>,
+    ) -> Result<(Vec<Origin>, Options), Usage> {
+        if self.rootfs.is_empty() {
+            return Err(Usage::new(
+                "neither the flags nor the spec file name a root filesystem (`rootfs`)",
+            ));
+        }
+        let origins: Vec<_> = self.rootfs.iter().map(|a| Origin::parse(a)).collect();
+        if origins
+            .iter()
+            .filter(|o| o.path() == Path::new("-"))
+            .count()
+            > 1
+        {
+            return Err(Usage::new("standard input (`-`) can be read only once"));
+        }
+        let folder = |o: &Origin| matches!(o, Origin::Path(path) if path.is_dir());
+        if self.owner.is_some() && !origins.iter().any(folder) {
+            return Err(Usage::with_help(
+                "--owner is for folders, and no ROOTFS is one",
+                "leave it out: archives and images say who owns their files",
+            ));
+        }
+        let options = Options {
+            owner: self.owner,
+            platform: self.platform,
+            spool: spool.map(Into::into),
+        };
+        Ok((origins, options))
+    }
+}
+
+fn owner(text: &str) -> Result<(u32, u32), String> {
+    let parsed = text
+        .split_once(':')
+        .and_then(|(uid, gid)| Some((uid.parse().ok()?, gid.parse().ok()?)));
+    parsed.ok_or_else(|| String::from("two numbers are needed, as in 0:0"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_is_two_numbers() {
+        assert_eq!(owner("0:1000"), Ok((0, 1000)));
+        for text in ["root:root", "0", "0:", "-1:0", "0:4294967296"] {
+            assert!(owner(text).is_err(), "{text}");
+        }
+    }
+}
