@@ -3,11 +3,12 @@
 
 use crate::common::guest::{self, Disk};
 use crate::common::manifest::{self, Manifest, Record, join};
-use crate::common::{features, image, rootfs};
+use crate::common::member::Member;
+use crate::common::{features, image, oci, rootfs};
 use crate::tools;
 use diskwright::units::Timestamp;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What the guest says of each disk: NUL-terminated lines where a name can hold anything.
 const WALK: &str = r#"
@@ -249,6 +250,43 @@ fn assert_kernel_agrees(case: &Case, answers: &Path) {
     }
 }
 
+/// Three layers, in which files go, folders are emptied, and links reach down.
+fn layers() -> [Vec<Vec<u8>>; 3] {
+    let whiteout = |path: &str| Member::file(path, "").mode(0).bytes();
+    let mut low = features::members();
+    low.push(Member::folder("opt").mode(0o751).bytes());
+    for name in ["a", "b", "deep/c"] {
+        low.push(Member::file(format!("opt/app/{name}"), name).bytes());
+        low.push(Member::file(format!("opt/other/{name}"), name).bytes());
+    }
+    low.push(Member::file("opt/.wh", "no marker").bytes());
+    let middle = vec![
+        whiteout("size/.wh.4096"),
+        whiteout("many/.wh.17"),
+        whiteout(".wh.deep"),
+        // One of two names: the other keeps the file.
+        whiteout("link/.wh.hard"),
+        Member::file("opt/app/new", "of the middle").bytes(),
+        // Last, yet it acts first, and only on lower layers.
+        whiteout("opt/app/.wh..wh..opq"),
+        Member::hard_link("opt/link", "size/8192").bytes(),
+        Member::file("opt/other/a", "replaced").mode(0o600).bytes(),
+        Member::folder("opt").mode(0o700).owner(7, 8).bytes(),
+        // A folder gives way to a file, through the symbolic link of the lower layer.
+        whiteout("usr/lib/.wh.deep"),
+        Member::file("lib/deep", "a file now").bytes(),
+    ];
+    let high = vec![
+        whiteout("opt/other/.wh.deep"),
+        Member::folder("opt/other").bytes(),
+        Member::file("deep/again", "made anew").bytes(),
+        Member::file("opt/app/new", "of the top").bytes(),
+        Member::hard_link("opt/link2", "opt/link").bytes(),
+        Member::file("xattr/user", "no xattrs now").bytes(),
+    ];
+    [low, middle, high]
+}
+
 #[test]
 fn linux_finds_what_the_archives_say() {
     if !(guest::can_run() && tools::have("python3")) {
@@ -268,6 +306,14 @@ fn linux_finds_what_the_archives_say() {
         &["--scheme", "none", "--size", "600M", "--inodes", "1234567"],
     );
     image::build(&debian, &system, &["--boot", "none"]);
+    let [low, middle, high] = layers();
+    let layers = [("low.tar", low), ("middle.tar", middle), ("high.tar", high)];
+    let layers = layers.map(|(name, members)| image::write_tar(folder.path(), name, &members));
+    let layers: Vec<&Path> = layers.iter().map(PathBuf::as_path).collect();
+    let (layout, layered) = (path("layout"), path("layered.img"));
+    oci::write(&layout, &layers);
+    let source = format!("oci:{}", layout.display());
+    image::build(Path::new(&source), &layered, &["--boot", "none"]);
     let case = |name, tar, image| Case {
         name,
         tars: vec![tar],
@@ -279,6 +325,13 @@ fn linux_finds_what_the_archives_say() {
         case("features", &*tar, &*disk),
         case("bare", &tar, &bare),
         case("debian", &debian, &system),
+        Case {
+            name: "layered",
+            tars: layers,
+            reading: &["--oci"],
+            image: &layered,
+            block_size: 4096,
+        },
     ];
     let disks = cases.iter().map(|c| Disk {
         name: c.name,

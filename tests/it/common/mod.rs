@@ -9,6 +9,7 @@ pub mod manifest;
 pub mod member;
 pub mod memory;
 pub mod mounted;
+pub mod oci;
 pub mod rootfs;
 pub mod tarball;
 pub mod view;
