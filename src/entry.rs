@@ -32,6 +32,28 @@ pub struct Entry {
     pub offset: u64,
 }
 
+impl Entry {
+    /// An entry of root's (0:0) without permissions, extras or a place in an archive, last changed at the
+    /// beginning of 1970.
+    #[must_use]
+    pub fn new(path: impl Into<Vec<u8>>, kind: EntryKind) -> Self {
+        Self {
+            path: path.into(),
+            kind,
+            mode: 0,
+            uid: 0,
+            gid: 0,
+            mtime: Timestamp::default(),
+            atime: None,
+            ctime: None,
+            xattrs: Vec::new(),
+            acl_access: None,
+            acl_default: None,
+            offset: 0,
+        }
+    }
+}
+
 /// What an entry is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntryKind {

@@ -47,6 +47,7 @@
 
 pub mod units;
 
+pub mod acl;
 pub mod checksum;
 pub mod display;
 pub mod entry;

@@ -223,17 +223,8 @@ impl<'a> Input<'a> {
 
 fn blank(path: Vec<u8>, kind: EntryKind) -> Entry {
     Entry {
-        path,
-        kind,
         mode: 0o755,
-        uid: 0,
-        gid: 0,
         mtime: Timestamp::from_secs(1_600_000_000),
-        atime: None,
-        ctime: None,
-        xattrs: Vec::new(),
-        acl_access: None,
-        acl_default: None,
-        offset: 0,
+        ..Entry::new(path, kind)
     }
 }

@@ -11,6 +11,7 @@
 //! | htree node | inode | up to the last slot in use, the tail's reserved word, a zero word |
 //! | extent node | inode | the block before the tail |
 //! | xattr block | filesystem | block number (64 bits), the block with `h_checksum` as zero |
+//! | orphan file block | inode | block number (64 bits), the inode numbers before the tail |
 //! | journal superblock | `!0` | the struct with `s_checksum` as zero; only with journal features |
 //!
 //! Filesystem seed: CRC of the UUID. Inode seed: that, continued over the inode's number and
@@ -54,24 +55,52 @@ pub fn group_desc(fs_seed: u32, group: u32, desc: &[u8]) -> u16 {
     lo16(with_zeros(crc, desc, at, 2))
 }
 
+/// `bg_checksum` under `gdt_csum` (`uninit_bg`): CRC-16/ARC's polynomial, started with ones, over
+/// UUID, group number and the descriptor without the field. Source: Linux
+/// `Documentation/filesystems/ext4/checksums.rst`, `lib/crc16.c`.
+#[must_use]
+pub fn group_desc_crc16(uuid: &[u8; 16], group: u32, desc: &[u8]) -> u16 {
+    let at = offset_of!(GroupDesc, bg_checksum).min(desc.len());
+    let crc = crc16(crc16(crc16(!0, uuid), &group.to_le_bytes()), &desc[..at]);
+    crc16(crc, desc.get(at + 2..).unwrap_or_default())
+}
+
+/// The polynomial x^16 + x^15 + x^2 + 1, lowest bit first, without a final inversion.
+fn crc16(seed: u16, bytes: &[u8]) -> u16 {
+    bytes.iter().fold(seed, |crc, byte| {
+        let bit = |crc: u16| (crc >> 1) ^ (if crc & 1 == 1 { 0xA001 } else { 0 });
+        (0..8).fold(crc ^ u16::from(*byte), |crc, _| bit(crc))
+    })
+}
+
+/// `ob_checksum` of the block of the orphan file at block `nr`, whose inode numbers are `entries`.
+#[must_use]
+pub fn orphan_block(inode_seed: u32, nr: u64, entries: &[u8]) -> u32 {
+    crc32c(crc32c(inode_seed, &nr.to_le_bytes()), entries)
+}
+
 /// The checksum of a block or inode bitmap; the caller cuts `bitmap` to the bytes that count.
 #[must_use]
 pub fn bitmap(fs_seed: u32, bitmap: &[u8]) -> u32 {
     crc32c(fs_seed, bitmap)
 }
 
-/// The checksum of an inode of any size. The high half exists from `i_extra_isize` 4 on: a smaller
-/// inode keeps only the low 16 bits.
+/// The checksum of an inode of any size. `i_checksum_hi` exists from `i_extra_isize` 4 on: a smaller
+/// inode keeps only the low 16 bits, and the checksum covers what stands in the place of the rest.
 #[must_use]
 pub fn inode(inode_seed: u32, bytes: &[u8]) -> u32 {
     let lo = offset_of!(Inode, l_i_checksum_lo);
     let hi = offset_of!(Inode, i_checksum_hi);
     let small = usize::from(EXT4_GOOD_OLD_INODE_SIZE).min(bytes.len());
     let crc = with_zeros(inode_seed, &bytes[..small], lo, 2);
-    if bytes.len() >= hi + 2 {
+    let extra = match bytes[small..] {
+        [lo, hi, ..] => u16::from_le_bytes([lo, hi]),
+        _ => 0,
+    };
+    if extra >= 4 && bytes.len() >= hi + 2 {
         with_zeros(crc, &bytes[small..], hi - small, 2)
     } else {
-        crc
+        crc32c(crc, &bytes[small..])
     }
 }
 
@@ -148,6 +177,11 @@ mod tests {
         assert_eq!(inode(1, &a), crc);
         a[0x84] ^= 1;
         assert_ne!(inode(1, &a), crc);
+    }
+
+    #[test]
+    fn crc16_is_the_catalogue_entry_arc_but_for_its_start() {
+        assert_eq!(crc16(0, b"123456789"), 0xBB3D);
     }
 
     #[test]

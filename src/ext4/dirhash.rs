@@ -1,4 +1,5 @@
-//! The hash that orders an htree directory: half MD4.
+//! The hashes that order htree directories: half MD4, which every mke2fs chooses, and the two older
+//! ones that a filesystem may still name.
 //!
 //! The name is taken 32 bytes at a time as eight words, the last words padded with the name's
 //! length; each piece goes through a three-round cut of MD4's compression, which starts from
@@ -15,6 +16,8 @@ const MD4_INIT: [u32; 4] = [0x6745_2301, 0xEFCD_AB89, 0x98BA_DCFE, 0x1032_5476];
 const ROUND_2: u32 = 0x5A82_7999;
 /// RFC 1320: the constant of round 3, floor(2^30 sqrt 3).
 const ROUND_3: u32 = 0x6ED9_EBA1;
+/// TEA's constant, floor(2^31 (sqrt 5 - 1)).
+const TEA_DELTA: u32 = 0x9E37_79B9;
 /// The hash that ends a directory (`EXT4_HTREE_EOF_32BIT << 1`): never a name's.
 const END_OF_DIR: u32 = 0xFFFF_FFFE;
 
@@ -30,24 +33,74 @@ pub enum Chars {
 /// The hash and minor hash of `name` under `s_hash_seed`. Bit 0 of the hash is always 0.
 #[must_use]
 pub fn half_md4(name: &[u8], seed: &[u32; 4], chars: Chars) -> (u32, u32) {
-    let mut state = if seed.iter().any(|w| *w != 0) {
-        *seed
-    } else {
-        MD4_INIT
-    };
+    let mut state = start(seed);
     // An empty name is no directory entry; like the kernel, hash nothing then.
     let mut rest = name;
     while !rest.is_empty() {
         compress(&mut state, words(rest, chars));
         rest = rest.get(32..).unwrap_or_default();
     }
-    let hash = state[1] & !1;
-    let hash = if hash == END_OF_DIR {
+    (no_end(state[1]), state[2])
+}
+
+/// The TEA hash and minor hash of `name`: 16 bytes at a time are the key under which the first two
+/// words of the state are enciphered and added to themselves (Davies-Meyer).
+#[must_use]
+pub fn tea(name: &[u8], seed: &[u32; 4], chars: Chars) -> (u32, u32) {
+    let mut state = start(seed);
+    let mut rest = name;
+    while !rest.is_empty() {
+        let [a, b, c, d, ..] = words(rest, chars);
+        let [mut v0, mut v1, ..] = state;
+        let mix = |v: u32, sum: u32, low: u32, high: u32| {
+            (v << 4).wrapping_add(low) ^ v.wrapping_add(sum) ^ (v >> 5).wrapping_add(high)
+        };
+        for round in 1..=16 {
+            let sum = TEA_DELTA.wrapping_mul(round);
+            v0 = v0.wrapping_add(mix(v1, sum, a, b));
+            v1 = v1.wrapping_add(mix(v0, sum, c, d));
+        }
+        state[0] = state[0].wrapping_add(v0);
+        state[1] = state[1].wrapping_add(v1);
+        rest = rest.get(16..).unwrap_or_default();
+    }
+    (no_end(state[0]), state[1])
+}
+
+/// The legacy hash of `name`, which has neither seed nor minor hash.
+#[must_use]
+pub fn legacy(name: &[u8], chars: Chars) -> u32 {
+    let (mut last, mut before) = (0x12A3_FE2D_u32, 0x37AB_E8F9_u32);
+    for byte in name {
+        let product = value(*byte, chars).wrapping_mul(7_152_373);
+        let sum = before.wrapping_add(last ^ product);
+        let folded = if sum >> 31 == 1 {
+            sum.wrapping_sub(0x7FFF_FFFF)
+        } else {
+            sum
+        };
+        (before, last) = (last, folded);
+    }
+    no_end(last << 1)
+}
+
+/// The state to start from.
+fn start(seed: &[u32; 4]) -> [u32; 4] {
+    if seed.iter().any(|w| *w != 0) {
+        *seed
+    } else {
+        MD4_INIT
+    }
+}
+
+/// A hash with the low bit clear, and never that which ends a directory.
+fn no_end(hash: u32) -> u32 {
+    let hash = hash & !1;
+    if hash == END_OF_DIR {
         END_OF_DIR - 2
     } else {
         hash
-    };
-    (hash, state[2])
+    }
 }
 
 /// Eight words of the next 32 bytes. Bytes go in from the high end of a word; a word starts as the
@@ -59,14 +112,17 @@ fn words(rest: &[u8], chars: Chars) -> [u32; 8] {
     let mut out = [pad; 8];
     for (word, four) in out.iter_mut().zip(rest.chunks(4)) {
         for byte in four {
-            let value = match chars {
-                Chars::Signed => i32::from(byte.cast_signed()).cast_unsigned(),
-                Chars::Unsigned => u32::from(*byte),
-            };
-            *word = value.wrapping_add(*word << 8);
+            *word = value(*byte, chars).wrapping_add(*word << 8);
         }
     }
     out
+}
+
+fn value(byte: u8, chars: Chars) -> u32 {
+    match chars {
+        Chars::Signed => i32::from(byte.cast_signed()).cast_unsigned(),
+        Chars::Unsigned => u32::from(byte),
+    }
 }
 
 /// MD4's compression cut to eight steps a round.
@@ -147,6 +203,32 @@ mod tests {
         for (name, seed, hash, minor) in cases {
             assert_eq!(
                 half_md4(name, &seed, Chars::Signed),
+                (hash, minor),
+                "{name:02x?}"
+            );
+        }
+    }
+
+    /// As above, `-h legacy` and `-h tea`.
+    #[test]
+    fn the_older_hashes_agree_with_debugfs() {
+        const LONG: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+        let cases: [(&[u8], u32, u32, u32); 5] = [
+            (b"a", 0xE74B_53E2, 0x6D0E_A4C0, 0xC189_22DF),
+            (b"hello", 0x3225_2546, 0x6F5B_B1A8, 0x2319_17C2),
+            (b"lost+found", 0x5E2A_BA24, 0x2DBF_9E80, 0xBFEB_EE4F),
+            (LONG, 0x9015_281A, 0xE073_581C, 0x45BE_1A19),
+            (
+                "caf\u{e9}".as_bytes(),
+                0x96CA_5A2C,
+                0x1058_42EA,
+                0xFB91_65CA,
+            ),
+        ];
+        for (name, old, hash, minor) in cases {
+            assert_eq!(legacy(name, Chars::Signed), old, "{name:02x?}");
+            assert_eq!(
+                tea(name, &[0; 4], Chars::Signed),
                 (hash, minor),
                 "{name:02x?}"
             );

@@ -10,7 +10,7 @@ use super::tables::{Tables, supers};
 use crate::entry::{DataRun, Entry, EntryKind};
 use crate::ext4::dirhash::{Chars, half_md4};
 use crate::tree::{ROOT, Tree};
-use crate::units::{Timestamp, count, index32};
+use crate::units::{count, index32};
 use proptest::prelude::*;
 use std::ops::Range;
 
@@ -226,7 +226,7 @@ proptest! {
             let prefix = n.iter().position(|&b| b == b'.').unwrap() + 1;
             padded(16 + n.len() - prefix) + padded(v.len())
         }).sum();
-        let Ok(done) = encode(&set, Holder::Other, |e| panic!("{e}")) else {
+        let Ok(done) = encode(&set, Holder::File, |e| panic!("{e}")) else {
             prop_assert!(needed + 36 > 4096, "{} bytes fit a block", needed);
             return Ok(());
         };
@@ -257,18 +257,5 @@ proptest! {
 }
 
 fn entry(path: Vec<u8>) -> Entry {
-    Entry {
-        path,
-        kind: EntryKind::Fifo,
-        mode: 0,
-        uid: 0,
-        gid: 0,
-        mtime: Timestamp::default(),
-        atime: None,
-        ctime: None,
-        xattrs: Vec::new(),
-        acl_access: None,
-        acl_default: None,
-        offset: 0,
-    }
+    Entry::new(path, EntryKind::Fifo)
 }

@@ -1,5 +1,6 @@
 //! The stages in order.
 
+use super::accounts;
 use super::ingest::Ingest;
 use super::prepare::{self, Facts, Prepared};
 use super::{Boot, BuildError, Free, Image, Report, Scheme, Size, Source, Spec, Spool, seed::seed};
@@ -55,6 +56,7 @@ pub fn build(
     observer.progress(Stage::Prepare, 0, None);
     // The tree as it was read: edits come behind it, and look nothing up among themselves.
     let sorted = ingest.tree.sorted();
+    accounts::settle_acls(&mut ingest, &sorted)?;
     let seed = seed(&ingest.tree, &sorted, spec);
     let facts = Facts {
         uuid: spec.uuid.unwrap_or_else(|| seed.uuid("root filesystem")),

@@ -75,14 +75,13 @@ impl<'a> Ingest<'a> {
     /// Reads every layer to its end.
     pub(super) fn archive(&mut self, reader: &mut Rootfs) -> Result<(), BuildError> {
         let mut reported = 0;
-        let (mut absolute, mut acls) = (0, 0_u64);
+        let mut absolute = 0;
         while let Some(item) = reader.next_item()? {
             self.check()?;
             match item {
                 Item::Layer => self.tree.begin_layer().map_err(EntryError::from)?,
                 Item::Entry(entry) => {
                     absolute += u64::from(entry.path.first() == Some(&b'/'));
-                    acls += u64::from(entry.acl_access.is_some() || entry.acl_default.is_some());
                     self.entry(&entry, reader)?;
                 }
                 Item::Whiteout(path) => {
@@ -104,12 +103,6 @@ impl<'a> Ingest<'a> {
         reader.take_warnings().iter().for_each(|w| self.warn(w));
         let (done, total) = reader.progress();
         self.observer.progress(Stage::Archive, done, total);
-        if acls > 0 {
-            self.warn(&format!(
-                "{acls} entries bear POSIX ACLs as text (SCHILY.acl), which are left out: only those in \
-                 SCHILY.xattr.system.posix_acl_* are kept"
-            ));
-        }
         if absolute > 0 {
             let entries = match absolute {
                 1 => "1 entry has an absolute name".into(),

@@ -4,6 +4,7 @@
 //! (`ingest`), `prepare` decides what the image adds, `ext4`, `partition` and `grub` plan their parts,
 //! and the extents of all of them make one [`Image`].
 
+mod accounts;
 mod build;
 mod disk;
 mod error;

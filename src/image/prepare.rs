@@ -211,18 +211,9 @@ impl Editor<'_, '_> {
     fn write(&mut self, path: &str, bytes: Vec<u8>) -> Result<(), BuildError> {
         let size = count(bytes.len());
         let entry = Entry {
-            path: path.as_bytes().to_vec(),
-            kind: EntryKind::File { size, data: None },
             mode: 0o644,
-            uid: 0,
-            gid: 0,
             mtime: self.time,
-            atime: None,
-            ctime: None,
-            xattrs: Vec::new(),
-            acl_access: None,
-            acl_default: None,
-            offset: 0,
+            ..Entry::new(path, EntryKind::File { size, data: None })
         };
         self.ingest.edit(&entry, Bytes::from(bytes))?;
         self.edits.push(format!("/{path}"));

@@ -11,6 +11,10 @@ pub(super) const PLATFORM: &str = "usr/lib/grub/i386-pc";
 pub(super) const GRUB_CFG: &str = "boot/grub/grub.cfg";
 /// What is mounted where.
 pub(super) const FSTAB: &str = "etc/fstab";
+/// Numbers of users' names.
+pub(super) const PASSWD: &str = "etc/passwd";
+/// Numbers of groups' names.
+pub(super) const GROUP: &str = "etc/group";
 /// The system's name, the first that is there.
 pub(super) const OS_RELEASE: [&str; 2] = ["etc/os-release", "usr/lib/os-release"];
 
@@ -24,12 +28,12 @@ pub(super) fn trimmed(mut path: &[u8]) -> &[u8] {
     }
 }
 
-/// Whether [`super::prepare`] may read the file at `path`, so that a spool keeps it.
+/// Whether [`super::prepare`] or [`super::accounts`] may read the file at `path`, so that a spool keeps it.
 pub(super) fn wants(path: &[u8]) -> bool {
     let path = trimmed(path);
     path.strip_prefix(PLATFORM.as_bytes())
         .is_some_and(|rest| rest.first() == Some(&b'/'))
-        || [GRUB_CFG, FSTAB, OS_RELEASE[0], OS_RELEASE[1]]
+        || [GRUB_CFG, FSTAB, PASSWD, GROUP, OS_RELEASE[0], OS_RELEASE[1]]
             .iter()
             .any(|p| p.as_bytes() == path)
 }

@@ -1,5 +1,7 @@
 //! Why an entry cannot be part of a tree.
 
+use crate::acl::AclError;
+
 /// An entry that no tree can hold. `path` is the entry's own, printable.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum TreeError {
@@ -98,6 +100,16 @@ pub enum TreeError {
         path: String,
         /// What it is.
         what: &'static str,
+    },
+    /// An ACL that is none.
+    #[error("{path}: the ACL in '{name}' is malformed")]
+    Acl {
+        /// The file.
+        path: String,
+        /// The attribute, or the pax record.
+        name: &'static str,
+        /// What is wrong.
+        source: AclError,
     },
     /// More files than inode numbers.
     #[error("the tree has more than 4,294,967,295 files, the most that ext4 can number")]

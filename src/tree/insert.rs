@@ -1,5 +1,6 @@
 //! Putting an entry into the tree.
 
+use super::acl::Attributes;
 use super::lookup::{Parent, components};
 use super::{DataId, LINK_MAX, Meta, Node, NodeId, NodeKind, ROOT, Tree, TreeError, XattrSetId};
 use crate::display::display_path;
@@ -262,7 +263,12 @@ impl Tree {
 
     /// Gives a node what its entry says.
     fn describe(&mut self, id: NodeId, entry: &Entry) {
-        let xattrs = (!entry.xattrs.is_empty()).then(|| self.xattr_set(&entry.xattrs));
+        let attributes = Attributes {
+            xattrs: entry.xattrs.clone(),
+            acl_access: entry.acl_access.clone(),
+            acl_default: entry.acl_default.clone(),
+        };
+        let xattrs = (!attributes.is_empty()).then(|| self.attribute_set(attributes));
         let node = self.node_mut(id);
         node.meta = Meta {
             mode: entry.mode,
@@ -277,27 +283,28 @@ impl Tree {
     }
 
     /// The number of a set: many files bear the same one (SELinux labels, capabilities).
-    fn xattr_set(&mut self, set: &[(Vec<u8>, Vec<u8>)]) -> XattrSetId {
+    pub(super) fn attribute_set(&mut self, set: Attributes) -> XattrSetId {
         let (xattrs, hasher) = (&self.xattrs, &self.hasher);
-        let hash = hasher.hash_one(set);
+        let hash = hasher.hash_one(&set);
         if let Some(&known) = self.xattr_sets.find(hash, |&n| xattrs[index32(n)] == set) {
             return XattrSetId(known);
         }
         let nr = count32(xattrs.len());
         self.xattr_sets
-            .insert_unique(hash, nr, |&n| hasher.hash_one(&xattrs[index32(n)][..]));
-        self.xattrs.push(set.to_vec());
+            .insert_unique(hash, nr, |&n| hasher.hash_one(&xattrs[index32(n)]));
+        self.xattrs.push(set);
         XattrSetId(nr)
     }
 
     /// Gives a node one more extended attribute, or an attribute it has another value.
     pub fn set_xattr(&mut self, id: NodeId, name: &[u8], value: &[u8]) {
-        let mut set = self.xattrs(id).to_vec();
-        match set.iter_mut().find(|(n, _)| n == name) {
+        let known = self.node(id).xattrs;
+        let mut set = known.map_or_else(Attributes::default, |n| self.xattrs[index32(n.0)].clone());
+        match set.xattrs.iter_mut().find(|(n, _)| n == name) {
             Some(known) => known.1 = value.to_vec(),
-            None => set.push((name.to_vec(), value.to_vec())),
+            None => set.xattrs.push((name.to_vec(), value.to_vec())),
         }
-        self.node_mut(id).xattrs = Some(self.xattr_set(&set));
+        self.node_mut(id).xattrs = Some(self.attribute_set(set));
     }
 
     fn has_children(&self, directory: NodeId) -> bool {

@@ -2,7 +2,7 @@
 
 use super::tests::{dir, file, link, paths, symlink};
 use super::*;
-use crate::archive::Entry;
+use crate::entry::Entry;
 
 /// What a layer does, in its order.
 enum Step {

@@ -7,19 +7,24 @@
 //! It knows nothing of formats: what a regular file holds is a [`DataId`], whose meaning is the
 //! business of whoever placed the data.
 
+mod acl;
 mod error;
 mod insert;
 mod layer;
 mod lookup;
 mod node;
+mod notes;
 mod order;
 
+pub use acl::{ACCESS, DEFAULT};
 pub use error::TreeError;
 pub use insert::Inserted;
 pub use node::{DataId, Meta, Node, NodeId, NodeKind, XattrSetId};
+pub use notes::Notes;
 pub use order::{Child, Sorted};
 
 use crate::units::{Timestamp, count, count32, index, index32};
+use acl::Attributes;
 use hashbrown::HashTable;
 use node::{Dirent, Name};
 
@@ -40,7 +45,7 @@ pub struct Tree {
     names: HashTable<u32>,
     /// Randomly keyed, against hostile names; its order never reaches a byte of the image.
     hasher: hashbrown::DefaultHashBuilder,
-    xattrs: Vec<Vec<(Vec<u8>, Vec<u8>)>>,
+    xattrs: Vec<Attributes>,
     /// Set of attributes → its place in `xattrs`.
     xattr_sets: HashTable<u32>,
     /// The directory that the last path led to: archives list directory by directory.
@@ -110,7 +115,7 @@ impl Tree {
     pub fn xattrs(&self, id: NodeId) -> &[(Vec<u8>, Vec<u8>)] {
         self.node(id)
             .xattrs
-            .map_or(&[], |set| &self.xattrs[index32(set.0)])
+            .map_or(&[], |set| &self.xattrs[index32(set.0)].xattrs)
     }
 
     /// The latest time that a file of the tree bears. Files that were replaced or removed do not count:

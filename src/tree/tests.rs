@@ -5,18 +5,11 @@ use crate::entry::{Entry, EntryKind};
 
 pub(super) fn entry(path: &str, kind: EntryKind) -> Entry {
     Entry {
-        path: path.as_bytes().to_vec(),
-        kind,
         mode: 0o644,
         uid: 1,
         gid: 2,
         mtime: Timestamp::from_secs(7),
-        atime: None,
-        ctime: None,
-        xattrs: Vec::new(),
-        acl_access: None,
-        acl_default: None,
-        offset: 0,
+        ..Entry::new(path, kind)
     }
 }
 

@@ -249,7 +249,7 @@ fn bad_sparse_files() {
 
 #[test]
 fn an_oversized_zstd_window_is_named() {
-    if !crate::common::need("zstd") {
+    if !crate::tools::have("zstd") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();

@@ -3,12 +3,13 @@
 use std::fs;
 
 use crate::common::tarball::{archive, file};
-use crate::common::{need, read_bytes, read_pipe, run};
+use crate::common::{read_bytes, read_pipe, run};
+use crate::tools::have;
 
 #[test]
 fn every_compression_gives_the_same_entries() {
     if !["gzip", "zstd", "xz", "bzip2"]
-        .map(need)
+        .map(have)
         .iter()
         .all(|&there| there)
     {

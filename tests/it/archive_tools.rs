@@ -8,7 +8,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use crate::common::{Seen, need, read_path, read_pipe, run};
+use crate::common::{Seen, read_path, read_pipe, run};
+use crate::tools::have;
 use diskwright::archive::EntryKind;
 
 /// What a format can express; the tree holds no more than that.
@@ -164,7 +165,7 @@ fn compare(root: &Path, seen: &[Seen], nanoseconds: bool) {
 
 #[test]
 fn gnu_tar_in_all_its_formats() {
-    if !need("tar") || !need("find") {
+    if !have("tar") || !have("find") {
         return;
     }
     for format in FORMATS {
@@ -191,7 +192,7 @@ fn gnu_tar_in_all_its_formats() {
 
 #[test]
 fn gnu_tar_sparse_in_all_its_versions() {
-    if !need("tar") {
+    if !have("tar") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -253,7 +254,7 @@ fn gnu_tar_sparse_in_all_its_versions() {
 
 #[test]
 fn gnu_tar_extended_attributes() {
-    if !need("tar") || !need("setfattr") {
+    if !have("tar") || !have("setfattr") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -306,7 +307,7 @@ t.close()
 
 #[test]
 fn python_tarfile_in_all_its_formats() {
-    if !need("python3") {
+    if !have("python3") {
         return;
     }
     for format in ["ustar", "gnu", "pax"] {

@@ -98,9 +98,10 @@ fn seen(answers: &Path) -> (Manifest, BTreeMap<Vec<u8>, Seen>) {
         let flags = String::from_utf8(line[..space].to_vec()).unwrap();
         extras.get_mut(&path(&line[space + 1..])).unwrap().flags = flags.replace('-', "");
     }
-    let list = files
-        .into_iter()
-        .map(|(name, (inode, record))| (name, inode, record));
+    let list = files.into_iter().map(|(name, (inode, mut record))| {
+        record.take_acls();
+        (name, inode, record)
+    });
     (join(list.collect()), extras)
 }
 

@@ -3,11 +3,13 @@
 //!
 //! | module | what it proves |
 //! |---|---|
+//! | `acl_tools` | ACLs and attributes of a filesystem, through GNU tar and bsdtar |
 //! | `archive_*` | the tar reader against tar, bad input, damage |
 //! | `bad_*` | bad archives, outputs and flags: exit code, message, nothing left |
 //! | `disk_full`, `signals` | a build that is refused or stopped half way leaves nothing |
 //! | `boot`, `cli` | the program's verbs, exit codes and streams |
 //! | `determinism` | same archive, same spec, same bytes; and which bytes they were |
+//! | `ext4_check` | that the checker finds whatever damage e2fsck finds |
 //! | `ext4_geometry` | layout of a filesystem against mke2fs, at a hundred sizes |
 //! | `fidelity` | every file of an image against the tar, through other readers |
 //! | `boot_debian` | a Debian boots, writes, reboots and leaves a clean filesystem |
@@ -17,6 +19,7 @@
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
 //! | `props` | that replaced files leave no byte, and that very large directories are clean |
 //! | `props_disk`, `props_ext4` | what holds for any tree, any filesystem, any disk |
+//! | `limits` | the limits of ext4, from both sides |
 //! | `oracle` | every shape of image against e2fsck, sfdisk, blkid, file; what each of them proves |
 //! | `partition` | the MBR against sfdisk |
 //! | `poison` | that nobody looks at what an image calls free |
@@ -34,6 +37,7 @@
     reason = "a failed unwrap is a failed test"
 )]
 
+mod acl_tools;
 mod archive_bad;
 mod archive_compression;
 mod archive_odd;
@@ -49,6 +53,7 @@ mod cli;
 mod common;
 mod determinism;
 mod disk_full;
+mod ext4_check;
 mod ext4_geometry;
 mod fidelity;
 mod grow_boot;
@@ -57,6 +62,7 @@ mod grub;
 mod grub_boot;
 mod grub_config;
 mod kernel;
+mod limits;
 mod oracle;
 mod partition;
 mod poison;

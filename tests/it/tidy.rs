@@ -9,6 +9,7 @@ const RANKS: &[(&str, u32)] = &[
     ("display", 0),
     ("entry", 0),
     ("seed", 0),
+    ("acl", 0),
     ("checksum", 0),
     ("extent", 0),
     ("read_at", 0),

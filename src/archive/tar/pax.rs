@@ -130,6 +130,8 @@ impl Records {
             b"SCHILY.devminor" => self.devminor.set(value, number),
             b"SCHILY.acl.access" => self.acl_access.set(value, bytes),
             b"SCHILY.acl.default" => self.acl_default.set(value, bytes),
+            // NFSv4 ACLs: nobody has an attribute of that name, so that it is told as one that is left out.
+            b"SCHILY.acl.ace" => self.xattr(key.to_vec(), value.to_vec(), Origin::Schily),
             b"GNU.sparse.major" => self.sparse.major.set(value, number),
             b"GNU.sparse.minor" => self.sparse.minor.set(value, number),
             b"GNU.sparse.name" => self.sparse.name.set(value, bytes),

@@ -9,7 +9,8 @@ use zerocopy::FromBytes;
 use super::report::Step;
 use super::{Checker, groups};
 use crate::ext4::checksum;
-use crate::ext4::disk::superblock::{INCOMPAT_RECOVER, RO_COMPAT_ORPHAN_PRESENT, Superblock};
+use crate::ext4::disk::superblock as disk;
+use crate::ext4::disk::superblock::Superblock;
 use crate::units::{index32, lo16};
 
 /// Compares every backup with the primary.
@@ -18,9 +19,16 @@ pub(super) fn check(cx: &mut Checker) -> Step {
     for group in copies {
         cx.cancel_point()?;
         let start = cx.geo.group_start(group);
-        if cx.geo.contains(start, 1 + cx.geo.gdt_blocks) {
+        if cx.geo.contains(start, 1) {
             check_superblock(cx, group, start)?;
-            check_descriptors(cx, group, start + 1)?;
+        }
+    }
+    for n in 0..cx.geo.gdt_blocks {
+        cx.cancel_point()?;
+        for (group, block) in cx.geo.gdt_copies(n) {
+            if cx.geo.contains(block, 1) {
+                check_descriptors(cx, n, group, block)?;
+            }
         }
     }
     Ok(())
@@ -64,35 +72,63 @@ fn first_difference(a: &Superblock, b: &Superblock) -> Option<&'static str> {
     }
     compare!(s_magic s_inodes_count s_blocks_count_lo s_blocks_count_hi s_first_data_block
         s_log_block_size s_log_cluster_size s_blocks_per_group s_clusters_per_group
-        s_inodes_per_group s_creator_os s_rev_level s_first_ino s_inode_size s_feature_compat
-        s_uuid s_reserved_gdt_blocks s_journal_uuid s_journal_inum s_journal_dev s_hash_seed
+        s_inodes_per_group s_creator_os s_rev_level s_first_ino s_inode_size
+        s_uuid s_journal_uuid s_journal_inum s_journal_dev s_hash_seed
         s_def_hash_version s_jnl_backup_type s_desc_size s_first_meta_bg s_jnl_blocks
-        s_min_extra_isize s_want_extra_isize s_flags s_log_groups_per_flex s_checksum_type
-        s_checksum_seed);
-    // A mount sets and clears these two in the primary alone.
-    let incompat = |sb: &Superblock| sb.s_feature_incompat.get() & !INCOMPAT_RECOVER;
-    if incompat(a) != incompat(b) {
-        return Some("s_feature_incompat");
+        s_min_extra_isize s_want_extra_isize s_log_groups_per_flex s_checksum_type
+        s_checksum_seed s_backup_bgs s_orphan_file_inum);
+    // Without the inode that lists them the blocks are not reserved, whatever the field says.
+    if a.s_feature_compat.get() & disk::COMPAT_RESIZE_INODE != 0
+        && a.s_reserved_gdt_blocks != b.s_reserved_gdt_blocks
+    {
+        return Some("s_reserved_gdt_blocks");
     }
-    let ro_compat = |sb: &Superblock| sb.s_feature_ro_compat.get() & !RO_COMPAT_ORPHAN_PRESENT;
-    (ro_compat(a) != ro_compat(b)).then_some("s_feature_ro_compat")
+    // The kernel sets and clears these in the primary alone.
+    const COMPAT: u32 = disk::COMPAT_EXT_ATTR;
+    const INCOMPAT: u32 = disk::INCOMPAT_RECOVER;
+    const RO_COMPAT: u32 = disk::RO_COMPAT_ORPHAN_PRESENT
+        | disk::RO_COMPAT_LARGE_FILE
+        | disk::RO_COMPAT_HUGE_FILE
+        | disk::RO_COMPAT_DIR_NLINK;
+    let words = |sb: &Superblock| {
+        [
+            sb.s_feature_compat.get() & !COMPAT,
+            sb.s_feature_incompat.get() & !INCOMPAT,
+            sb.s_feature_ro_compat.get() & !RO_COMPAT,
+        ]
+    };
+    let names = [
+        "s_feature_compat",
+        "s_feature_incompat",
+        "s_feature_ro_compat",
+    ];
+    let pairs = words(a).into_iter().zip(words(b)).zip(names);
+    pairs
+        .filter(|((a, b), _)| a != b)
+        .map(|(_, name)| name)
+        .next()
 }
 
-fn check_descriptors(cx: &mut Checker, group: u32, first: u64) -> Step {
-    let bytes = groups::table(cx, first)?;
-    for (of, raw) in (0u32..).zip(bytes.chunks_exact(cx.geo.desc_size)) {
+/// Compares the copy at `block` in `group` of block `n` of the descriptors.
+fn check_descriptors(cx: &mut Checker, n: u64, group: u32, block: u64) -> Step {
+    let (first, len) = groups::gdt_span(&cx.geo, n);
+    let mut bytes = vec![0; len];
+    cx.read(cx.geo.byte(block), &mut bytes)?;
+    for (at, raw) in (0..).zip(bytes.chunks_exact(cx.geo.desc_size)) {
+        let of = first + at;
         let copy = groups::parse(raw);
         let primary = cx.groups[index32(of)];
         let same = groups::block_bitmap(&copy) == groups::block_bitmap(&primary)
             && groups::inode_bitmap(&copy) == groups::inode_bitmap(&primary)
             && groups::inode_table(&copy) == groups::inode_table(&primary);
-        let sound = copy.bg_checksum.get() == checksum::group_desc(cx.seed, of, raw);
-        let why = match (same, sound || !cx.geo.checksums) {
+        let crc = groups::desc_checksum(cx, of, raw);
+        let sound = crc.is_none_or(|crc| copy.bg_checksum.get() == crc);
+        let why = match (same, sound) {
             (true, true) => continue,
             (false, _) => "places bitmaps or inode table elsewhere than the primary",
             (true, false) => "has a wrong bg_checksum",
         };
-        let at = cx.geo.byte(first) + u64::from(of) * super::usage::at(cx.geo.desc_size);
+        let at = cx.geo.byte(block) + u64::from(at) * super::usage::at(cx.geo.desc_size);
         let place = format!("group {group} descriptor copy");
         cx.find(place, at, format!("the descriptor of group {of} {why}"))?;
     }

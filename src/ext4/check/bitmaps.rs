@@ -144,9 +144,10 @@ fn check_inodes(
             *word |= 1 << (n % 64);
         }
     };
-    if group == 0 {
-        (0..u64::from(cx.sb.s_first_ino.get().saturating_sub(1))).for_each(&mut mark);
-    }
+    // The reserved inodes; with fewer than ten in a group they reach into the next.
+    let reserved = u64::from(cx.sb.s_first_ino.get().saturating_sub(1));
+    let reserved = reserved.saturating_sub(u64::from(group) * per_group);
+    (0..reserved.min(per_group)).for_each(&mut mark);
     let infos = cx.inodes.get(range).unwrap_or_default();
     infos
         .iter()
@@ -220,10 +221,13 @@ fn check_totals(cx: &mut Checker, free_blocks: u64, free_inodes: u64) -> Step {
             "s_free_inodes_count is {is}, {free_inodes} inodes are free"
         ))?;
     }
-    // 0: the kernel counts it at every mount. mke2fs leaves out block 0 of 1 KiB filesystems, the
-    // kernel adds it.
+    // 0: the kernel counts it at every mount, and since 5.18 it always does. tune2fs leaves it stale.
+    // mke2fs leaves out block 0 of 1 KiB filesystems, the kernel adds it.
+    let as_made = sb.s_mnt_count.get() == 0
+        && sb.s_wtime == sb.s_mkfs_time
+        && sb.s_lastcheck == sb.s_mkfs_time;
     let is = sb.s_overhead_clusters.get();
-    if is != 0 && is != lo32(overhead) && is != lo32(overhead + first) {
+    if as_made && is != 0 && is != lo32(overhead) && is != lo32(overhead + first) {
         find(format!(
             "s_overhead_clusters is {is}, metadata and journal take {overhead}"
         ))?;

@@ -9,7 +9,7 @@ use super::{Checker, inodes, usage};
 use crate::ext4::checksum;
 use crate::ext4::disk::dirent as disk;
 use crate::ext4::disk::dirent::{DirEntry2, DirEntryTail};
-use crate::ext4::disk::inode::EXT4_ROOT_INO;
+use crate::ext4::disk::superblock::INCOMPAT_FILETYPE;
 use crate::units::{count, index};
 
 /// A directory that the scan of inodes met.
@@ -262,7 +262,8 @@ impl Walk {
         } else {
             (b"..", entry.ino != 0)
         };
-        if entry.name != name || !sound || entry.file_type != disk::EXT4_FT_DIR {
+        let file_type = file_type(cx, inodes::KIND_DIRECTORY);
+        if entry.name != name || !sound || entry.file_type != file_type {
             let name = name.escape_ascii();
             let why = format!("entry {n} is not \"{name}\" with its inode, type and rec_len");
             return cx.find(inode(self.dir.ino), at, why);
@@ -314,7 +315,6 @@ impl Walk {
                 return cx.find(inode(self.dir.ino), at, why);
             }
             info.parent = self.dir.ino;
-            cx.lost_found |= self.dir.ino == EXT4_ROOT_INO && name == b"lost+found";
         }
         Ok(())
     }
@@ -330,9 +330,10 @@ impl Walk {
             cx.find(inode(self.dir.ino), at, why)?;
             return Ok(None);
         };
+        let file_type = file_type(cx, cx.inodes[place].kind);
         let info = &mut cx.inodes[place];
         info.counted = info.counted.saturating_add(1);
-        let expected = file_type(info.kind);
+        let expected = file_type;
         if entry.file_type != expected {
             let is = entry.file_type;
             let why =
@@ -343,8 +344,11 @@ impl Walk {
     }
 }
 
-/// `file_type` of an inode by `i_mode >> 12`.
-fn file_type(kind: u8) -> u8 {
+/// `file_type` of an inode by `i_mode >> 12`; the high half of `name_len` without the feature.
+fn file_type(cx: &Checker, kind: u8) -> u8 {
+    if cx.sb.s_feature_incompat.get() & INCOMPAT_FILETYPE == 0 {
+        return 0;
+    }
     match kind {
         8 => disk::EXT4_FT_REG_FILE,
         4 => disk::EXT4_FT_DIR,

@@ -49,6 +49,16 @@ pub(super) struct Mapped {
     pub(super) sound: bool,
 }
 
+impl Mapped {
+    /// Keeps a run, joined to the last where it continues that.
+    pub(super) fn add_run(&mut self, file: u64, disk: u64, len: u64) {
+        match self.runs.last_mut() {
+            Some(r) if r.file + r.len == file && r.disk + r.len == disk => r.len += len,
+            _ => self.runs.push(Run { file, disk, len }),
+        }
+    }
+}
+
 /// A node on the way down.
 struct Node {
     bytes: Vec<u8>,
@@ -269,11 +279,7 @@ fn leaf_entry(
         mapped.unwritten += 1;
     }
     if keep {
-        mapped.runs.push(Run {
-            file: first,
-            disk: start,
-            len,
-        });
+        mapped.add_run(first, start, len);
     }
     Ok(())
 }

@@ -2,14 +2,15 @@
 
 use zerocopy::{FromBytes, FromZeros};
 
+use super::geometry::Geometry;
 use super::report::Step;
-use super::superblock::{Geometry, wide};
+use super::superblock::wide;
 use super::usage::Meta;
 use super::{Checker, usage};
 use crate::ext4::checksum;
 use crate::ext4::disk::group_desc::{BG_BLOCK_UNINIT, BG_INODE_UNINIT, BG_INODE_ZEROED, GroupDesc};
 use crate::ext4::disk::superblock::INCOMPAT_FLEX_BG;
-use crate::units::{index, index32};
+use crate::units::{index, index32, lo32};
 
 /// The block of the block bitmap.
 pub(super) fn block_bitmap(gd: &GroupDesc) -> u64 {
@@ -33,14 +34,27 @@ pub(super) fn pair(hi: zerocopy::little_endian::U16, lo: zerocopy::little_endian
 
 /// Byte of a group's descriptor in the primary table.
 pub(super) fn offset(geo: &Geometry, group: u32) -> u64 {
-    geo.byte(geo.first_data_block + 1) + u64::from(group) * usage::at(geo.desc_size)
+    let size = usage::at(geo.desc_size);
+    let per_block = geo.block_size / size;
+    let group = u64::from(group);
+    geo.byte(geo.gdt_block(group / per_block)) + group % per_block * size
 }
 
-/// The descriptors of the table whose first block is `first`.
-pub(super) fn table(cx: &Checker, first: u64) -> Step<Vec<u8>> {
-    let mut bytes = vec![0; index32(cx.geo.groups) * cx.geo.desc_size];
-    cx.read(cx.geo.byte(first), &mut bytes)?;
-    Ok(bytes)
+/// Group number of the first descriptor in block `n`, and how many bytes of the block are in use.
+pub(super) fn gdt_span(geo: &Geometry, n: u64) -> (u32, usize) {
+    let size = usage::at(geo.desc_size);
+    let first = n * (geo.block_size / size);
+    let left = u64::from(geo.groups).saturating_sub(first);
+    (lo32(first), index((left * size).min(geo.block_size)))
+}
+
+/// The checksum that a descriptor should have, where descriptors have any.
+pub(super) fn desc_checksum(cx: &Checker, group: u32, raw: &[u8]) -> Option<u16> {
+    if cx.geo.checksums {
+        return Some(checksum::group_desc(cx.seed, group, raw));
+    }
+    let crc16 = || checksum::group_desc_crc16(&cx.sb.s_uuid, group, raw);
+    cx.geo.gdt_csum.then(crc16)
 }
 
 /// A descriptor of 32 or 64 bytes.
@@ -54,41 +68,59 @@ pub(super) fn parse(bytes: &[u8]) -> GroupDesc {
 
 /// Reads the descriptors, claims superblocks, descriptors, bitmaps and inode tables.
 pub(super) fn check(cx: &mut Checker) -> Step {
-    let bytes = table(cx, cx.geo.first_data_block + 1)?;
-    for (group, raw) in (0u32..).zip(bytes.chunks_exact(cx.geo.desc_size)) {
-        cx.groups.push(parse(raw));
-        let crc = checksum::group_desc(cx.seed, group, raw);
-        let is = cx.groups[index32(group)].bg_checksum.get();
-        if cx.geo.checksums && is != crc {
-            let why = format!("bg_checksum is 0x{is:04x}, the descriptor has 0x{crc:04x}");
-            cx.find(name(group), offset(&cx.geo, group), why)?;
+    for n in 0..cx.geo.gdt_blocks {
+        let (first, len) = gdt_span(&cx.geo, n);
+        if !cx.geo.contains(cx.geo.gdt_block(n), 1) {
+            let why = "the last group is too short for its descriptors";
+            return cx.find(name(first), cx.geo.byte(cx.geo.gdt_block(n)), why);
+        }
+        let mut bytes = vec![0; len];
+        cx.read(cx.geo.byte(cx.geo.gdt_block(n)), &mut bytes)?;
+        for (group, raw) in (first..).zip(bytes.chunks_exact(cx.geo.desc_size)) {
+            cx.groups.push(parse(raw));
+            let is = cx.groups[index32(group)].bg_checksum.get();
+            if let Some(crc) = desc_checksum(cx, group, raw)
+                && is != crc
+            {
+                let why = format!("bg_checksum is 0x{is:04x}, the descriptor has 0x{crc:04x}");
+                cx.find(name(group), offset(&cx.geo, group), why)?;
+            }
         }
     }
     for group in 0..cx.geo.groups {
-        if !cx.geo.has_super(group) {
-            continue;
+        if cx.geo.has_super(group) {
+            claim_super(cx, group)?;
         }
-        let start = cx.geo.group_start(group);
-        let (gdt, reserved) = (cx.geo.gdt_blocks, cx.geo.reserved_gdt_blocks);
-        if !cx.geo.contains(start, 1 + gdt + reserved) {
-            let why = "the last group is too short for its superblock and descriptors";
-            cx.find(name(group), cx.geo.byte(start), why)?;
-            continue;
+    }
+    for n in cx.geo.gdt_blocks_after_super..cx.geo.gdt_blocks {
+        let (first, _) = gdt_span(&cx.geo, n);
+        claim(cx, first, cx.geo.gdt_block(n), 1, Meta::Descriptors(first))?;
+        for (group, block) in cx.geo.gdt_copies(n) {
+            claim(cx, group, block, 1, Meta::Descriptors(group))?;
         }
-        claim(cx, group, start, 1, Meta::Superblock(group))?;
-        claim(cx, group, start + 1, gdt, Meta::Descriptors(group))?;
-        claim(
-            cx,
-            group,
-            start + 1 + gdt,
-            reserved,
-            Meta::ReservedDescriptors(group),
-        )?;
     }
     for group in 0..cx.geo.groups {
         check_group(cx, group)?;
     }
     Ok(())
+}
+
+/// Claims a superblock and what follows it.
+fn claim_super(cx: &mut Checker, group: u32) -> Step {
+    let start = cx.geo.group_start(group);
+    let (gdt, reserved) = if cx.geo.has_gdt(group) {
+        (cx.geo.gdt_blocks_after_super, cx.geo.reserved_gdt_blocks)
+    } else {
+        (0, 0)
+    };
+    if !cx.geo.contains(start, 1 + gdt + reserved) {
+        let why = "the last group is too short for its superblock and descriptors";
+        return cx.find(name(group), cx.geo.byte(start), why);
+    }
+    claim(cx, group, start, 1, Meta::Superblock(group))?;
+    claim(cx, group, start + 1, gdt, Meta::Descriptors(group))?;
+    let after = start + 1 + gdt;
+    claim(cx, group, after, reserved, Meta::ReservedDescriptors(group)).map(|_| ())
 }
 
 /// A descriptor as the place of a finding.
@@ -110,9 +142,9 @@ fn check_group(cx: &mut Checker, group: u32) -> Step {
     if flags & !known != 0 {
         find(format!("bg_flags 0x{flags:x} has unknown bits"))?;
     }
-    if flags & (BG_BLOCK_UNINIT | BG_INODE_UNINIT) != 0 && !cx.geo.checksums {
+    if flags & (BG_BLOCK_UNINIT | BG_INODE_UNINIT) != 0 && !cx.geo.group_checksums() {
         find(format!(
-            "bg_flags 0x{flags:x} says uninitialised without metadata_csum"
+            "bg_flags 0x{flags:x} says uninitialised without metadata_csum or gdt_csum"
         ))?;
     }
     if flags & BG_BLOCK_UNINIT != 0 && group + 1 == cx.geo.groups {
@@ -168,6 +200,6 @@ pub(super) fn itable_used(cx: &Checker, group: u32) -> usize {
         return 0;
     }
     let unused = pair(gd.bg_itable_unused_hi, gd.bg_itable_unused_lo);
-    let unused = if cx.geo.checksums { unused } else { 0 };
+    let unused = if cx.geo.group_checksums() { unused } else { 0 };
     index(u64::from(cx.geo.inodes_per_group.saturating_sub(unused))) * cx.geo.inode_size
 }

@@ -8,7 +8,7 @@ use super::report::{Step, inode};
 use super::superblock::chars;
 use super::{Checker, usage};
 use crate::ext4::checksum;
-use crate::ext4::dirhash::{Chars, half_md4};
+use crate::ext4::dirhash::{Chars, half_md4, legacy, tea};
 use crate::ext4::disk::dirent::DirEntry2;
 use crate::ext4::disk::htree as disk;
 use crate::ext4::disk::htree::{DxCountLimit, DxEntry, DxRootInfo};
@@ -32,14 +32,30 @@ pub(super) struct Range {
     lower: u32,
     /// The next entry's hash with its collision bit; `None` at the end.
     upper: Option<u32>,
-    hash: Option<([u32; 4], Chars)>,
+    hash: Hash,
+}
+
+/// How names of a directory become hashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Hash {
+    version: u8,
+    seed: [u32; 4],
+    chars: Chars,
 }
 
 impl Range {
     /// The hash of `name` if it is outside the range.
     pub(super) fn miss(&self, name: &[u8]) -> Option<u32> {
-        let (seed, chars) = self.hash?;
-        let (hash, _) = half_md4(name, &seed, chars);
+        let Hash {
+            version,
+            seed,
+            chars,
+        } = self.hash;
+        let hash = match version {
+            disk::DX_HASH_LEGACY => legacy(name, chars),
+            disk::DX_HASH_TEA => tea(name, &seed, chars).0,
+            _ => half_md4(name, &seed, chars).0,
+        };
         let below = |upper: u32| {
             let (bound, collides) = (upper & !disk::DX_COLLISION, upper & disk::DX_COLLISION != 0);
             hash < bound || (hash == bound && collides)
@@ -82,12 +98,11 @@ pub(super) fn read(cx: &mut Checker, dir: &Directory, runs: &[Run]) -> Step<Opti
         cx.find(inode(dir.ino), offset, why)?;
         return Ok(None);
     }
-    let hash = (info.hash_version == disk::DX_HASH_HALF_MD4).then(|| {
-        (
-            cx.sb.s_hash_seed.map(zerocopy::little_endian::U32::get),
-            chars(&cx.sb),
-        )
-    });
+    let hash = Hash {
+        version: info.hash_version,
+        seed: cx.sb.s_hash_seed.map(zerocopy::little_endian::U32::get),
+        chars: chars(&cx.sb),
+    };
     let mut slots = vec![Slot::Unseen; index(dir.blocks)];
     let Some(first) = slots.first_mut() else {
         return Ok(None);

@@ -1,16 +1,16 @@
 //! Every inode in use: its fields, its blocks, its xattrs.
 
-use zerocopy::FromBytes;
-
 use super::directory::Directory;
 use super::extents::{self, Mapped};
 use super::report::{Step, inode};
 use super::superblock::wide;
-use super::{Checker, groups, journal, resize_inode, usage, xattr};
+use super::{Checker, block_map, groups, journal, orphan_file, resize_inode, usage, xattr};
 use crate::ext4::checksum;
 use crate::ext4::disk::inode as disk;
 use crate::ext4::disk::inode::Inode;
-use crate::ext4::disk::superblock::{COMPAT_EXT_ATTR, COMPAT_RESIZE_INODE, RO_COMPAT_LARGE_FILE};
+use crate::ext4::disk::superblock::{
+    COMPAT_DIR_INDEX, COMPAT_EXT_ATTR, COMPAT_RESIZE_INODE, INCOMPAT_EXTENTS, RO_COMPAT_LARGE_FILE,
+};
 use crate::units::{MIB, count, index, index32, lo8, lo16};
 
 /// `i_mode >> 12` of a regular file.
@@ -121,9 +121,10 @@ fn check_table(cx: &mut Checker, group: u32) -> Step {
 }
 
 fn check_raw(cx: &mut Checker, ino: u32, raw: &[u8], offset: u64) -> Step {
-    let Ok((head, _)) = Inode::read_from_prefix(raw) else {
-        return Ok(());
-    };
+    let mut whole = [0; size_of::<Inode>()];
+    let len = raw.len().min(whole.len());
+    whole[..len].copy_from_slice(&raw[..len]);
+    let head: Inode = zerocopy::transmute!(whole);
     if head.i_links_count.get() == 0 && raw.iter().all(|b| *b == 0) {
         return Ok(());
     }
@@ -149,8 +150,13 @@ fn check_raw(cx: &mut Checker, ino: u32, raw: &[u8], offset: u64) -> Step {
             cx.find(inode(ino), offset, why)?;
         }
     }
-    if head.i_links_count.get() == 0 {
+    if ino == disk::EXT4_BAD_INO {
+        // It lists blocks to stay away from and has neither type nor links.
+        block_map::walk(cx, &item, false)?;
         return Ok(());
+    }
+    if head.i_links_count.get() == 0 {
+        return check_free(cx, &item);
     }
     let kind = lo8(u64::from(head.i_mode.get() >> 12));
     let links = head.i_links_count.get();
@@ -171,12 +177,25 @@ fn check_raw(cx: &mut Checker, ino: u32, raw: &[u8], offset: u64) -> Step {
     if ino == cx.sb.s_journal_inum.get() {
         journal::check(cx, &item, &mapped)?;
     }
+    if orphan_file::is(cx, ino) {
+        orphan_file::check(cx, &item, &mapped)?;
+    }
+    Ok(())
+}
+
+/// An inode without links: the kernel sets `i_dtime` when it deletes a file.
+fn check_free(cx: &mut Checker, item: &Item) -> Step {
+    if item.inode.i_mode.get() != 0 && item.inode.i_dtime.get() == 0 {
+        let why = "the inode has no links and was never deleted: i_dtime is 0";
+        cx.find(inode(item.ino), item.offset, why)?;
+    }
     Ok(())
 }
 
 /// Fields that mean the same in every type.
 fn check_fields(cx: &mut Checker, item: &Item) -> Step {
     let i = &item.inode;
+    let features = (cx.sb.s_feature_compat.get(), cx.sb.s_feature_incompat.get());
     let mut find = |why: String| cx.report.add(inode(item.ino), item.offset, why);
     if i.i_dtime.get() != 0 {
         find(format!(
@@ -191,10 +210,20 @@ fn check_fields(cx: &mut Checker, item: &Item) -> Step {
             flags & !FLAGS_KNOWN
         ))?;
     }
+    if item.flag(disk::EXT4_EXTENTS_FL) && features.1 & INCOMPAT_EXTENTS == 0 {
+        find("i_flags: EXTENTS_FL without the extents feature".into())?;
+    }
+    if item.flag(disk::EXT4_INDEX_FL) && features.0 & COMPAT_DIR_INDEX == 0 {
+        find("i_flags: INDEX_FL without the dir_index feature".into())?;
+    }
+    if i.i_obso_faddr.get() != 0 {
+        find(format!("i_obso_faddr is {}", i.i_obso_faddr))?;
+    }
     let extra = i.i_extra_isize.get();
     let least = cx.sb.s_min_extra_isize.get().max(4);
     let room = lo16(u32::try_from(cx.geo.inode_size).unwrap_or(0)).saturating_sub(128);
-    if extra < least || extra > room || !extra.is_multiple_of(4) {
+    // 0: an inode from before the filesystem had such fields.
+    if extra != 0 && extra < least || extra > room || !extra.is_multiple_of(4) {
         find(format!(
             "i_extra_isize is {extra}, not between {least} and {room}"
         ))?;
@@ -214,7 +243,7 @@ fn check_fields(cx: &mut Checker, item: &Item) -> Step {
     if item.flag(index_fl) && i.i_mode.get() & disk::S_IFMT != disk::S_IFDIR {
         find("i_flags: INDEX_FL on what is no directory".into())?;
     }
-    if item.file_acl() != 0 && cx.sb.s_feature_compat.get() & COMPAT_EXT_ATTR == 0 {
+    if item.file_acl() != 0 && features.0 & COMPAT_EXT_ATTR == 0 {
         find("i_file_acl is set without the ext_attr feature".into())?;
     }
     Ok(())
@@ -240,24 +269,21 @@ fn check_extents(cx: &mut Checker, item: &Item, keep: bool) -> Step<Mapped> {
     if item.flag(disk::EXT4_EXTENTS_FL) {
         return extents::walk(cx, item, keep);
     }
-    if item.inode.i_block.iter().any(|b| *b != 0) {
-        let why = "i_flags lacks EXTENTS_FL: this checker reads no block maps";
-        cx.find(inode(item.ino), item.offset, why)?;
-        return Ok(Mapped::default());
-    }
-    Ok(Mapped {
-        sound: true,
-        ..Mapped::default()
-    })
+    block_map::walk(cx, item, keep)
 }
 
 fn check_file(cx: &mut Checker, item: &Item) -> Step<Mapped> {
     let is_journal = item.ino == cx.sb.s_journal_inum.get();
-    let mapped = check_extents(cx, item, is_journal)?;
+    let keep = is_journal || orphan_file::is(cx, item.ino);
+    let mapped = check_extents(cx, item, keep)?;
     let blocks = item.size().div_ceil(cx.geo.block_size);
     if mapped.end > blocks || blocks > 1 << 32 {
         let (size, end) = (item.size(), mapped.end);
         let why = format!("i_size {size} is {blocks} blocks, the extents end at block {end}");
+        cx.find(inode(item.ino), item.offset, why)?;
+    }
+    if !item.flag(disk::EXT4_EXTENTS_FL) && blocks > block_map::reach(&cx.geo) {
+        let why = format!("i_size {} is more than a block map reaches", item.size());
         cx.find(inode(item.ino), item.offset, why)?;
     }
     let large = cx.sb.s_feature_ro_compat.get() & RO_COMPAT_LARGE_FILE != 0;
@@ -301,8 +327,8 @@ fn check_directory(cx: &mut Checker, item: &Item) -> Step<Mapped> {
 
 fn check_symlink(cx: &mut Checker, item: &Item) -> Step<Mapped> {
     let size = item.size();
-    if item.flag(disk::EXT4_EXTENTS_FL) {
-        let mapped = extents::walk(cx, item, true)?;
+    if item.flag(disk::EXT4_EXTENTS_FL) || size >= count(item.inode.i_block.len()) {
+        let mapped = check_extents(cx, item, true)?;
         let mut target = Vec::new();
         if let ([run], true) = (mapped.runs.as_slice(), mapped.data == 1 && mapped.end == 1) {
             target = cx.block(run.disk)?;

@@ -67,13 +67,11 @@ fn check_superblock(
     block: u64,
     blocks: u64,
 ) -> Step {
-    let uuid = cx.sb.s_uuid;
     let block_size = cx.geo.block_size;
     let at = cx.geo.byte(block);
     let mut find = |why: String| cx.report.add("journal superblock", at, why);
-    if jsb.h_magic.get() != disk::JBD2_MAGIC_NUMBER
-        || jsb.h_blocktype.get() != disk::JBD2_SUPERBLOCK_V2
-    {
+    let types = [disk::JBD2_SUPERBLOCK_V1, disk::JBD2_SUPERBLOCK_V2];
+    if jsb.h_magic.get() != disk::JBD2_MAGIC_NUMBER || !types.contains(&jsb.h_blocktype.get()) {
         return find(format!(
             "h_magic 0x{:08x}, h_blocktype {}",
             jsb.h_magic, jsb.h_blocktype
@@ -100,22 +98,18 @@ fn check_superblock(
             jsb.s_start
         ))?;
     }
-    if jsb.s_sequence.get() == 0 {
-        find("s_sequence is 0".into())?;
-    }
     if jsb.s_errno.get() != 0 {
         find(format!(
             "s_errno is {}: the journal was aborted",
             jsb.s_errno
         ))?;
     }
-    // Before the first mount the kernel expects its UUID only for an external journal, but e2fsck
-    // and tune2fs write it, and so should every writer.
-    if jsb.s_uuid != uuid && jsb.s_uuid != [0; 16] {
-        find("s_uuid is not the filesystem's".into())?;
-    }
     if jsb.s_nr_users.get() > 1 {
         find(format!("s_nr_users is {}", jsb.s_nr_users))?;
+    }
+    if jsb.h_blocktype.get() == disk::JBD2_SUPERBLOCK_V1 {
+        // It has no feature words.
+        return Ok(());
     }
     let incompat = jsb.s_feature_incompat.get();
     if incompat & !0x3F != 0 || jsb.s_feature_ro_compat.get() != 0 {

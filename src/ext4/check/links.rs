@@ -1,13 +1,14 @@
 //! Links and reachability, once every directory was read.
 
 use super::report::{Step, inode};
-use super::{Checker, inodes, journal};
+use super::{Checker, inodes, journal, orphan_file};
 use crate::ext4::disk::inode::{EXT4_LINK_MAX, EXT4_ROOT_INO};
-use crate::ext4::disk::superblock::{COMPAT_ORPHAN_FILE, RO_COMPAT_DIR_NLINK};
+use crate::ext4::disk::superblock::RO_COMPAT_DIR_NLINK;
 
 /// Checks link counts, "..", and that every directory leads up to the root.
 pub(super) fn check(cx: &mut Checker) -> Step {
     journal::check_presence(cx)?;
+    orphan_file::check_presence(cx)?;
     let root = cx.inodes.iter().find(|i| i.ino == EXT4_ROOT_INO);
     if root.is_none_or(|i| i.kind != inodes::KIND_DIRECTORY) {
         cx.find(
@@ -15,9 +16,6 @@ pub(super) fn check(cx: &mut Checker) -> Step {
             inodes::offset(cx, EXT4_ROOT_INO),
             "there is no root directory",
         )?;
-    } else if !cx.lost_found {
-        let why = "the root has no directory lost+found";
-        cx.find(inode(EXT4_ROOT_INO), inodes::offset(cx, EXT4_ROOT_INO), why)?;
     }
     check_counts(cx)?;
     check_dotdot(cx)?;
@@ -26,9 +24,7 @@ pub(super) fn check(cx: &mut Checker) -> Step {
 
 /// Inodes that need no name.
 fn is_nameless(cx: &Checker, ino: u32) -> bool {
-    let has_orphan_file = cx.sb.s_feature_compat.get() & COMPAT_ORPHAN_FILE != 0;
-    (ino < cx.sb.s_first_ino.get() && ino != EXT4_ROOT_INO)
-        || (has_orphan_file && ino == cx.sb.s_orphan_file_inum.get())
+    (ino < cx.sb.s_first_ino.get() && ino != EXT4_ROOT_INO) || orphan_file::is(cx, ino)
 }
 
 fn check_counts(cx: &mut Checker) -> Step {

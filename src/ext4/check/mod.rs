@@ -7,9 +7,9 @@
 //!
 //! | step | module | establishes |
 //! |---|---|---|
-//! | 1 | `superblock`, `backups` | the geometry; copies agree |
+//! | 1 | `superblock`, `features`, `geometry`, `backups` | the geometry; copies agree |
 //! | 2 | `groups` | where metadata lies; every such block is claimed once |
-//! | 3 | `inodes`, `extents`, `xattr`, `acl`, `resize_inode`, `journal` | every inode in use; its blocks are claimed once |
+//! | 3 | `inodes`, `extents`, `block_map`, `xattr`, `acl`, `resize_inode`, `journal`, `orphan_file` | every inode in use; its blocks are claimed once |
 //! | 4 | `directory`, `htree` | every name; links are counted |
 //! | 5 | `links` | all is reachable, counts agree |
 //! | 6 | `bitmaps` | bitmaps and free counts against what is claimed |
@@ -21,13 +21,17 @@
 mod acl;
 mod backups;
 mod bitmaps;
+mod block_map;
 mod directory;
 mod extents;
+mod features;
+mod geometry;
 mod groups;
 mod htree;
 mod inodes;
 mod journal;
 mod links;
+mod orphan_file;
 mod paths;
 mod report;
 mod resize_inode;
@@ -48,9 +52,9 @@ use crate::read_at::ReadAt;
 use crate::units::{count, index};
 use directory::Directory;
 use extents::Run;
+use geometry::Geometry;
 use inodes::InodeInfo;
 use report::{Place, Report, Step, Stop};
-use superblock::Geometry;
 use usage::UsedBlocks;
 
 /// The check ends after so many findings: a filesystem with more is lost anyway.
@@ -132,6 +136,18 @@ pub enum CheckError {
         /// Why.
         source: io::Error,
     },
+    /// The filesystem may be sound, but this checker cannot tell.
+    #[error("this checker does not read filesystems with {names}; `e2fsck -fn` may")]
+    Unsupported {
+        /// Features, as mke2fs names them.
+        names: String,
+    },
+    /// The journal holds changes that are not in their places yet.
+    #[error(
+        "s_feature_incompat has needs_recovery: the filesystem was not unmounted cleanly; mount it \
+         once or run `e2fsck -p` on it, then check it"
+    )]
+    NeedsRecovery,
     /// The observer asked to stop.
     #[error("the check was cancelled")]
     Cancelled,
@@ -167,7 +183,7 @@ pub fn check(
         runs: Vec::new(),
         xattr_blocks: HashMap::new(),
         journal_blocks: 0,
-        lost_found: false,
+        orphan_file: false,
         sb,
         geo,
         report,
@@ -203,8 +219,8 @@ struct Checker<'a> {
     /// Inodes that point at an xattr block.
     xattr_blocks: HashMap<u64, u32>,
     journal_blocks: u64,
-    /// The root holds a directory "lost+found".
-    lost_found: bool,
+    /// The orphan file was met.
+    orphan_file: bool,
 }
 
 impl Checker<'_> {

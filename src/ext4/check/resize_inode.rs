@@ -21,7 +21,7 @@ pub(super) fn check(cx: &mut Checker, item: &Item) -> Step {
     let size = (slots * slots + slots + 12) * cx.geo.block_size;
     let copies: Vec<u64> = cx
         .geo
-        .backup_groups()
+        .gdt_backup_groups()
         .map(|g| cx.geo.group_start(g))
         .collect();
     let reserved = cx.geo.reserved_gdt_blocks;

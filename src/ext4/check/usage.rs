@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::superblock::Geometry;
+use super::geometry::Geometry;
 use crate::units::{count, index, lo32};
 
 /// Fixed metadata of a group.

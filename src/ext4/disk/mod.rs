@@ -21,5 +21,6 @@ pub mod group_desc;
 pub mod htree;
 pub mod inode;
 pub mod journal;
+pub mod orphan;
 pub mod superblock;
 pub mod xattr;

@@ -3,9 +3,10 @@
 use super::xattr::Holder;
 use super::{PlanError, Steps, xattr};
 use crate::ext4::disk::xattr::EXT4_XATTR_REFCOUNT_MAX as REFCOUNT_MAX;
-use crate::tree::{NodeId, XattrSetId};
+use crate::tree::{NodeId, Notes, XattrSetId};
 use crate::units::{count32, index32};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 /// A block of attributes, shared by `refcount` inodes.
 #[derive(Debug)]
@@ -14,9 +15,6 @@ pub(crate) struct XattrBlock {
     pub(crate) refcount: u32,
     pub(crate) nr: u64,
 }
-
-/// Sets of attributes with names that are left out of which a file is named.
-const UNKNOWN_SETS_NAMED: u64 = 16;
 
 /// A set of attributes, and what kind of file bears it.
 pub(crate) type Bearer = (XattrSetId, Holder);
@@ -39,6 +37,13 @@ impl Xattrs {
     }
 }
 
+/// What became of a set.
+#[derive(Default)]
+struct Known {
+    block: Option<u32>,
+    notes: Vec<String>,
+}
+
 impl Steps<'_> {
     /// Encodes what the tree has.
     pub(super) fn encode_xattrs(&self, warn: &mut dyn FnMut(String)) -> Result<Xattrs, PlanError> {
@@ -47,53 +52,69 @@ impl Steps<'_> {
             blocks: Vec::new(),
             block_of: HashMap::new(),
         };
-        // By set: its block, once it was encoded. A set is encoded once, however many bear it.
-        let mut known: HashMap<Bearer, Option<u32>> = HashMap::new();
-        let mut unknown_sets = 0_u64;
+        // A set is encoded once, however many bear it.
+        let mut known: HashMap<Bearer, Known> = HashMap::new();
+        // Blocks of the same bytes are one, whatever else their sets hold.
+        let mut by_bytes: HashMap<Vec<u8>, u32> = HashMap::new();
+        let mut notes = Notes::default();
         for node in self.nodes() {
             let Some(set) = self.tree.node(node).xattrs else {
                 continue;
             };
-            let holder = Holder::of(&self.tree.node(node).kind);
-            let bearer = (set, holder);
-            let mut nr = match known.get(&bearer) {
-                Some(&nr) => nr,
-                None => {
-                    let mut unknown = Vec::new();
-                    let encoded = xattr::encode(self.tree.xattrs(node), holder, |e| {
-                        unknown.push(e.to_string());
-                    });
-                    let encoded = encoded.map_err(|source| PlanError::Xattr {
-                        path: self.path(node),
-                        source,
-                    })?;
-                    unknown_sets += u64::from(!unknown.is_empty());
-                    // Finding a path takes a walk through the tree.
-                    if unknown_sets <= UNKNOWN_SETS_NAMED {
-                        for e in unknown {
-                            warn(format!("{}: {e}; left out", self.path(node)));
-                        }
-                    }
+            let bearer = (set, Holder::of(&self.tree.node(node).kind));
+            let known = match known.entry(bearer) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(slot) => {
+                    let (encoded, notes) = self.encode(node, bearer.1)?;
                     x.bodies.extend(encoded.body.map(|body| (bearer, body)));
-                    encoded.block.map(|bytes| x.add_block(bytes))
+                    let block = encoded.block.map(|bytes| match by_bytes.get(&bytes) {
+                        Some(&nr) => nr,
+                        None => {
+                            let nr = x.add_block(bytes.clone());
+                            by_bytes.insert(bytes, nr);
+                            nr
+                        }
+                    });
+                    slot.insert(Known { block, notes })
                 }
             };
-            if let Some(full) = nr.filter(|&n| x.blocks[index32(n)].refcount >= REFCOUNT_MAX) {
-                let bytes = x.blocks[index32(full)].bytes.clone();
-                nr = Some(x.add_block(bytes));
+            known.notes.iter().for_each(|n| notes.add(node, n));
+            let Some(mut nr) = known.block else { continue };
+            if x.blocks[index32(nr)].refcount >= REFCOUNT_MAX {
+                let bytes = x.blocks[index32(nr)].bytes.clone();
+                // Another set of the same bytes may have begun the next one already.
+                let open = by_bytes.get(&bytes).copied();
+                let open = open.filter(|&n| x.blocks[index32(n)].refcount < REFCOUNT_MAX);
+                nr = open.unwrap_or_else(|| x.add_block(bytes.clone()));
+                by_bytes.insert(bytes, nr);
+                known.block = Some(nr);
             }
-            known.insert(bearer, nr);
-            if let Some(nr) = nr {
-                x.blocks[index32(nr)].refcount += 1;
-                x.block_of.insert(node, nr);
-            }
+            x.blocks[index32(nr)].refcount += 1;
+            x.block_of.insert(node, nr);
         }
-        if let Some(more @ 1..) = unknown_sets.checked_sub(UNKNOWN_SETS_NAMED) {
-            warn(format!(
-                "{more} more sets of extended attributes have attributes that Linux \
-                 would refuse; those are left out"
+        notes.tell(&self.tree, &self.sorted, warn);
+        Ok(x)
+    }
+
+    /// The attributes of one node, and what is to be told of them.
+    fn encode(
+        &self,
+        node: NodeId,
+        holder: Holder,
+    ) -> Result<(xattr::Encoded, Vec<String>), PlanError> {
+        let mut notes = Vec::new();
+        let set = self.tree.xattrs(node);
+        let encoded = xattr::encode(set, holder, |e| notes.push(e.to_string()));
+        let encoded = encoded.map_err(|source| PlanError::Xattr {
+            path: self.path(node),
+            source,
+        })?;
+        if let Some(root) = xattr::capability_root(set) {
+            notes.push(format!(
+                "its capabilities belong to a user namespace whose root is uid {root}; they are kept, and \
+                 give it nothing outside"
             ));
         }
-        Ok(x)
+        Ok((encoded, notes))
     }
 }

@@ -1,6 +1,5 @@
 //! Inode numbers, in canonical order.
 
-use crate::display::display_path;
 use crate::entry::{Entry, EntryKind};
 use crate::tree::{NodeId, ROOT, Sorted, Tree};
 use crate::units::{Timestamp, count32, index32};
@@ -14,18 +13,9 @@ pub fn lost_found(tree: &Tree, time: Timestamp) -> Option<Entry> {
         .child(ROOT, LOST_FOUND)
         .is_some_and(|n| tree.node(n).is_directory());
     (!there).then(|| Entry {
-        path: LOST_FOUND.to_vec(),
-        kind: EntryKind::Directory,
         mode: 0o700,
-        uid: 0,
-        gid: 0,
         mtime: time,
-        atime: None,
-        ctime: None,
-        xattrs: Vec::new(),
-        acl_access: None,
-        acl_default: None,
-        offset: 0,
+        ..Entry::new(LOST_FOUND, EntryKind::Directory)
     })
 }
 
@@ -47,15 +37,4 @@ pub(super) fn number(tree: &Tree, sorted: &Sorted) -> (Vec<NodeId>, Vec<u32>) {
     }
     tree.walk(sorted, |_, node| add(node));
     (nodes, numbers)
-}
-
-/// A path of `node`, for messages; the root has none.
-pub(super) fn path(tree: &Tree, sorted: &Sorted, node: NodeId) -> String {
-    let mut found = None;
-    tree.walk(sorted, |path, n| {
-        if n == node && found.is_none() {
-            found = Some(display_path(path).to_string());
-        }
-    });
-    found.unwrap_or_else(|| "/".into())
 }

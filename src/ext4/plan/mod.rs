@@ -30,6 +30,7 @@ use super::formatter::{Fixed, Formatter, LOST_FOUND_BLOCKS, Shape};
 use super::geometry::{BLOCK, Geometry, Need};
 use super::place::Placement;
 use super::tables::{Tables, supers};
+use crate::acl::text::NoNames;
 use crate::tree::{DataId, NodeId, NodeKind, Sorted, Tree};
 use crate::units::{InodeNr, Timestamp, count, index32};
 use attributes::XattrBlock;
@@ -206,6 +207,8 @@ fn plan(
         }
     }
     let sorted = tree.sorted();
+    // Those of a tree that was made by hand; an image has settled its own, with names.
+    tree.settle_acls(&sorted, &NoNames, warn)?;
     let (inodes, numbers) = inodes::number(&tree, &sorted);
     let mut s = Steps {
         alloc,
@@ -317,7 +320,7 @@ impl Steps<'_> {
     }
 
     fn path(&self, node: NodeId) -> String {
-        inodes::path(&self.tree, &self.sorted, node)
+        self.tree.shown_path(&self.sorted, node)
     }
 
     fn place_directories(&mut self, fixed: Option<&Fixed>) -> Result<(), PlanError> {

@@ -1,12 +1,13 @@
 //! Where extended attributes go, and their bytes.
 
+use crate::acl::AclError;
 use crate::ext4::disk::inode::EXTRA_ISIZE;
 use crate::ext4::disk::xattr::{
     EXT4_XATTR_INDEX_HURD, EXT4_XATTR_INDEX_POSIX_ACL_ACCESS, EXT4_XATTR_INDEX_POSIX_ACL_DEFAULT,
     EXT4_XATTR_INDEX_SECURITY, EXT4_XATTR_INDEX_TRUSTED, EXT4_XATTR_INDEX_USER, EXT4_XATTR_MAGIC,
     XattrEntry, XattrHeader,
 };
-use crate::tree::NodeKind;
+use crate::tree::{self, NodeKind};
 use crate::units::index;
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32};
@@ -18,6 +19,8 @@ const _: () = assert!(EXTRA_ISIZE == 32);
 const BLOCK: usize = 4096;
 const ENTRY: usize = size_of::<XattrEntry>();
 const HEADER: usize = size_of::<XattrHeader>();
+/// `XATTR_NAME_MAX`, the prefix counted: an entry could hold more, but no system call can name it.
+const NAME_MAX: usize = 255;
 /// Magic before the entries of an inode's body.
 const BODY_HEADER: usize = 4;
 /// Four zero bytes end a list of entries.
@@ -56,16 +59,18 @@ pub(crate) struct Encoded {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Holder {
     Directory,
+    File,
     Symlink,
-    Other,
+    Special,
 }
 
 impl Holder {
     pub(crate) fn of(kind: &NodeKind) -> Self {
         match kind {
             NodeKind::Directory { .. } => Self::Directory,
+            NodeKind::File { .. } => Self::File,
             NodeKind::Symlink { .. } => Self::Symlink,
-            _ => Self::Other,
+            _ => Self::Special,
         }
     }
 }
@@ -74,40 +79,45 @@ impl Holder {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum XattrError {
     /// A namespace that Linux does not store on ext4.
-    #[error("the extended attribute '{name}' is of no namespace that ext4 stores")]
+    #[error("the extended attribute '{name}' is of no namespace that ext4 stores; left out")]
     Namespace {
         /// Its full name.
         name: String,
     },
-    /// An ACL on what has none.
-    #[error("the ACL '{name}' stands on {what}, where Linux keeps none")]
-    NoAclThere {
+    /// An attribute on what can have none of its kind.
+    #[error(
+        "the extended attribute '{name}' stands on {what}, where Linux keeps none such; left out"
+    )]
+    NotThere {
         /// Its full name.
-        name: &'static str,
+        name: String,
         /// What bears it.
         what: &'static str,
     },
-    /// A name longer than an entry can count.
+    /// A name longer than a system call can say.
     #[error("the extended attribute '{name}' has a name over 255 bytes")]
     NameTooLong {
         /// Its full name.
         name: String,
     },
     /// A POSIX ACL that is none.
-    #[error("the ACL in '{name}' is malformed: {why}")]
+    #[error("the ACL in '{name}' is malformed")]
     Acl {
         /// Its full name.
         name: String,
         /// What is wrong.
-        why: &'static str,
+        source: AclError,
     },
     /// More than the inode and one block hold.
     #[error(
-        "its extended attributes need {needed} bytes; ext4 holds {BODY} in the inode and 4096 in a \
-         block (more needs ea_inode, which GRUB refuses to read)"
+        "its extended attributes need {needed} bytes; ext4 holds {} of them in the inode and {} in a \
+         block (more needs the feature ea_inode, which GRUB refuses to read): leave some of them out \
+         of the archive",
+        BODY - BODY_HEADER - END,
+        BLOCK - HEADER - END
     )]
     TooLarge {
-        /// Bytes needed in a block.
+        /// Bytes of all entries and values, padded as ext4 does.
         needed: usize,
     },
 }
@@ -124,10 +134,8 @@ pub(crate) fn encode(
     let mut attrs = Vec::with_capacity(set.len());
     for (name, value) in set {
         match attr(name, value, holder) {
-            Ok(a) => attrs.push(a),
-            Err(e @ (XattrError::Namespace { .. } | XattrError::NoAclThere { .. })) => {
-                on_unknown(&e);
-            }
+            Ok(a) => attrs.extend(a),
+            Err(e @ (XattrError::Namespace { .. } | XattrError::NotThere { .. })) => on_unknown(&e),
             Err(e) => return Err(e),
         }
     }
@@ -153,15 +161,26 @@ pub(crate) fn encode(
     }
     // Too much for the block alone: what fits the inode goes there, in order.
     let (mut here, mut there) = (Vec::new(), Vec::new());
-    for a in attrs {
-        here.push(a);
+    for a in &attrs {
+        here.push(a.clone());
         if !in_body(&here) {
             there.extend(here.pop());
         }
     }
     if !in_block(&there) {
-        let needed = there.iter().map(Attr::len).sum::<usize>() + HEADER + END;
-        return Err(XattrError::TooLarge { needed });
+        // As much of the inode as any choice can fill.
+        let chosen = fullest(&attrs);
+        let (a, b): (Vec<_>, Vec<_>) = attrs
+            .iter()
+            .enumerate()
+            .partition(|(n, _)| chosen.contains(n));
+        here = a.into_iter().map(|(_, a)| a.clone()).collect();
+        there = b.into_iter().map(|(_, a)| a.clone()).collect();
+    }
+    if !in_block(&there) {
+        return Err(XattrError::TooLarge {
+            needed: attrs.iter().map(Attr::len).sum(),
+        });
     }
     Ok(Encoded {
         body: (!here.is_empty()).then(|| body(&here)),
@@ -169,35 +188,65 @@ pub(crate) fn encode(
     })
 }
 
-fn attr<'a>(full: &'a [u8], value: &'a [u8], holder: Holder) -> Result<Attr<'a>, XattrError> {
+/// Which attributes fill the inode best: of every sum of lengths up to its room, one way to come to it.
+fn fullest(attrs: &[Attr<'_>]) -> Vec<usize> {
+    const ROOM: usize = BODY - BODY_HEADER - END;
+    let mut ways: [Option<Vec<usize>>; ROOM + 1] = [const { None }; ROOM + 1];
+    ways[0] = Some(Vec::new());
+    for (n, a) in attrs.iter().enumerate() {
+        for sum in (a.len()..=ROOM).rev() {
+            if ways[sum].is_none()
+                && let Some(way) = &ways[sum - a.len()]
+            {
+                ways[sum] = Some([&way[..], &[n]].concat());
+            }
+        }
+    }
+    ways.into_iter().rev().flatten().next().unwrap_or_default()
+}
+
+/// An attribute as it is stored; `None` when it says nothing (an ACL without entries).
+fn attr<'a>(
+    full: &'a [u8],
+    value: &'a [u8],
+    holder: Holder,
+) -> Result<Option<Attr<'a>>, XattrError> {
     let shown = || crate::display::display_path(full).to_string();
-    // Of `system.` Linux lets only the ACLs above be set; `system.data` would be a file's inline data.
+    // Of `system.` Linux lets only the ACLs be set; `system.data` would be a file's inline data, and
+    // nobody reads `system.richacl`.
     let prefixes: [(&[u8], u8); 4] = [
         (b"user.", EXT4_XATTR_INDEX_USER),
         (b"trusted.", EXT4_XATTR_INDEX_TRUSTED),
         (b"security.", EXT4_XATTR_INDEX_SECURITY),
         (b"gnu.", EXT4_XATTR_INDEX_HURD),
     ];
-    let acl = |index, value| {
-        let value =
-            super::acl::to_disk(value).map_err(|why| XattrError::Acl { name: shown(), why })?;
-        Ok(Attr {
+    let acl = |index| {
+        let value = super::acl::to_disk(value);
+        let value = value.map_err(|source| XattrError::Acl {
+            name: shown(),
+            source,
+        })?;
+        Ok(value.map(|value| Attr {
             index,
             name_len: 0,
             name: &[][..],
             value: value.into(),
+        }))
+    };
+    let refused = |what| {
+        Err(XattrError::NotThere {
+            name: shown(),
+            what,
         })
     };
-    let refused = |name, what| Err(XattrError::NoAclThere { name, what });
-    match full {
-        b"system.posix_acl_access" if holder == Holder::Symlink => {
-            return refused("system.posix_acl_access", "a symbolic link");
-        }
-        b"system.posix_acl_default" if holder != Holder::Directory => {
-            return refused("system.posix_acl_default", "what is no directory");
-        }
-        b"system.posix_acl_access" => return acl(EXT4_XATTR_INDEX_POSIX_ACL_ACCESS, value),
-        b"system.posix_acl_default" => return acl(EXT4_XATTR_INDEX_POSIX_ACL_DEFAULT, value),
+    match (full, holder) {
+        (tree::ACCESS, Holder::Symlink) => return refused("a symbolic link"),
+        (tree::ACCESS, _) => return acl(EXT4_XATTR_INDEX_POSIX_ACL_ACCESS),
+        (tree::DEFAULT, Holder::Directory) => return acl(EXT4_XATTR_INDEX_POSIX_ACL_DEFAULT),
+        (tree::DEFAULT, _) => return refused("what is no directory"),
+        // xattr_permission() lets nobody, not even root, see them.
+        (_, Holder::Symlink) if full.starts_with(b"user.") => return refused("a symbolic link"),
+        (_, Holder::Special) if full.starts_with(b"user.") => return refused("a device or fifo"),
         _ => {}
     }
     let found = prefixes
@@ -206,15 +255,25 @@ fn attr<'a>(full: &'a [u8], value: &'a [u8], holder: Holder) -> Result<Attr<'a>,
     let Some((index, name)) = found.filter(|(_, name)| !name.is_empty()) else {
         return Err(XattrError::Namespace { name: shown() });
     };
-    if name.len() > 255 {
+    if full.len() > NAME_MAX {
         return Err(XattrError::NameTooLong { name: shown() });
     }
-    Ok(Attr {
+    Ok(Some(Attr {
         index,
         name_len: name.len(),
         name,
         value: value.into(),
-    })
+    }))
+}
+
+/// `rootid` of a file capability of a user namespace (`VFS_CAP_REVISION_3`): outside of namespaces whose
+/// root it is, it gives nothing.
+pub(super) fn capability_root(set: &[(Vec<u8>, Vec<u8>)]) -> Option<u32> {
+    let (_, value) = set.iter().find(|(n, _)| n == b"security.capability")?;
+    let bytes: [u8; 24] = value[..].try_into().ok()?;
+    let root = u32::from_le_bytes([bytes[20], bytes[21], bytes[22], bytes[23]]);
+    // The revision is the highest byte of the magic.
+    (bytes[3] == 3 && root != 0).then_some(root)
 }
 
 /// Entries from `at` up, values from the end down; offsets count from `base`.

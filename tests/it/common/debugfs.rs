@@ -255,6 +255,7 @@ fn values(
         let record = records.get_mut(&inode).unwrap();
         record.xattrs.insert(name.clone().into_bytes(), value);
     }
+    records.values_mut().for_each(Record::take_acls);
 }
 
 /// An ACL as Linux gives it: entries that name nobody bear the id -1. debugfs says 0; the disk has none.

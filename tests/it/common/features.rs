@@ -38,6 +38,7 @@ pub fn members() -> Vec<Vec<u8>> {
     specials(&mut all);
     owners_and_times(&mut all);
     xattrs(&mut all);
+    acls(&mut all);
     names(&mut all);
     sparse(&mut all);
     // The last entry of a name wins.
@@ -162,6 +163,27 @@ fn xattrs(all: &mut Vec<Vec<u8>>) {
             .xattr("security.capability", capability)
             .bytes(),
     );
+    // Version 3: of a user namespace whose root is uid 100000.
+    let mut namespaced = [&capability[..], &100_000_u32.to_le_bytes()].concat();
+    namespaced[3] = 3;
+    all.push(
+        file("capability3")
+            .xattr("security.capability", namespaced)
+            .bytes(),
+    );
+    let label = file("selinux").record("RHT.security.selinux", "system_u:object_r:etc_t:s0");
+    all.push(label.xattr("security.ima", [3, 2, 4]).bytes());
+    // libarchive's form: a name URL-encoded, a value in base64 without padding.
+    let libarchive = file("libarchive").record("LIBARCHIVE.xattr.user.%41%3D%25", "AP8K");
+    all.push(libarchive.xattr("user.a%3Db%25", "GNU tar's").bytes());
+    all.push(
+        file("name")
+            .xattr(&format!("user.{}", "n".repeat(250)), "255 bytes")
+            .bytes(),
+    );
+    // Block and inode filled to the last byte.
+    let full = file("full").xattr("trusted.a", content(8, 68));
+    all.push(full.xattr("user.b", content(9, 4096 - 32 - 4 - 20)).bytes());
     let many = (0..20).fold(file("many"), |m, n| {
         m.xattr(&format!("user.name{n}"), content(n, 40))
     });
@@ -200,6 +222,81 @@ fn xattrs(all: &mut Vec<Vec<u8>>) {
     all.push(link.bytes());
     let device = Member::special("xattr/device", b'3', (1, 5)).xattr("security.selinux", "dev");
     all.push(device.bytes());
+}
+
+/// ACLs as text, in every writer's form.
+fn acls(all: &mut Vec<Vec<u8>>) {
+    let access = |name: &str, text: &str| {
+        let member = Member::file(format!("acl/{name}"), name).mode(0o640);
+        member.record("SCHILY.acl.access", text)
+    };
+    // Read behind the files that they matter to, the later one counts.
+    all.push(Member::file("etc/passwd", "lisa:x:1:1::/:\n").bytes());
+    for (name, text) in [
+        (
+            "gnu",
+            "user::rw-\nuser:lisa:rwx\t#effective:r-x\ngroup::r--\ngroup:adm:r-x\nmask::r-x\nother::---\n",
+        ),
+        (
+            "star",
+            "user::rw-,user:lisa:rwx:502,user:other:r--:503,group::r--,group:adm:r-x:9,mask::rw-,other::r--",
+        ),
+        (
+            "libarchive",
+            "user::rwx,group::r-x,other::--x,user:root:rw-:0,user:77:r--:77,group:1000000:-wx:1000000,mask::rwx",
+        ),
+        (
+            "stranger",
+            "user::rwx,user:nemo:---,group::r-x,mask::rwx,other::---",
+        ),
+        ("minimal", "user::rwx,group::r-x,other::--x"),
+        ("mask", "user::rwx,group::r-x,mask::--x,other::--x"),
+    ] {
+        all.push(access(name, text).bytes());
+    }
+    let named = "user::rwx,user:lisa:rwx:502,group::r-x,mask::rwx,other::---";
+    let folder = Member::folder("acl/default").record("SCHILY.acl.default", named);
+    all.push(folder.bytes());
+    let folder = Member::folder("acl/both").record("SCHILY.acl.default", named);
+    all.push(
+        folder
+            .record("SCHILY.acl.access", named)
+            .mode(0o2750)
+            .bytes(),
+    );
+    let minimal = "user::rwx,group::r-x,other::---";
+    let folder = Member::folder("acl/plain").record("SCHILY.acl.default", minimal);
+    all.push(folder.bytes());
+    let device = Member::special("acl/device", b'3', (1, 7)).record("SCHILY.acl.access", named);
+    all.push(device.bytes());
+    // As an attribute: to be sorted, to be folded into the mode, to stand above the text.
+    let none = u32::MAX;
+    let shuffled = acl(&[
+        (32, 1, none),
+        (16, 7, none),
+        (8, 5, 20),
+        (8, 4, 3),
+        (4, 0, none),
+        (2, 6, 1000),
+        (2, 2, 4_294_967_294),
+        (1, 7, none),
+    ]);
+    let file = |name: &str| Member::file(format!("acl/{name}"), "");
+    let attribute = "system.posix_acl_access";
+    all.push(file("shuffled").xattr(attribute, &shuffled).bytes());
+    let minimal = acl(&[(1, 7, none), (4, 1, none), (32, 2, none)]);
+    all.push(file("folded").xattr(attribute, &minimal).bytes());
+    let above = file("above").record("SCHILY.acl.access", named);
+    all.push(above.xattr(attribute, &shuffled).bytes());
+    // More than an inode holds.
+    let many: Vec<(u16, u16, u32)> = [(1, 7, none), (4, 0, none), (16, 7, none), (32, 0, none)]
+        .into_iter()
+        .chain((0..300).map(|n| (if n % 2 > 0 { 2 } else { 8 }, 5, n * 1000)))
+        .collect();
+    let folder = Member::folder("acl/many").xattr("system.posix_acl_default", acl(&many));
+    all.push(folder.bytes());
+    all.push(Member::file("etc/passwd", "root:x:0:0::/:\nlisa:x:1000:1000::/:\n").bytes());
+    all.push(Member::file("etc/group", "root:x:0:\nadm:x:4:lisa\n").bytes());
 }
 
 fn names(all: &mut Vec<Vec<u8>>) {

@@ -66,7 +66,10 @@ class Acl:
             who = None
             if name:
                 known = ids[kind].get(name)
-                who = known if known is not None else int(number[0] if number else name)
+                who = str(known) if known is not None else (number[0] if number else name)
+                if not who.isdigit():
+                    continue  # a stranger
+                who = int(who)
             bits = sum(bit for letter, bit in (("r", 4), ("w", 2), ("x", 1)) if letter in perm)
             entries.append((tag, bits, who))
         return cls(entries)
@@ -182,13 +185,15 @@ class Tree:
             node.device = (member.devmajor, member.devminor)
         for key, value in pax.items():
             if key.startswith("SCHILY.xattr."):
-                node.xattrs[raw(key[13:])] = raw(value)
+                # GNU tar writes `=` and `%` of names so.
+                name = raw(key[13:]).replace(b"%3D", b"=").replace(b"%25", b"%")
+                node.xattrs[name] = raw(value)
             elif key.startswith("LIBARCHIVE.xattr."):
                 value = raw(value)
                 name = urllib.parse.unquote_to_bytes(key[17:])
                 node.xattrs[name] = base64.b64decode(value + b"=" * (-len(value) % 4))
             elif key == "RHT.security.selinux":
-                node.xattrs[b"security.selinux"] = raw(value)
+                node.xattrs[b"security.selinux"] = raw(value) + b"\0"  # as setfilecon sets it
             elif key in ("SCHILY.acl.access", "SCHILY.acl.default"):
                 node.acl_text[key[11:]] = value
         self.put(path, node)
@@ -240,11 +245,14 @@ class Tree:
         acls = {}
         for kind in ("access", "default"):
             name = b"system.posix_acl_" + kind.encode()
-            if kind in node.acl_text:
-                acls[kind] = Acl.of_text(node.acl_text[kind], self.ids)
-            elif name in node.xattrs:
+            if kind == "default" and node.kind != "d":
+                continue
+            if name in node.xattrs:
                 acls[kind] = Acl.of_xattr(node.xattrs[name])
-        xattrs, mode = dict(node.xattrs), node.mode
+            elif kind in node.acl_text:
+                acls[kind] = Acl.of_text(node.acl_text[kind], self.ids)
+        posix = (b"system.posix_acl_access", b"system.posix_acl_default")
+        xattrs, mode = {k: v for k, v in node.xattrs.items() if k not in posix}, node.mode
         for kind, acl in acls.items():
             xattrs[b"system.posix_acl_" + kind.encode()] = acl.xattr()
         if access := acls.get("access"):

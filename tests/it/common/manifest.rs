@@ -1,5 +1,6 @@
 //! What a tree holds, file by file, as an archive says it and as somebody else's reader finds it.
 
+use super::acl;
 use crate::tools;
 use diskwright::units::Timestamp;
 use serde_json::Value;
@@ -25,7 +26,10 @@ pub struct Record {
     pub device: (u32, u32),
     /// Last change, last access, last change of the inode.
     pub times: [Timestamp; 3],
+    /// Without ACLs.
     pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// As `getfacl --numeric --omit-header` prints it; empty where it says no more than the mode.
+    pub acl: Vec<String>,
     pub links: u32,
     /// The first name of the same inode.
     pub first_name: Vec<u8>,
@@ -33,6 +37,42 @@ pub struct Record {
 
 /// Path without a leading slash (the root is empty) → record. lost+found is left out.
 pub type Manifest = BTreeMap<Vec<u8>, Record>;
+
+impl Record {
+    /// Turns the attributes that are ACLs into their text.
+    pub fn take_acls(&mut self) {
+        for (name, prefix) in [("access", ""), ("default", "default:")] {
+            let value = self
+                .xattrs
+                .remove(format!("system.posix_acl_{name}").as_bytes());
+            if let Some(value) = value {
+                self.acl.extend(acl::of_xattr(&value, prefix));
+            }
+        }
+        self.settle_acl();
+    }
+
+    /// The mode as the ACL has it; the access ACL is gone when the mode says it all.
+    fn settle_acl(&mut self) {
+        let is_default = |line: &String| line.starts_with("default:");
+        let access: Vec<String> = self
+            .acl
+            .iter()
+            .filter(|l| !is_default(l))
+            .cloned()
+            .collect();
+        if self.kind != 'd' {
+            self.acl.retain(|line| !is_default(line));
+        }
+        if access.is_empty() {
+            return;
+        }
+        self.mode = self.mode & 0o7000 | acl::mode(&access);
+        if access.len() == 3 {
+            self.acl.retain(is_default);
+        }
+    }
+}
 
 pub fn hex(digest: &[u8]) -> String {
     digest.iter().fold(String::new(), |mut s, b| {
@@ -97,7 +137,8 @@ pub fn of_layers(tars: &[&Path], flags: &[&str]) -> (Manifest, BTreeMap<Vec<u8>,
             }
         });
         let xattrs = file["xattrs"].as_object().unwrap().iter();
-        let record = Record {
+        let mut record = Record {
+            acl: Vec::new(),
             kind: text("kind").chars().next().unwrap(),
             mode: number(&file["mode"]),
             uid: number(&file["uid"]),
@@ -113,6 +154,7 @@ pub fn of_layers(tars: &[&Path], flags: &[&str]) -> (Manifest, BTreeMap<Vec<u8>,
             links: number(&file["links"]),
             first_name: latin(&text("first")),
         };
+        record.take_acls();
         let extra = Extra {
             blocks: file["blocks"].as_u64().unwrap(),
             acl: text("acl"),
@@ -164,6 +206,7 @@ fn fields(r: &Record) -> Vec<String> {
         format!("times {:?}", r.times),
         format!("links {}", r.links),
         format!("first name {}", r.first_name.escape_ascii()),
+        format!("acl {:?}", r.acl),
     ];
     all.extend(xattrs.map(|(k, v)| format!("{}={}", k.escape_ascii(), v.escape_ascii())));
     all

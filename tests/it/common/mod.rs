@@ -1,5 +1,6 @@
 //! What the integration tests share.
 
+pub mod acl;
 pub mod debugfs;
 pub mod desk;
 pub mod features;
@@ -11,6 +12,7 @@ pub mod memory;
 pub mod mounted;
 pub mod oci;
 pub mod rootfs;
+pub mod seal;
 pub mod tarball;
 pub mod view;
 
@@ -19,20 +21,6 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use diskwright::archive::{ArchiveError, ArchiveReader, Entry, EntryKind};
-
-/// Whether `tool` can be run. On a desk a missing one is a loud SKIP; where `CI` is set, a failure.
-pub fn need(tool: &str) -> bool {
-    let there = std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(tool).is_file()));
-    assert!(
-        there || std::env::var_os("CI").is_none(),
-        "{tool} is missing, and CI needs it"
-    );
-    if !there {
-        eprintln!("SKIP: {tool} is missing; this test proves nothing here");
-    }
-    there
-}
 
 /// Runs a command in a folder; a failure of it fails the test with its stderr.
 pub fn run(folder: &Path, program: &str, args: &[&str]) -> Output {

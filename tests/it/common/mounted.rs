@@ -139,5 +139,6 @@ fn record(full: &Path, meta: &std::fs::Metadata) -> Record {
         value.truncate(len);
         record.xattrs.insert(name.to_vec(), value);
     }
+    record.take_acls();
     record
 }

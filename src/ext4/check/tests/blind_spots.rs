@@ -76,6 +76,7 @@ const BLIND_SPOTS: &[Case] = &[
     ),
     (
         |l| {
+            l.as_made();
             l.flip(SB + 0x248, 1);
             l.seal_superblock(SB);
         },

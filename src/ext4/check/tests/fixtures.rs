@@ -87,6 +87,24 @@ impl Image {
         image
     }
 
+    /// `mke2fs` of `size` with `args` alone.
+    pub(super) fn shaped(size: &str, args: &[&str]) -> Self {
+        let image = Self {
+            dir: tempfile::tempdir().unwrap(),
+        };
+        let path = image.path();
+        let ends = [path.to_str().unwrap(), size];
+        run("mke2fs", &[&["-q", "-F"], args, &ends].concat(), "", &[0]);
+        image
+    }
+
+    /// Runs a tool on the image.
+    pub(super) fn tool(&self, name: &str, args: &[&str], after: &[&str]) -> String {
+        let path = self.path();
+        let all = [args, &[path.to_str().unwrap()], after].concat();
+        run(name, &all, "", &[0, 1])
+    }
+
     pub(super) fn path(&self) -> PathBuf {
         self.dir.path().join("image")
     }

@@ -76,6 +76,13 @@ impl Lab {
         self.put(at, &[self.bytes[at] ^ mask]);
     }
 
+    /// As if nothing had written to the filesystem since mke2fs: `s_wtime` and `s_lastcheck`.
+    pub(super) fn as_made(&mut self) {
+        let made = self.copy(SB + 0x108, 4);
+        self.put(SB + 0x30, &made);
+        self.put(SB + 0x40, &made);
+    }
+
     pub(super) fn mend(&mut self) {
         for (at, old) in std::mem::take(&mut self.undo).into_iter().rev() {
             self.bytes[at..at + old.len()].copy_from_slice(&old);

@@ -3,7 +3,9 @@
 //! | file | proves |
 //! |---|---|
 //! | `clean` | what e2fsprogs makes is without findings |
+//! | `shapes` | every shape of filesystem is read, or refused by name |
 //! | `damage` | one damaged field, one finding that names it |
+//! | `odd_shapes` | the same of structures that few filesystems have |
 //! | `blind_spots` | what `e2fsck -fn` accepts is found all the same |
 //! | `hostile` | no bytes make it panic |
 //!
@@ -15,6 +17,8 @@ mod damage;
 mod fixtures;
 mod hostile;
 mod lab;
+mod odd_shapes;
+mod shapes;
 
 const TOOLS: [&str; 3] = ["mke2fs", "debugfs", "e2fsck"];
 /// Byte of the superblock.

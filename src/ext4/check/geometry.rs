@@ -1,0 +1,286 @@
+//! The superblock's numbers, once they make sense together, and where they put things.
+
+use super::superblock::wide;
+use crate::ext4::checksum;
+use crate::ext4::disk::superblock as disk;
+use crate::ext4::disk::superblock::Superblock;
+use crate::units::{count, index32, lo32};
+
+/// Fewest blocks of a group that mke2fs allows: a damaged number must not make millions of groups.
+const BLOCKS_PER_GROUP_MIN: u64 = 256;
+
+/// The superblock's numbers once they are known to make sense together.
+#[derive(Clone, Debug)]
+pub(super) struct Geometry {
+    /// Bytes of a block.
+    pub(super) block_size: u64,
+    /// Blocks of the filesystem.
+    pub(super) blocks: u64,
+    /// First block of group 0.
+    pub(super) first_data_block: u64,
+    /// Blocks in a full group.
+    pub(super) blocks_per_group: u64,
+    /// Inodes in a group.
+    pub(super) inodes_per_group: u32,
+    /// Inodes of the filesystem.
+    pub(super) inodes: u32,
+    /// Bytes of an inode.
+    pub(super) inode_size: usize,
+    /// Bytes of a group descriptor.
+    pub(super) desc_size: usize,
+    /// Block groups.
+    pub(super) groups: u32,
+    /// Blocks of all descriptors.
+    pub(super) gdt_blocks: u64,
+    /// Of them those that lie after a superblock: all without `meta_bg`.
+    pub(super) gdt_blocks_after_super: u64,
+    /// Blocks reserved after each copy.
+    pub(super) reserved_gdt_blocks: u64,
+    /// Blocks of a group's inode table.
+    pub(super) itable_blocks: u64,
+    /// `metadata_csum` is set.
+    pub(super) checksums: bool,
+    /// `gdt_csum` is set, and not `metadata_csum`.
+    pub(super) gdt_csum: bool,
+    backups: Backups,
+    /// Groups with a copy of the superblock, ascending, group 0 left out.
+    backup_groups: Vec<u32>,
+}
+
+/// Which groups have a copy of the superblock.
+#[derive(Clone, Copy, Debug)]
+enum Backups {
+    /// All.
+    Every,
+    /// `sparse_super`: 1 and powers of 3, 5, 7.
+    Sparse,
+    /// `sparse_super2`: these two; 0 is none.
+    Two([u32; 2]),
+}
+
+impl Geometry {
+    /// First block of a group.
+    pub(super) fn group_start(&self, group: u32) -> u64 {
+        self.first_data_block + u64::from(group) * self.blocks_per_group
+    }
+
+    /// Blocks of a group; the last may be short.
+    pub(super) fn group_len(&self, group: u32) -> u64 {
+        self.blocks_per_group
+            .min(self.blocks.saturating_sub(self.group_start(group)))
+    }
+
+    /// Byte of a block.
+    pub(super) fn byte(&self, block: u64) -> u64 {
+        block.saturating_mul(self.block_size)
+    }
+
+    /// Whether `len` blocks from `start` lie in the groups of the filesystem.
+    pub(super) fn contains(&self, start: u64, len: u64) -> bool {
+        start >= self.first_data_block && start.checked_add(len).is_some_and(|e| e <= self.blocks)
+    }
+
+    /// Whether the group has a superblock and descriptors.
+    pub(super) fn has_super(&self, group: u32) -> bool {
+        match self.backups {
+            _ if group == 0 => true,
+            Backups::Every => true,
+            Backups::Sparse => group == 1 || [3, 5, 7].iter().any(|p| is_power(group, *p)),
+            Backups::Two(groups) => groups.contains(&group),
+        }
+    }
+
+    /// Whether a group's flags and `bg_itable_unused` may be believed.
+    pub(super) fn group_checksums(&self) -> bool {
+        self.checksums || self.gdt_csum
+    }
+
+    /// Descriptors in a block.
+    fn descs_per_block(&self) -> u64 {
+        self.block_size / count(self.desc_size)
+    }
+
+    /// Where block `n` of the descriptors lies. Under `meta_bg` (Linux `fs/ext4/super.c`,
+    /// `descriptor_loc`) each block from `s_first_meta_bg` on lies in the first of the groups it
+    /// describes.
+    pub(super) fn gdt_block(&self, n: u64) -> u64 {
+        if n < self.gdt_blocks_after_super {
+            return self.first_data_block + 1 + n;
+        }
+        self.meta_gdt_block(lo32(n * self.descs_per_block()))
+    }
+
+    fn meta_gdt_block(&self, group: u32) -> u64 {
+        self.group_start(group) + u64::from(self.has_super(group))
+    }
+
+    /// Groups with block `n` of the descriptors, the first left out, and where it lies there.
+    pub(super) fn gdt_copies(&self, n: u64) -> Vec<(u32, u64)> {
+        if n < self.gdt_blocks_after_super {
+            let after_super = |g| (g, self.group_start(g) + 1 + n);
+            return self.gdt_backup_groups().map(after_super).collect();
+        }
+        let (first, len) = (n * self.descs_per_block(), self.descs_per_block());
+        // With one descriptor a block there are no three groups to choose from.
+        let others = [first + 1, first + len - 1];
+        let others = &others[..usize::from(len > 1) + usize::from(len > 2)];
+        let there = others.iter().filter(|g| **g < u64::from(self.groups));
+        let there = there.map(|g| lo32(*g));
+        there.map(|g| (g, self.meta_gdt_block(g))).collect()
+    }
+
+    /// Groups whose superblock copy is followed by descriptors.
+    pub(super) fn gdt_backup_groups(&self) -> impl Iterator<Item = u32> {
+        self.backup_groups().filter(|g| self.has_gdt(*g))
+    }
+
+    /// Whether descriptors follow the group's superblock, if it has one. Groups that `meta_bg`
+    /// describes have none there (e2fsprogs `ext2fs_super_and_bgd_loc2`).
+    pub(super) fn has_gdt(&self, group: u32) -> bool {
+        let block = u64::from(group) / self.descs_per_block();
+        self.gdt_blocks_after_super == self.gdt_blocks || block < self.gdt_blocks_after_super
+    }
+
+    /// The groups with a copy, ascending, group 0 left out.
+    pub(super) fn backup_groups(&self) -> impl Iterator<Item = u32> {
+        self.backup_groups.iter().copied()
+    }
+
+    /// Group and place in it of an inode, which must not be 0.
+    pub(super) fn inode_place(&self, ino: u32) -> (u32, u32) {
+        (
+            (ino - 1) / self.inodes_per_group,
+            (ino - 1) % self.inodes_per_group,
+        )
+    }
+
+    /// Checksum seed of the filesystem.
+    pub(super) fn seed(&self, sb: &Superblock) -> u32 {
+        if sb.s_feature_incompat.get() & disk::INCOMPAT_CSUM_SEED != 0 {
+            return sb.s_checksum_seed.get();
+        }
+        checksum::fs_seed(&sb.s_uuid)
+    }
+}
+
+fn is_power(n: u32, base: u32) -> bool {
+    let mut power = base;
+    while power < n {
+        power = power.saturating_mul(base);
+    }
+    power == n
+}
+
+/// The geometry, or why there is none.
+pub(super) fn of(sb: &Superblock, len: u64) -> Result<Geometry, String> {
+    let log = sb.s_log_block_size.get();
+    if log > 6 || sb.s_log_cluster_size.get() != log {
+        let cluster = sb.s_log_cluster_size.get();
+        return Err(format!(
+            "s_log_block_size {log} and s_log_cluster_size {cluster} make no sense"
+        ));
+    }
+    let block_size = 1024u64 << log;
+    let blocks = wide(sb.s_blocks_count_hi.get(), sb.s_blocks_count_lo.get());
+    if blocks
+        .checked_mul(block_size)
+        .is_none_or(|bytes| bytes > len)
+    {
+        return Err(format!(
+            "s_blocks_count {blocks} blocks of {block_size} bytes exceed {len} bytes"
+        ));
+    }
+    let first_data_block = u64::from(sb.s_first_data_block.get());
+    if first_data_block != u64::from(log == 0) || blocks <= first_data_block {
+        return Err(format!(
+            "s_first_data_block {first_data_block} of {blocks} blocks is wrong"
+        ));
+    }
+    let per_group = u64::from(sb.s_blocks_per_group.get());
+    if per_group < BLOCKS_PER_GROUP_MIN
+        || per_group % 8 != 0
+        || per_group > block_size * 8
+        || sb.s_clusters_per_group != sb.s_blocks_per_group
+    {
+        return Err(format!(
+            "s_blocks_per_group {per_group} (or s_clusters_per_group) is wrong"
+        ));
+    }
+    let groups = (blocks - first_data_block).div_ceil(per_group);
+    let inodes_per_group = sb.s_inodes_per_group.get();
+    let (ipg, inodes) = (u64::from(inodes_per_group), sb.s_inodes_count.get());
+    if ipg == 0 || ipg % 8 != 0 || ipg > block_size * 8 || groups * ipg != u64::from(inodes) {
+        return Err(format!(
+            "s_inodes_count {inodes} is not {groups} groups of {ipg}"
+        ));
+    }
+    let inode_size = u64::from(sb.s_inode_size.get());
+    if !inode_size.is_power_of_two() || !(128..=block_size).contains(&inode_size) {
+        return Err(format!(
+            "s_inode_size {inode_size} is no power of two from 128 to the block size"
+        ));
+    }
+    if sb.s_rev_level.get() != disk::EXT4_DYNAMIC_REV || sb.s_first_ino.get() > inodes {
+        return Err("s_rev_level or s_first_ino is wrong".into());
+    }
+    let incompat = sb.s_feature_incompat.get();
+    let ro_compat = sb.s_feature_ro_compat.get();
+    let wide_desc = incompat & disk::INCOMPAT_64BIT != 0;
+    let desc_size = u64::from(if wide_desc { sb.s_desc_size.get() } else { 32 });
+    if wide_desc && !(desc_size.is_power_of_two() && (64..=1024).contains(&desc_size)) {
+        return Err(format!(
+            "s_desc_size {desc_size} is no power of two from 64 to 1024"
+        ));
+    }
+    let gdt_blocks = groups.div_ceil(block_size / desc_size);
+    let meta = incompat & disk::INCOMPAT_META_BG != 0;
+    let first_meta = u64::from(sb.s_first_meta_bg.get());
+    if meta && first_meta > gdt_blocks {
+        return Err(format!(
+            "s_first_meta_bg {first_meta} exceeds the {gdt_blocks} blocks of descriptors"
+        ));
+    }
+    let after_super = if meta { first_meta } else { gdt_blocks };
+    // Growth turns to meta_bg when the reserved blocks are used up.
+    let reserved = if meta {
+        0
+    } else {
+        u64::from(sb.s_reserved_gdt_blocks.get())
+    };
+    let room = per_group.min(blocks - first_data_block);
+    if reserved > block_size / 4 || 1 + after_super + reserved > room {
+        return Err(format!(
+            "s_reserved_gdt_blocks {reserved} do not fit a group"
+        ));
+    }
+    let checksums = ro_compat & disk::RO_COMPAT_METADATA_CSUM != 0;
+    let backups = if sb.s_feature_compat.get() & disk::COMPAT_SPARSE_SUPER2 != 0 {
+        Backups::Two(sb.s_backup_bgs.map(zerocopy::little_endian::U32::get))
+    } else if ro_compat & disk::RO_COMPAT_SPARSE_SUPER != 0 {
+        Backups::Sparse
+    } else {
+        Backups::Every
+    };
+    let mut geo = Geometry {
+        block_size,
+        blocks,
+        first_data_block,
+        blocks_per_group: per_group,
+        inodes_per_group,
+        inodes,
+        inode_size: index32(lo32(inode_size)),
+        desc_size: index32(lo32(desc_size)),
+        groups: lo32(groups),
+        gdt_blocks,
+        gdt_blocks_after_super: after_super,
+        reserved_gdt_blocks: reserved,
+        itable_blocks: (ipg * inode_size).div_ceil(block_size),
+        checksums,
+        gdt_csum: !checksums && ro_compat & disk::RO_COMPAT_GDT_CSUM != 0,
+        backups,
+        backup_groups: Vec::new(),
+    };
+    // Found once: there may be many groups, and few copies.
+    geo.backup_groups = (1..geo.groups).filter(|g| geo.has_super(*g)).collect();
+    Ok(geo)
+}
