@@ -4,7 +4,8 @@
 
 # Other people's tools that judge our images, and those that make the tests' inputs.
 TEST_PACKAGES = qemu-system-x86 seabios e2fsprogs grub-pc-bin grub-common fuse2fs fdisk mtools strace \
-	file zstd xz-utils bzip2 acl attr libarchive-tools busybox-static cpio mmdebstrap debian-archive-keyring python3
+	file zstd xz-utils bzip2 acl attr libarchive-tools busybox-static cpio mmdebstrap debian-archive-keyring python3 \
+	umoci skopeo buildah
 
 # nextest shows slow tests and a summary; cargo's own runner does as well.
 RUN_TESTS = if cargo nextest --version >/dev/null 2>&1; then \

@@ -28,7 +28,8 @@ pub struct Entry {
     pub acl_access: Option<Vec<u8>>,
     /// POSIX default ACL in text form, from `SCHILY.acl.default`.
     pub acl_default: Option<Vec<u8>>,
-    /// Byte offset of the entry's header in the (decompressed) archive: where to point a person.
+    /// Byte offset of the entry's header in the (decompressed) archive: where to point a person. 0 in a
+    /// folder.
     pub offset: u64,
 }
 

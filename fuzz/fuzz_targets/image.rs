@@ -11,7 +11,7 @@ mod input;
 mod readback;
 
 use diskwright::archive::{Entry, EntryKind};
-use diskwright::ext4::{Available, Formatter, Identity, Plan, PlanError, check::check};
+use diskwright::ext4::{Available, Fit, FitSize, Formatter, Identity, Options, Plan, PlanError, check::check};
 use diskwright::extent::{SourceNr, tile};
 use diskwright::observe::Silent;
 use diskwright::read_at::ReadAt;
@@ -53,7 +53,7 @@ fn run(data: &[u8]) {
         label: *b"fuzz\0\0\0\0\0\0\0\0\0\0\0\0",
         time: Timestamp::from_secs(1_700_000_000),
     };
-    match formatter.finish(tree, &identity, shape.inodes, &mut |w| says(&w)) {
+    match formatter.finish(tree, &identity, &mut |w| says(&w)) {
         Ok(plan) => sound(&plan, &shape, data.len()),
         Err(PlanError::Unplaced) => panic!("nothing here needs 16 TiB"),
         Err(e) => says(&e.to_string()),
@@ -78,9 +78,9 @@ impl Shape {
             _ => None,
         };
         let available = match input.byte() {
-            n @ 0..=99 => Available::Blocks(u64::from(n)),
-            n @ 100..=150 => Available::Blocks(u64::from(n) << 8),
-            n => Available::Percent { percent: n.min(240) - 150, at_least: u64::from(n) },
+            n @ 0..=99 => Available::Bytes(u64::from(n) << 12),
+            n @ 100..=150 => Available::Bytes(u64::from(n) << 20),
+            n => Available::Percent { percent: n.min(240) - 150, at_least: u64::from(n) << 12 },
         };
         let max_grow = match input.byte() {
             // Few descriptors: the checker reads every one of them.
@@ -98,15 +98,23 @@ impl Shape {
     }
 
     fn formatter(&self) -> Option<Formatter> {
+        let options = Options {
+            inodes: self.inodes.map(u64::from),
+            max_grow: self.max_grow,
+            ..Options::default()
+        };
         match self.size {
-            Some(size) => match Formatter::sized(size, self.inodes.map(u64::from), self.max_grow) {
+            Some(size) => match Formatter::sized(size, &options) {
                 Ok(f) => Some(f),
                 Err(e) => {
                     says(&e.to_string());
                     None
                 }
             },
-            None => Some(Formatter::fitted(self.available, self.max_grow.unwrap_or(1 << 41))),
+            None => {
+                let fit = Fit { available: self.available, size: FitSize::Least };
+                Some(Formatter::fitted(fit, &options))
+            },
         }
     }
 }
@@ -161,12 +169,12 @@ fn sound(plan: &Plan, shape: &Shape, len: usize) {
     assert!(findings.is_empty(), "{findings:#?}\n{:?}", plan.geometry());
     if shape.size.is_none() {
         let asked = match shape.available {
-            Available::Blocks(n) => n,
+            Available::Bytes(n) => n,
             Available::Percent { percent, at_least } => {
-                (plan.geometry().blocks * u64::from(percent) / 100).max(at_least)
+                (plan.size() * u64::from(percent) / 100).max(at_least)
             }
         };
-        assert!(plan.available() >= asked * 4096, "{} of {asked} blocks", plan.available());
+        assert!(plan.available() >= asked, "{} of {asked} bytes", plan.available());
     }
     // Some piece, cut at some odd places.
     let Some(piece) = plan.pieces().get(len % plan.pieces().len()) else { return };

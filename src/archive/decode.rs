@@ -157,7 +157,16 @@ impl Members {
             }
             let input = self.source.peek(1)?;
             let at_end = input.is_empty();
-            let step = self.codec.step(input, out)?;
+            let before = self.codec.total_in();
+            let step = match self.codec.step(input, out) {
+                Ok(step) => step,
+                Err(failure) => {
+                    // What was read before it: the place to name.
+                    let read = moved(before, self.codec.total_in());
+                    self.source.consume(read);
+                    return Err(failure);
+                }
+            };
             self.source.consume(step.read);
             self.inside = !step.end;
             if step.written > 0 {
@@ -225,6 +234,15 @@ impl Codec {
             }
         }
         Ok(Next::Member)
+    }
+
+    /// Bytes of the member that were read, where the codec counts them.
+    fn total_in(&self) -> u64 {
+        match self {
+            Self::Gzip(gzip) => gzip.total_in(),
+            Self::Bzip2(bzip2) => bzip2.total_in(),
+            Self::Zstd(..) => 0,
+        }
     }
 
     fn step(&mut self, input: &[u8], out: &mut [u8]) -> Result<Step, Failure> {

@@ -57,7 +57,16 @@ pub(super) fn layers(store: &Named, name: Option<&str>) -> Result<Vec<LayerBlob>
     Ok(layers)
 }
 
-/// The image called `name`, as it stands there or with `:latest`; without a name, the only one.
+/// A name as Docker means it: without the registry and folder that it adds, with the tag that it adds.
+fn full(name: &str) -> String {
+    let name = name.strip_prefix("docker.io/").unwrap_or(name);
+    let name = name.strip_prefix("library/").unwrap_or(name);
+    let last = name.rsplit('/').next().unwrap_or(name);
+    let tag = if last.contains(':') { "" } else { ":latest" };
+    format!("{name}{tag}")
+}
+
+/// The image called `name`; without a name, the only one.
 fn choose<'a>(
     store: &Named,
     all: &'a [Saved],
@@ -72,8 +81,8 @@ fn choose<'a>(
     let have = super::oci::list(names.iter().copied());
     match name {
         Some(name) => {
-            let latest = format!("{name}:latest");
-            let bears = |s: &&Saved| s.repo_tags.iter().any(|t| *t == name || *t == latest);
+            let wanted = full(name);
+            let bears = |s: &&Saved| s.repo_tags.iter().any(|t| full(t) == wanted);
             all.iter()
                 .find(bears)
                 .ok_or_else(|| ImageError::NoSuchName {

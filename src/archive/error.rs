@@ -5,13 +5,14 @@ use std::io;
 use std::sync::Arc;
 
 use super::detect::Compression;
+use super::folder::FolderError;
 use super::oci::ImageError;
 use crate::display::display_path;
 
 /// Where in an archive: what every message about an entry begins with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The archive's name as the user gave it; `-` is stdin.
+    /// The archive's name as the user gave it, or `stdin`.
     pub archive: Arc<str>,
     /// Byte offset of the entry's header in the (decompressed) archive.
     pub offset: u64,
@@ -238,6 +239,9 @@ pub enum ArchiveError {
     /// A container image whose blobs do not fit together.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// A folder that cannot be read.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     /// No room for a compressed or piped image while it is read.
     #[error("cannot unpack {archive} into a temporary file")]
     Unpack {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{self, IsTerminal, Read, Seek};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -50,7 +50,8 @@ impl fmt::Debug for ArchiveReader {
 }
 
 impl ArchiveReader {
-    /// Opens a file, a pipe or a device; `-` is stdin. Reads the first MiB to learn what it is.
+    /// Opens a file, a pipe or a device; `-` is stdin, unless that is a terminal. Reads the first MiB to
+    /// learn what it is.
     ///
     /// # Errors
     /// When it cannot be opened or read, is empty, or is no archive.
@@ -145,9 +146,10 @@ pub(super) struct Opened {
 impl Opened {
     /// A file, a pipe or a device; `-` is stdin.
     pub(super) fn new(path: &Path) -> Result<Self, ArchiveError> {
-        let name: Arc<str> = display_path(path.as_os_str().as_encoded_bytes())
-            .to_string()
-            .into();
+        let name: Arc<str> = match path.as_os_str().as_encoded_bytes() {
+            b"-" => "stdin".into(),
+            name => display_path(name).to_string().into(),
+        };
         match open_file(path) {
             Ok((file, total)) => Ok(Self { name, file, total }),
             Err(source) => Err(ArchiveError::Open {
@@ -166,7 +168,12 @@ impl Opened {
 fn open_file(path: &Path) -> io::Result<(File, Option<u64>)> {
     let mut file = if path.as_os_str() == "-" {
         // Not `Stdin`: its buffer would cost a copy.
-        File::from(io::stdin().as_fd().try_clone_to_owned()?)
+        let stdin = io::stdin();
+        if stdin.is_terminal() {
+            let why = "it is a terminal: name the archive, or let a pipe or `<` bring it";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        File::from(stdin.as_fd().try_clone_to_owned()?)
     } else {
         File::open(path)?
     };

@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use super::docker;
 use super::error::ArchiveError;
+use super::folder::FolderReader;
 use super::layer::LayerReader;
 use super::members::Members;
 use super::oci::{self, Folder, LayerBlob, Named, Platform, Store};
@@ -112,10 +113,6 @@ pub struct Options {
 
 /// What comes next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one at a time, on the stack; nearly all are entries"
-)]
 pub enum Item {
     /// A layer begins: what follows lies above all before it.
     Layer,
@@ -159,12 +156,14 @@ enum Waiting {
     Tar(Opened),
     Reader(Box<ArchiveReader>),
     Layer(LayerBlob),
+    Folder(PathBuf, Option<(u32, u32)>),
 }
 
 /// The layer under way.
 enum Layer {
     Tar(Box<ArchiveReader>),
     Image(Box<LayerReader>),
+    Folder(Box<FolderReader>),
 }
 
 impl fmt::Debug for Rootfs {
@@ -202,6 +201,10 @@ impl Rootfs {
         for origin in origins {
             let image = origin.image();
             let layers = match origin {
+                Origin::Path(path) if path.is_dir() => {
+                    waiting.push_back(Waiting::Folder(path.clone(), options.owner));
+                    continue;
+                }
                 Origin::Path(path) => {
                     waiting.push_back(Waiting::Tar(Opened::new(path)?));
                     continue;
@@ -320,6 +323,7 @@ impl Waiting {
             Self::Tar(opened) => opened.total,
             Self::Reader(reader) => reader.progress().1,
             Self::Layer(layer) => Some(layer.size),
+            Self::Folder(..) => None,
         }
     }
 
@@ -328,6 +332,7 @@ impl Waiting {
             Self::Tar(opened) => Layer::Tar(Box::new(opened.start()?)),
             Self::Reader(reader) => Layer::Tar(reader),
             Self::Layer(layer) => Layer::Image(Box::new(LayerReader::open(layer)?)),
+            Self::Folder(path, owner) => Layer::Folder(Box::new(FolderReader::open(&path, owner)?)),
         })
     }
 }
@@ -337,6 +342,7 @@ impl Layer {
         match self {
             Self::Tar(tar) => Ok(tar.next_entry()?.map(Item::Entry)),
             Self::Image(layer) => layer.next_item(),
+            Self::Folder(folder) => Ok(folder.next_entry()?.map(Item::Entry)),
         }
     }
 
@@ -344,6 +350,7 @@ impl Layer {
         match self {
             Self::Tar(tar) => tar.next_data(),
             Self::Image(layer) => layer.next_data(),
+            Self::Folder(folder) => Ok(folder.next_data()?),
         }
     }
 
@@ -351,6 +358,7 @@ impl Layer {
         match self {
             Self::Tar(tar) => tar.progress().0,
             Self::Image(layer) => layer.progress(),
+            Self::Folder(folder) => folder.progress(),
         }
     }
 
@@ -358,6 +366,7 @@ impl Layer {
         match self {
             Self::Tar(tar) => tar.take_warnings(),
             Self::Image(layer) => layer.take_warnings(),
+            Self::Folder(folder) => folder.take_warnings(),
         }
     }
 }

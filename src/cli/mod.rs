@@ -8,6 +8,7 @@ mod boot;
 mod build;
 mod doctor;
 mod exit;
+mod ext4_shape;
 mod info;
 mod pipeline;
 mod plan;

@@ -38,6 +38,7 @@ pub(super) fn build(job: &Job, observer: &dyn Observer) -> anyhow::Result<Report
     };
     for origin in &job.rootfs {
         refuse_same_file(origin.path(), &job.output)?;
+        refuse_inside(origin.path(), &job.output)?;
     }
     // The output first: nobody should wait for an archive to learn that it has no place to go.
     let mut raw = RawFile::create(&job.output, options)?;
@@ -83,6 +84,25 @@ fn refuse_same_file(rootfs: &Path, output: &Path) -> anyhow::Result<()> {
     if input.is_ok_and(|i| (i.dev(), i.ino()) == (there.dev(), there.ino())) {
         anyhow::bail!(
             "{} is the archive itself: the image would replace it; give the image another name",
+            output.display()
+        );
+    }
+    Ok(())
+}
+
+/// Refuses an output in a folder that is read: it would be read while it is written.
+fn refuse_inside(rootfs: &Path, output: &Path) -> anyhow::Result<()> {
+    let folder = match output.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    // What cannot be looked at is told when it is opened.
+    let (Ok(rootfs), Ok(folder)) = (rootfs.canonicalize(), folder.canonicalize()) else {
+        return Ok(());
+    };
+    if rootfs.is_dir() && folder.starts_with(&rootfs) {
+        anyhow::bail!(
+            "{} lies in the folder that the image is made of; give it a place elsewhere",
             output.display()
         );
     }

@@ -1,6 +1,7 @@
 //! The flags that shape an image: what `build` and `plan` share.
 
 use super::exit::Usage;
+use super::ext4_shape::Ext4Shape;
 use super::sizes;
 use anyhow::Context;
 use diskwright::image::{Boot, Free, GrowAtBoot, RootBy, Scheme, Size, Spec};
@@ -40,18 +41,16 @@ pub(super) struct Shape {
     #[arg(long, value_enum, default_value = "mbr", help_heading = "Image")]
     scheme: SchemeArg,
 
-    /// Size up to which the root can grow online [default: 2 TiB for fit, else as mke2fs]
-    #[arg(long, value_name = "SIZE", value_parser = sizes::bytes, help_heading = "Image")]
-    max_grow: Option<u64>,
+    /// A fitted disk is a multiple of this, its filesystem as large as that allows
+    #[arg(long, value_name = "SIZE", value_parser = sizes::round, help_heading = "Image")]
+    round: Option<u64>,
+
+    #[command(flatten)]
+    ext4: Ext4Shape,
 
     /// Who makes the root fill a larger disk at first boot
     #[arg(long, value_enum, default_value = "auto", help_heading = "Boot")]
     grow_at_boot: GrowArg,
-
-    /// Inodes, at least [default: one per 16 KiB, and the archive's and a tenth more]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(16..))]
-    #[arg(help_heading = "Image")]
-    inodes: Option<u32>,
 
     /// Boot loader [default: bios, or none with --scheme none]
     #[arg(long, value_enum, help_heading = "Boot")]
@@ -63,9 +62,10 @@ pub(super) struct Shape {
 
     /// Kernel command line without root= [default: both consoles, patient NVMe]
     #[arg(long, value_name = "TEXT", value_parser = cmdline, help_heading = "Boot")]
+    #[arg(allow_hyphen_values = true)]
     cmdline: Option<String>,
 
-    /// Host name to write to /etc/hostname
+    /// Host name to write to /etc/hostname and, at 127.0.1.1, to /etc/hosts
     #[arg(long, value_name = "NAME", value_parser = hostname, help_heading = "Boot")]
     hostname: Option<String>,
 }
@@ -141,6 +141,10 @@ impl Shape {
             )
             .into());
         }
+        if matches!(self.size, Size::Bytes(_)) && self.round.is_some() {
+            let help = "leave out --round, or say --size fit";
+            return Err(Usage::with_help("--round is for a fitted disk", help).into());
+        }
         if root_by == RootBy::Label
             && (self.label.is_empty() || self.label.contains(char::is_whitespace))
         {
@@ -161,14 +165,20 @@ impl Shape {
             root_by,
             scheme,
             boot,
-            max_grow: self.max_grow,
+            max_grow: self.ext4.max_grow,
             grow_at_boot: match self.grow_at_boot {
                 GrowArg::Auto => GrowAtBoot::Auto,
                 GrowArg::Repart => GrowAtBoot::Repart,
                 GrowArg::CloudInit => GrowAtBoot::CloudInit,
                 GrowArg::None => GrowAtBoot::None,
             },
-            inodes: self.inodes,
+            inodes: self.ext4.inodes,
+            block_size: self.ext4.block_size,
+            inode_ratio: self.ext4.inode_ratio,
+            reserved_percent: self.ext4.reserved_percent,
+            journal: self.ext4.journal_size.unwrap_or_default(),
+            features: self.ext4.features.into(),
+            round: self.round,
             source_date_epoch,
         })
     }
@@ -277,6 +287,12 @@ mod tests {
             ["--cmdline", "quiet root=/dev/sda1"],
             ["--uuid", "not-a-uuid"],
             ["--inodes", "0"],
+            ["--block-size", "8192"],
+            ["--inode-ratio", "100"],
+            ["--reserved-percent", "51"],
+            ["--journal-size", "some"],
+            ["--features", "ext5"],
+            ["--round", "1000"],
         ] {
             let error = spec(&flags).unwrap_err().to_string();
             assert!(error.contains(flags[0]), "{error}");

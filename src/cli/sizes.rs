@@ -1,7 +1,7 @@
 //! Sizes, times and counts as people write and read them.
 
 use diskwright::image::{Free, Size};
-use diskwright::units::{GIB, KIB, MIB, TIB};
+use diskwright::units::{GIB, KIB, MIB, SECTOR, TIB};
 use std::time::Duration;
 
 /// Highest percentage that `--free` takes: beyond it, a fitted disk is nearly all free space.
@@ -71,6 +71,14 @@ pub(super) fn size(text: &str) -> Result<Size, String> {
         Ok(n) => Ok(Size::Bytes(n)),
         Err(e) if text.starts_with(|c: char| c.is_ascii_digit()) => Err(e),
         Err(e) => Err(format!("{e}, or is `fit`")),
+    }
+}
+
+/// `--round`: whole sectors.
+pub(super) fn round(text: &str) -> Result<u64, String> {
+    match bytes(text)? {
+        n if n > 0 && n.is_multiple_of(SECTOR) => Ok(n),
+        _ => Err("a multiple of 512 bytes, as in 1GiB".into()),
     }
 }
 

@@ -56,7 +56,8 @@ pub(super) fn planned(report: &Report) -> String {
         let bios = report.boot == "bios";
         let signature = report
             .disk_signature
-            .map(|s| format!(", disk signature {s:08x}"));
+            .as_ref()
+            .map(|s| format!(", disk signature {s}"));
         let loader = if bios { ": boot.img and" } else { ":" };
         row(
             0,
@@ -131,6 +132,16 @@ pub(super) fn inspected(info: &Info) -> String {
             p.partuuid
         )
         .expect("a String takes every write");
+        let end = p.start.saturating_add(p.sectors).saturating_mul(SECTOR);
+        if end > info.size {
+            let beyond = human(end - info.size);
+            let text = &mut text;
+            line(
+                text,
+                "cut off",
+                &format!("it ends {beyond} beyond the end of the image"),
+            );
+        }
         p.filesystem.iter().for_each(|f| filesystem(&mut text, f));
     }
     info.filesystem
@@ -155,7 +166,7 @@ fn filesystem(text: &mut String, f: &Filesystem) {
     );
     line(text, "inodes", &format!("{}, {} free", inodes.0, inodes.1));
     line(text, "state", if f.clean { "clean" } else { "not clean" });
-    line(text, "bits", &format!("features {}", f.features.join(" ")));
+    line(text, "features", &f.features.join(" "));
 }
 
 /// A line per figure that `build` and `plan` both show.
@@ -245,7 +256,7 @@ mod tests {
             root: "UUID=00000000-0000-0000-0000-000011112222".into(),
             scheme: "mbr",
             boot: "bios",
-            disk_signature: Some(0xD15C),
+            disk_signature: Some("0000d15c".into()),
             kernel: Some("vmlinuz-6.1.0-42-cloud-amd64".into()),
             files: 14_843,
             directories: 1_920,

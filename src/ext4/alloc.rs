@@ -1,7 +1,8 @@
 //! Handing out blocks: upwards, past what is taken, never back.
 
 use super::block_set::BlockSet;
-use super::geometry::Geometry;
+use super::block_size::BlockSize;
+use super::geometry::super_groups;
 use std::ops::Range;
 
 /// Hands out blocks in ascending order. Placement is a fold over sizes: it depends on nothing else.
@@ -30,18 +31,20 @@ impl Allocator {
     /// For a filesystem whose size comes out in the end, with `descriptor_blocks` reserved in every
     /// group that has a superblock.
     #[must_use]
-    pub(crate) fn fitted(descriptor_blocks: u64) -> Self {
-        const GROUP: u64 = 32_768;
-        // Past the last power that 2^32 blocks reach there is nothing to leave out.
-        let groups = (0..(1_u64 << 32) / GROUP).filter(|&g| Geometry::has_super(g));
-        let reserved = groups
-            .map(|g| g * GROUP..g * GROUP + 1 + descriptor_blocks)
+    pub(crate) fn fitted(descriptor_blocks: u64, block_size: BlockSize) -> Self {
+        let group = block_size.bits();
+        let mut reserved: Vec<_> = super_groups((1_u64 << 32) / group)
+            .into_iter()
+            .map(|g| block_size.first_block() + g * group)
+            .map(|at| at..at + 1 + descriptor_blocks)
             .collect();
+        // With blocks of 1 KiB, block 0 is the boot sector's.
+        reserved[0].start = 0;
         // Beyond that no block number goes: a sparse file made dense must not grow the lists for ever.
         Self::new(reserved, u64::from(u32::MAX))
     }
 
-    /// What comes next, without what was: for a try at placing more. [`Allocator::join`] makes it so.
+    /// What comes next, without what was: to try how far placing more would get.
     #[must_use]
     pub(crate) fn onwards(&self) -> Self {
         Self {
@@ -49,12 +52,6 @@ impl Allocator {
             next: self.next,
             ..Self::new(self.reserved.clone(), self.end)
         }
-    }
-
-    /// Takes over what a try, made by [`Allocator::onwards`], handed out.
-    pub(crate) fn join(&mut self, tried: &Self) {
-        tried.taken.iter().for_each(|run| self.taken.insert(run));
-        (self.ahead, self.next) = (tried.ahead, tried.next);
     }
 
     fn new(reserved: Vec<Range<u64>>, end: u64) -> Self {

@@ -2,9 +2,11 @@
 
 use super::contents::{Contents, Data};
 use super::filesystem::Filesystem;
-use super::formatter::{DEFAULT_MAX_GROW, Formatter};
-use super::geometry::{Available, BLOCK, GeometryError};
+use super::fit::{Available, Fit, FitSize};
+use super::formatter::Formatter;
+use super::geometry_error::GeometryError;
 use super::insert::EntryError;
+use super::options::Options;
 use super::plan::{Identity, PlanError};
 use crate::display::display_path;
 use crate::entry::{DataRun, Entry, EntryKind};
@@ -31,10 +33,8 @@ pub struct Format {
     pub seed: Seed,
     /// When it was made; no file shows a later time. `None`: the latest time of its files.
     pub time: Option<Timestamp>,
-    /// Inodes, at least; `None`: as many as mke2fs makes, or as the files need and a tenth more.
-    pub inodes: Option<u32>,
-    /// Bytes that it can be grown to online; `None`: 1024 times its size, or 2 TiB where that is fitted.
-    pub max_grow: Option<u64>,
+    /// Block size, features, inodes, journal, room to grow.
+    pub options: Options,
 }
 
 impl Default for Format {
@@ -46,8 +46,7 @@ impl Default for Format {
             uuid: None,
             seed: Seed::from_text(""),
             time: None,
-            inodes: None,
-            max_grow: None,
+            options: Options::default(),
         }
     }
 }
@@ -146,11 +145,14 @@ impl Builder {
             });
         }
         let formatter = match format.size {
-            Some(size) => Formatter::sized(size, format.inodes.map(u64::from), format.max_grow)?,
-            None => Formatter::fitted(
-                Available::Blocks(format.free.div_ceil(BLOCK)),
-                format.max_grow.unwrap_or(DEFAULT_MAX_GROW),
-            ),
+            Some(size) => Formatter::sized(size, &format.options)?,
+            None => {
+                let fit = Fit {
+                    available: Available::Bytes(format.free),
+                    size: FitSize::Least,
+                };
+                Formatter::fitted(fit, &format.options)
+            }
         };
         Ok(Self {
             format,
@@ -350,7 +352,7 @@ impl Builder {
             time: format.time.or(tree.newest()).unwrap_or_default(),
         };
         let mut warnings = Vec::new();
-        let plan = formatter.finish(tree, &identity, format.inodes, &mut |w| warnings.push(w))?;
+        let plan = formatter.finish(tree, &identity, &mut |w| warnings.push(w))?;
         let contents = Contents::new(&plan, sources);
         Ok(Filesystem::new(plan, contents, warnings))
     }
@@ -367,18 +369,13 @@ impl Builder {
 
 fn entry(path: &[u8], meta: Meta, kind: EntryKind) -> Entry {
     Entry {
-        path: path.to_vec(),
-        kind,
         mode: meta.mode,
         uid: meta.uid,
         gid: meta.gid,
         mtime: meta.mtime,
         atime: Some(meta.atime),
         ctime: Some(meta.ctime),
-        xattrs: Vec::new(),
-        acl_access: None,
-        acl_default: None,
-        offset: 0,
+        ..Entry::new(path, kind)
     }
 }
 

@@ -169,6 +169,11 @@ mod tests {
     }
 
     #[test]
+    fn crc16_is_the_one_called_arc() {
+        assert_eq!(crc16(0, b"123456789"), 0xBB3D);
+    }
+
+    #[test]
     fn an_inode_checksum_ignores_what_its_own_fields_hold() {
         let mut a = [0x5A; 256];
         let crc = inode(1, &a);

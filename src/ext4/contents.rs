@@ -1,6 +1,5 @@
 //! The data of a filesystem's files, at its place in the filesystem.
 
-use super::geometry::BLOCK;
 use super::plan::Plan;
 use crate::entry::DataRun;
 use crate::read_at::ReadAt;
@@ -126,17 +125,18 @@ pub(super) struct Contents {
 
 impl Contents {
     pub(super) fn new(plan: &Plan, sources: HashMap<DataId, Data>) -> Self {
+        let block = plan.geometry().block();
         let mut runs = Vec::new();
         for (node, n) in plan.tree().nodes().filter(|(_, n)| n.links > 0) {
             let NodeKind::File { data: Some(id), .. } = n.kind else {
                 continue;
             };
             runs.extend(plan.placement.extents(id).iter().map(|e| Run {
-                at: e.start * BLOCK,
-                len: u64::from(e.len) * BLOCK,
+                at: e.start * block,
+                len: u64::from(e.len) * block,
                 node,
                 data: id,
-                offset: u64::from(e.logical) * BLOCK,
+                offset: u64::from(e.logical) * block,
             }));
         }
         runs.sort_unstable_by_key(|r| r.at);

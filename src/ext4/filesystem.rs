@@ -2,7 +2,6 @@
 
 use super::check::{self, CheckError, Finding, Summary};
 use super::contents::Contents;
-use super::geometry::BLOCK;
 use super::plan::{Piece, PieceKind, Plan};
 use crate::display::display_path;
 use crate::extent::{Content, Extent, Layout, SourceNr};
@@ -67,7 +66,7 @@ impl Filesystem {
     /// Bytes in a block.
     #[must_use]
     pub fn block_size(&self) -> u64 {
-        BLOCK
+        self.plan.geometry().block()
     }
 
     /// Blocks.

@@ -6,40 +6,43 @@
 //! ```
 //! [`Geometry::of_size`] does the sums of mke2fs 1.47.0 (`ext2fs_initialize`,
 //! `calc_reserved_gdt_blocks`, `ext2fs_default_journal_size`); `tests/it/ext4_geometry.rs` compares them
-//! with the program at a hundred sizes. [`Geometry::fitted`] finds the smallest filesystem for a
-//! given content by the same sums.
+//! with the program. [`super::fit`] finds the smallest filesystem for a given content by the same sums.
 
-use crate::units::{GIB, KIB, MIB, TIB, count32};
+use super::block_size::BlockSize;
+use super::features::Features;
+use super::geometry_error::GeometryError;
+use super::options::{Journal, Options};
+use crate::units::{KIB, MIB, TIB, count, count32};
 
-/// Bytes in a block.
-pub const BLOCK: u64 = 4096;
-/// Bytes in an inode.
-pub const INODE: u64 = 256;
-/// Bytes in a group descriptor (`64bit`).
-pub const DESC: u64 = 64;
-/// Group descriptors in a block.
-pub const DESC_PER_BLOCK: u64 = BLOCK / DESC;
 /// `s_log_groups_per_flex`: 16 groups share one place for their bitmaps and tables.
 pub const LOG_GROUPS_PER_FLEX: u8 = 4;
 /// Groups in a flex group.
 pub const FLEX: u64 = 1 << LOG_GROUPS_PER_FLEX;
-/// One block of bitmap covers so many blocks.
-const BITMAP_BITS: u64 = BLOCK * 8;
-/// Entries in a block of the resize inode, and so the most blocks of descriptors it can reserve.
-pub const ADDR_PER_BLOCK: u64 = BLOCK / 4;
 /// Inodes before the first that a file can have.
 pub const FIRST_INODE: u64 = 11;
 /// Blocks that must be left over in a last group for it to be worth its tables (mke2fs).
-const LAST_GROUP_SPARE: u64 = 50;
-/// Inodes in a table block.
-pub const INODES_PER_BLOCK: u64 = BLOCK / INODE;
+pub(super) const LAST_GROUP_SPARE: u64 = 50;
+/// Blocks that the kernel's growing transaction may touch beside reserved descriptors: six, and room.
+pub(super) const GROWTH_CREDITS: u64 = 16;
+
+/// Fewest and most blocks of a journal (`JBD2_MIN_JOURNAL_BLOCKS`, `JBD2_MAX_JOURNAL_BLOCKS`).
+pub(super) const JOURNAL_BLOCKS: (u64, u64) = (1024, 10_240_000);
+/// Most bytes of an orphan file by default (`EXT4_DEFAULT_ORPHAN_FILE_SIZE`).
+const ORPHAN_FILE: u64 = 2 * MIB;
+
+/// What the size of a filesystem is a multiple of, when mke2fs takes it from a device.
+const PAGE: u64 = 4 * KIB;
 
 /// The shape of a filesystem. Counts are in blocks unless they say otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
+    /// Bytes in a block.
+    pub block_size: BlockSize,
+    /// Features; without a journal where there is no room for one.
+    pub features: Features,
     /// Blocks in all.
     pub blocks: u64,
-    /// Blocks in a group; 32,768 but for a few small sizes.
+    /// Blocks in a group; eight times the bytes of a block but for a few small sizes.
     pub blocks_per_group: u64,
     /// Groups.
     pub groups: u64,
@@ -51,148 +54,175 @@ pub struct Geometry {
     pub reserved_gdt_blocks: u64,
     /// Blocks that only root may use.
     pub reserved_blocks: u64,
-    /// Blocks of the journal; 0 below 8 MiB.
+    /// Blocks of the journal; 0 without one.
     pub journal_blocks: u64,
 }
 
-/// Why there is no such filesystem.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum GeometryError {
-    /// Smaller than its own tables.
-    #[error(
-        "{size} bytes are too small for an ext4 filesystem: its own tables would fill it; \
-             choose a larger size"
-    )]
-    TooSmall {
-        /// Size in bytes.
-        size: u64,
-    },
-    /// More blocks than 32-bit extents reach, with room to spare.
-    #[error(
-        "a filesystem of {size} bytes: ext4 with 4 KiB blocks ends at 16 TiB here; \
-             choose a smaller size"
-    )]
-    TooLarge {
-        /// Size in bytes.
-        size: u64,
-    },
-    /// More inodes than groups can hold.
-    #[error(
-        "{inodes} inodes do not fit a filesystem of {blocks} blocks; ask for fewer or a larger disk"
-    )]
-    TooManyInodes {
-        /// Inodes asked for.
-        inodes: u64,
-        /// Blocks of the filesystem.
-        blocks: u64,
-    },
-    /// The descriptors that a fitted filesystem needs exceed what was reserved for them.
-    #[error(
-        "the tree needs a filesystem of {needed} bytes, and the descriptors reserved before its first \
-         byte was read reach {reach} bytes; say `--max-grow` of at least {needed}"
-    )]
-    PastMaxGrow {
-        /// Size needed in bytes.
-        needed: u64,
-        /// Size that the descriptors reach in bytes.
-        reach: u64,
-    },
-}
-
 impl Geometry {
-    /// What mke2fs makes of a device of `size` bytes; `inodes` as its `-N`, `max_grow` as its
-    /// `-E resize` (bytes).
+    /// What mke2fs makes of a device of `size` bytes.
     ///
     /// # Errors
-    /// When mke2fs would refuse too.
-    pub fn of_size(
-        size: u64,
-        inodes: Option<u64>,
-        max_grow: Option<u64>,
-    ) -> Result<Self, GeometryError> {
-        let asked = size / BLOCK;
+    /// When mke2fs would refuse too, or would set `meta_bg`.
+    pub fn of_size(size: u64, options: &Options) -> Result<Self, GeometryError> {
+        let bs = options.block_size;
+        // mke2fs takes no part of a page of the device (4 KiB, whatever the host's).
+        let asked = size / PAGE * PAGE / bs.bytes();
+        let too_large = GeometryError::TooLarge {
+            size,
+            block_size: bs.bytes(),
+        };
         if asked > u64::from(u32::MAX) {
-            return Err(GeometryError::TooLarge { size });
+            return Err(too_large);
         }
-        let wanted = inodes
-            .unwrap_or(asked * BLOCK / inode_ratio(asked))
+        let too_small = GeometryError::TooSmall { size };
+        let ratio = options
+            .inode_ratio
+            .unwrap_or_else(|| inode_ratio(asked * bs.bytes()));
+        let wanted = options
+            .inodes
+            .unwrap_or(asked * bs.bytes() / ratio)
             .max(FIRST_INODE + 1);
-        let reserved_blocks = asked * 5 / 100;
+        let reserved_blocks = asked * u64::from(options.reserved_percent) / 100;
         let mut g = Self {
-            blocks: asked,
-            blocks_per_group: BITMAP_BITS,
-            groups: 0,
-            inodes_per_group: 0,
-            gdt_blocks: 0,
-            reserved_gdt_blocks: 0,
             reserved_blocks,
-            journal_blocks: 0,
+            ..Self::blank(asked, options)?
+        };
+        let too_many = GeometryError::TooManyInodes {
+            inodes: wanted,
+            blocks: asked,
         };
         loop {
-            g.groups = g.blocks.div_ceil(g.blocks_per_group);
-            if g.groups == 0 {
-                return Err(GeometryError::TooSmall { size });
+            if g.blocks <= g.first_block() {
+                return Err(too_small);
             }
-            g.gdt_blocks = g.groups.div_ceil(DESC_PER_BLOCK);
+            g.groups = (g.blocks - g.first_block()).div_ceil(g.blocks_per_group);
+            g.gdt_blocks = g.groups.div_ceil(g.descriptors_per_block());
             let per_group = wanted.div_ceil(g.groups);
-            if per_group > BITMAP_BITS {
+            if per_group > bs.bits() {
                 // mke2fs makes groups smaller until each needs no more than one inode bitmap.
                 if g.blocks_per_group < 256 {
-                    return Err(GeometryError::TooManyInodes {
-                        inodes: wanted,
-                        blocks: asked,
-                    });
+                    return Err(too_many);
                 }
                 g.blocks_per_group -= 8;
                 g.blocks = asked;
                 continue;
             }
-            g.inodes_per_group = round_inodes(per_group, g.groups);
-            g.reserved_gdt_blocks = g.reserved_for_growth(max_grow.map(|b| b / BLOCK));
-            g.journal_blocks = journal_blocks(asked, g.reserved_gdt_blocks);
+            g.inodes_per_group = round_inodes(per_group, g.groups, bs.inodes());
+            g.reserved_gdt_blocks = g.reserved_for_growth(options.max_grow);
+            g.lengthen_journal(options.journal);
+            if g.reserved_gdt_blocks + g.gdt_blocks > g.blocks_per_group * 3 / 4 {
+                return Err(GeometryError::TooManyDescriptors {
+                    size,
+                    block_size: bs.bytes(),
+                });
+            }
             if 3 + g.inode_table_blocks() + g.reserved_gdt_blocks + g.gdt_blocks
                 > g.blocks_per_group
             {
-                return Err(GeometryError::TooManyInodes {
-                    inodes: wanted,
-                    blocks: asked,
-                });
+                return Err(too_many);
             }
-            let rest = g.blocks % g.blocks_per_group;
+            let rest = (g.blocks - g.first_block()) % g.blocks_per_group;
             let overhead = 2 + g.inode_table_blocks() + g.super_blocks(g.groups - 1);
             if g.groups == 1 && rest != 0 && rest < overhead {
-                return Err(GeometryError::TooSmall { size });
+                return Err(too_small);
             }
             if rest != 0 && rest < overhead + LAST_GROUP_SPARE {
                 g.blocks -= rest;
                 // The share that the first guess came to, of the size that is left.
                 g.reserved_blocks = reserved_blocks * g.blocks / asked;
-                if g.blocks == 0 {
-                    return Err(GeometryError::TooSmall { size });
-                }
                 continue;
             }
             return Ok(g);
         }
     }
 
+    /// What follows from the size alone.
+    pub(super) fn blank(blocks: u64, options: &Options) -> Result<Self, GeometryError> {
+        let bs = options.block_size;
+        let journal_blocks = match options.journal {
+            Journal::BySize => journal_blocks(blocks),
+            Journal::Bytes(bytes) => bytes / bs.bytes(),
+            Journal::None => 0,
+        };
+        let (least, most) = JOURNAL_BLOCKS;
+        if matches!(options.journal, Journal::Bytes(_)) && !(least..=most).contains(&journal_blocks)
+        {
+            return Err(GeometryError::JournalSize {
+                blocks: journal_blocks,
+                block_size: bs.bytes(),
+                least,
+                most,
+            });
+        }
+        let features = match journal_blocks {
+            0 => options.features.without_journal(),
+            _ => options.features,
+        };
+        Ok(Self {
+            block_size: bs,
+            features,
+            blocks,
+            blocks_per_group: bs.bits(),
+            groups: 0,
+            inodes_per_group: 0,
+            gdt_blocks: 0,
+            reserved_gdt_blocks: 0,
+            reserved_blocks: blocks * u64::from(options.reserved_percent) / 100,
+            journal_blocks,
+        })
+    }
+
+    /// Makes a journal whose length nobody chose as long as growing takes.
+    ///
+    /// The kernel adds groups in one transaction that may touch every reserved descriptor block
+    /// (`ext4_flex_group_add`: six more for itself), and a transaction may fill a quarter of the journal, in
+    /// newer kernels less its own descriptors. In a shorter one online growth ends with ENOSPC; mke2fs makes
+    /// such filesystems.
+    pub(super) fn lengthen_journal(&mut self, asked: Journal) {
+        if asked == Journal::BySize && self.journal_blocks > 0 {
+            let least = 4 * (self.reserved_gdt_blocks + GROWTH_CREDITS);
+            self.journal_blocks = self.journal_blocks.max(least);
+        }
+    }
+
     /// Reserved descriptor blocks, as `calc_reserved_gdt_blocks`: room to grow 1024-fold, or to
-    /// `max_grow` blocks.
+    /// `max_grow` bytes.
     fn reserved_for_growth(&self, max_grow: Option<u64>) -> u64 {
         let limit = u64::from(u32::MAX);
-        let blocks = max_grow
-            .unwrap_or(self.blocks * 1024)
-            .clamp(self.blocks, limit);
+        let blocks = match max_grow {
+            // `-E resize` counts from block 0.
+            Some(bytes) => (bytes / self.block_size.bytes()).clamp(self.blocks, limit),
+            None => (self.blocks * 1024).min(limit) - self.first_block(),
+        };
         let gdt = blocks
             .div_ceil(self.blocks_per_group)
-            .div_ceil(DESC_PER_BLOCK);
-        (gdt - self.gdt_blocks).min(ADDR_PER_BLOCK)
+            .div_ceil(self.descriptors_per_block());
+        gdt.saturating_sub(self.gdt_blocks)
+            .min(self.block_size.pointers())
+    }
+
+    /// Group descriptors in a block.
+    #[must_use]
+    pub fn descriptors_per_block(&self) -> u64 {
+        self.block_size.bytes() / self.features.descriptor()
+    }
+
+    /// Bytes in a block.
+    #[must_use]
+    pub fn block(&self) -> u64 {
+        self.block_size.bytes()
+    }
+
+    /// First block of group 0: 1 with blocks of 1 KiB, whose block 0 belongs to no group.
+    #[must_use]
+    pub fn first_block(&self) -> u64 {
+        self.block_size.first_block()
     }
 
     /// Blocks of one group's inode table.
     #[must_use]
     pub fn inode_table_blocks(&self) -> u64 {
-        self.inodes_per_group / INODES_PER_BLOCK
+        self.inodes_per_group / self.block_size.inodes()
     }
 
     /// Inodes in all.
@@ -220,7 +250,7 @@ impl Geometry {
     /// First block of `group`.
     #[must_use]
     pub fn group_start(&self, group: u64) -> u64 {
-        group * self.blocks_per_group
+        self.first_block() + group * self.blocks_per_group
     }
 
     /// Blocks in `group`: fewer in the last.
@@ -231,15 +261,32 @@ impl Geometry {
 
     /// Groups that begin with a backup, in order.
     pub fn backups(&self) -> impl Iterator<Item = u64> {
-        (1..self.groups).filter(|&g| Self::has_super(g))
+        super_groups(self.groups).into_iter().skip(1)
     }
 
     /// Blocks that the filesystem keeps for itself, which `df` leaves out of its total:
     /// `s_overhead_clusters`.
     #[must_use]
     pub fn overhead(&self) -> u64 {
-        let supers: u64 = (0..self.groups).map(|g| self.super_blocks(g)).sum();
-        supers + self.groups * (2 + self.inode_table_blocks()) + self.journal_blocks
+        let supers = count(super_groups(self.groups).len());
+        self.first_block()
+            + supers * self.super_blocks(0)
+            + self.groups * (2 + self.inode_table_blocks())
+            + self.journal_blocks
+    }
+
+    /// Blocks of the orphan file (`ext2fs_default_orphan_file_blocks`); 0 without one.
+    #[must_use]
+    pub fn orphan_blocks(&self) -> u64 {
+        if !self.features.orphan_file() {
+            return 0;
+        }
+        match self.blocks {
+            n if n < 128 * KIB => 32,
+            // Blocks by bytes, as it stands in e2fsprogs and the kernel's documentation.
+            n if n < ORPHAN_FILE => n / self.block(),
+            _ => ORPHAN_FILE / self.block(),
+        }
     }
 
     /// Blocks that the kernel holds back beside the reserved ones, for delayed allocation
@@ -248,136 +295,33 @@ impl Geometry {
     pub fn kernel_reserve(&self) -> u64 {
         (self.blocks / 50).min(4096)
     }
+}
 
-    /// The descriptors of a fitted filesystem, decided before its size is known: as many blocks as
-    /// `max_grow` bytes need, used and reserved together.
-    #[must_use]
-    pub fn descriptor_blocks(max_grow: u64) -> u64 {
-        let groups = max_grow.div_ceil(BLOCK).div_ceil(BITMAP_BITS);
-        // One block is always in use; no more than the resize inode can list are reserved.
-        groups.div_ceil(DESC_PER_BLOCK).clamp(1, ADDR_PER_BLOCK + 1)
+/// Groups below `groups` that have a superblock, in order.
+pub(super) fn super_groups(groups: u64) -> Vec<u64> {
+    let powers = |base: u64| std::iter::successors(Some(base), move |n| n.checked_mul(base));
+    let mut list: Vec<u64> = [0, 1].into_iter().filter(|&n| n < groups).collect();
+    for base in [3, 5, 7] {
+        list.extend(powers(base).take_while(|&n| n < groups));
     }
+    list.sort_unstable();
+    list
+}
 
-    /// The smallest filesystem in which `need.content` blocks are used beside its own tables and
-    /// `need.available` are left for `df` to show; to within a block a group, the rounding of inode tables.
-    ///
-    /// # Errors
-    /// When its descriptors do not fit `descriptor_blocks`, or it is over 16 TiB.
-    pub fn fitted(need: &Need) -> Result<Self, GeometryError> {
-        let mut blocks = need.content.max(1);
-        loop {
-            let g = Self::fitted_at(need, blocks)?;
-            let used = g.overhead() + need.content;
-            let available = match need.available {
-                Available::Blocks(n) => n,
-                Available::Percent { percent, at_least } => {
-                    (g.blocks * u64::from(percent)).div_ceil(100).max(at_least)
-                }
-            };
-            let wanted = used + g.reserved_blocks + g.kernel_reserve() + available;
-            let wanted = g.legal(wanted.max(need.reach).max(g.blocks));
-            if wanted <= g.blocks {
-                return Ok(g);
-            }
-            // Every term grows with the size, so the sizes rise to the least that satisfies itself.
-            blocks = wanted;
-        }
-    }
-
-    fn fitted_at(need: &Need, blocks: u64) -> Result<Self, GeometryError> {
-        if blocks > u64::from(u32::MAX) {
-            return Err(GeometryError::TooLarge {
-                size: blocks.saturating_mul(BLOCK),
-            });
-        }
-        let groups = blocks.div_ceil(BITMAP_BITS);
-        let gdt_blocks = groups.div_ceil(DESC_PER_BLOCK);
-        if gdt_blocks > need.descriptor_blocks {
-            let reach = need.descriptor_blocks * DESC_PER_BLOCK * BITMAP_BITS * BLOCK;
-            return Err(GeometryError::PastMaxGrow {
-                needed: blocks * BLOCK,
-                reach,
-            });
-        }
-        let inodes = need.inodes.max(blocks / (16 * KIB / BLOCK));
-        let per_group = inodes.div_ceil(groups);
-        if per_group > BITMAP_BITS {
-            // Too many small files for so few groups: as many groups as their inodes need.
-            let groups = inodes.div_ceil(BITMAP_BITS);
-            return Self::fitted_at(need, (groups - 1) * BITMAP_BITS + 1);
-        }
-        let reserved_gdt_blocks = (need.descriptor_blocks - gdt_blocks).min(ADDR_PER_BLOCK);
-        Ok(Self {
-            blocks,
-            blocks_per_group: BITMAP_BITS,
-            groups,
-            inodes_per_group: round_inodes(per_group, groups),
-            gdt_blocks,
-            reserved_gdt_blocks,
-            reserved_blocks: blocks * 5 / 100,
-            journal_blocks: journal_blocks(blocks, reserved_gdt_blocks),
-        })
-    }
-
-    /// The shape of a legal size for `need`, whether it meets it or not.
-    #[cfg(test)]
-    pub(crate) fn of_shape(need: &Need, blocks: u64) -> Option<Self> {
-        let g = Self::fitted_at(need, blocks.max(1)).ok()?;
-        (g.legal(g.blocks) == g.blocks).then_some(g)
-    }
-
-    /// The least size from `blocks` on whose last group could stand on its own: the kernel, growing a
-    /// filesystem, drops a last group that cannot hold its tables and some data.
-    fn legal(&self, blocks: u64) -> u64 {
-        let rest = blocks % self.blocks_per_group;
-        let group = blocks / self.blocks_per_group;
-        let overhead = 2 + self.inode_table_blocks() + self.super_blocks(group) + LAST_GROUP_SPARE;
-        if rest == 0 || rest >= overhead {
-            blocks
+/// Inodes of a group as mke2fs rounds them: whole table blocks ("waste not, want not"), then down to a
+/// multiple of 8, which with blocks of 1 KiB may be fewer than were asked for.
+fn round_inodes(per_group: u64, groups: u64, per_block: u64) -> u64 {
+    let mut ask = per_group.max(1);
+    loop {
+        let n = ask.next_multiple_of(per_block).max(8) & !7;
+        if n * groups > u64::from(u32::MAX) {
+            ask -= 1;
+        } else if n * groups < FIRST_INODE + 1 {
+            ask += 8;
         } else {
-            blocks - rest + overhead
+            return n;
         }
     }
-}
-
-/// What a fitted filesystem must hold.
-#[derive(Clone, Copy, Debug)]
-pub struct Need {
-    /// Blocks in use beside superblocks, descriptors, bitmaps, inode tables and the journal.
-    pub content: u64,
-    /// Blocks at least, because of what lies at their end: what replaced files gave back, and gaps
-    /// before superblocks, are no use to what comes behind.
-    pub reach: u64,
-    /// Inodes, at least; one per 16 KiB are made in any case.
-    pub inodes: u64,
-    /// Space for the running system.
-    pub available: Available,
-    /// From [`Geometry::descriptor_blocks`].
-    pub descriptor_blocks: u64,
-}
-
-/// What `df` shall show as available, in blocks.
-#[derive(Clone, Copy, Debug)]
-pub enum Available {
-    /// So many.
-    Blocks(u64),
-    /// A share of the filesystem.
-    Percent {
-        /// 0 to 90.
-        percent: u8,
-        /// And no fewer than this.
-        at_least: u64,
-    },
-}
-
-fn round_inodes(per_group: u64, groups: u64) -> u64 {
-    // Whole table blocks ("waste not, want not", mke2fs), which are multiples of 8 too.
-    let mut n = per_group.max(1).next_multiple_of(INODES_PER_BLOCK);
-    while n * groups > u64::from(u32::MAX) {
-        n -= INODES_PER_BLOCK;
-    }
-    // A first group must reach past the reserved inodes and lost+found.
-    n.max(INODES_PER_BLOCK)
 }
 
 fn is_power(mut n: u64, base: u64) -> bool {
@@ -388,8 +332,8 @@ fn is_power(mut n: u64, base: u64) -> bool {
 }
 
 /// Bytes per inode by size: the types `floppy`, `small`, default, `big` and `huge` of mke2fs.conf.
-fn inode_ratio(blocks: u64) -> u64 {
-    match blocks * BLOCK {
+pub(super) fn inode_ratio(bytes: u64) -> u64 {
+    match bytes {
         n if n < 3 * MIB => 8 * KIB,
         n if n < 512 * MIB => 4 * KIB,
         n if n < 4 * TIB => 16 * KIB,
@@ -398,27 +342,22 @@ fn inode_ratio(blocks: u64) -> u64 {
     }
 }
 
-/// Blocks of the journal by size of the filesystem: `ext2fs_default_journal_size`, and what growing takes.
-///
-/// The kernel adds groups in one transaction that may touch every reserved descriptor block
-/// (`ext4_flex_group_add`: six more for itself), and a transaction may fill a quarter of the journal, in newer
-/// kernels less its own descriptors. A journal too short for that makes online growth end with ENOSPC.
-fn journal_blocks(blocks: u64, reserved_gdt_blocks: u64) -> u64 {
+/// Blocks of the journal by blocks of the filesystem: `ext2fs_default_journal_size`.
+pub(super) fn journal_blocks(blocks: u64) -> u64 {
     const STEPS: [(u64, u64); 8] = [
         (2048, 0),
-        (32_768, 1024),
-        (GIB / BLOCK, 4096),
-        (2 * GIB / BLOCK, 8192),
-        (16 * GIB / BLOCK, 16_384),
-        (32 * GIB / BLOCK, 32_768),
-        (64 * GIB / BLOCK, 65_536),
-        (128 * GIB / BLOCK, 131_072),
+        (32 * KIB, 1024),
+        (256 * KIB, 4096),
+        (512 * KIB, 8192),
+        (4096 * KIB, 16_384),
+        (8192 * KIB, 32_768),
+        (16_384 * KIB, 65_536),
+        (32_768 * KIB, 131_072),
     ];
-    let step = STEPS.iter().find(|(below, _)| blocks < *below);
-    match step.map_or(262_144, |&(_, journal)| journal) {
-        0 => 0,
-        usual => usual.max(4 * (reserved_gdt_blocks + 16)),
-    }
+    STEPS
+        .iter()
+        .find(|(below, _)| blocks < *below)
+        .map_or(262_144, |&(_, journal)| journal)
 }
 
 /// A group number as it stands on disk.

@@ -1,7 +1,7 @@
 //! Where the data of files lies.
 
 use super::alloc::Allocator;
-use super::geometry::BLOCK;
+use super::block_size::BlockSize;
 use crate::entry::DataRun;
 use crate::tree::DataId;
 use crate::units::{count32, index32};
@@ -29,39 +29,58 @@ impl FileExtent {
     }
 }
 
-/// The longest file: the kernel counts its blocks in 32 bits too (`ext4_max_size`).
-const FILE_MAX: u64 = ((1 << 32) - 1) * BLOCK;
+/// The most blocks of a file: the kernel counts them in 32 bits too (`ext4_max_size`).
+const FILE_MAX: u64 = (1 << 32) - 1;
 
 /// A file too large for 32-bit block numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a file of {size} bytes; ext4 with 4 KiB blocks holds files of up to 16 TiB less 4 KiB")]
+#[error(
+    "a file of {size} bytes; ext4 with blocks of {block_size} bytes holds files of up to {} TiB less a block",
+    block_size / 256
+)]
 pub struct FileTooLarge {
     /// Its size in bytes.
     pub size: u64,
+    /// Bytes in a block.
+    pub block_size: u64,
 }
 
 /// The extents of every file.
 #[derive(Debug, Default)]
 pub(crate) struct Placement {
+    block_size: BlockSize,
     extents: Vec<FileExtent>,
     /// By [`DataId`]: the file's part of `extents`.
     files: Vec<(u32, u32)>,
 }
 
 impl Placement {
+    /// Of no file yet.
+    #[must_use]
+    pub(crate) fn new(block_size: BlockSize) -> Self {
+        Self {
+            block_size,
+            ..Self::default()
+        }
+    }
+
     /// Gives a file of `size` bytes its blocks; `data` are the parts that are no holes. When the
     /// filesystem is full the file gets fewer, and the allocator counts what is missing.
     ///
     /// # Errors
-    /// When the file is over 16 TiB less a block.
+    /// When 32 bits do not count its blocks.
     pub(crate) fn add(
         &mut self,
         alloc: &mut Allocator,
         size: u64,
         data: Option<&[DataRun]>,
     ) -> Result<DataId, FileTooLarge> {
-        if size > FILE_MAX {
-            return Err(FileTooLarge { size });
+        let block = self.block_size.bytes();
+        if size > FILE_MAX * block {
+            return Err(FileTooLarge {
+                size,
+                block_size: block,
+            });
         }
         let first = count32(self.extents.len());
         let dense = [DataRun {
@@ -71,8 +90,8 @@ impl Placement {
         // The next file block that has no place yet: runs that share a block share its place.
         let mut done = 0;
         for run in data.unwrap_or(&dense) {
-            let from = (run.offset / BLOCK).max(done);
-            let to = (run.offset + run.len).div_ceil(BLOCK);
+            let from = (run.offset / block).max(done);
+            let to = (run.offset + run.len).div_ceil(block);
             let mut at = from;
             while at < to {
                 let Some(got) = alloc.take((to - at).min(EXTENT_MAX)) else {
@@ -118,11 +137,12 @@ impl Placement {
     #[must_use]
     pub(crate) fn locate(&self, id: DataId, offset: u64) -> Option<(u64, u64)> {
         let extents = self.extents(id);
-        let block = offset / BLOCK;
-        let n = extents.partition_point(|e| u64::from(e.logical) + u64::from(e.len) <= block);
-        let e = extents.get(n).filter(|e| u64::from(e.logical) <= block)?;
-        let into = offset - u64::from(e.logical) * BLOCK;
-        Some((e.start * BLOCK + into, u64::from(e.len) * BLOCK - into))
+        let block = self.block_size.bytes();
+        let at = offset / block;
+        let n = extents.partition_point(|e| u64::from(e.logical) + u64::from(e.len) <= at);
+        let e = extents.get(n).filter(|e| u64::from(e.logical) <= at)?;
+        let into = offset - u64::from(e.logical) * block;
+        Some((e.start * block + into, u64::from(e.len) * block - into))
     }
 }
 

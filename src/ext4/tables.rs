@@ -1,7 +1,7 @@
 //! Where bitmaps and inode tables lie.
 
 use super::block_set::BlockSet;
-use super::geometry::{FLEX, Geometry};
+use super::geometry::{FLEX, Geometry, super_groups};
 use crate::units::index;
 
 /// First blocks, by group.
@@ -19,7 +19,9 @@ pub(crate) struct Tables {
 #[must_use]
 pub(crate) fn supers(g: &Geometry) -> BlockSet {
     let mut set = BlockSet::default();
-    for group in (0..g.groups).filter(|&n| Geometry::has_super(n)) {
+    // With blocks of 1 KiB, block 0 is the boot sector's and of no group.
+    set.insert(0..g.first_block());
+    for group in super_groups(g.groups) {
         let start = g.group_start(group);
         set.insert(start..start + g.super_blocks(group));
     }

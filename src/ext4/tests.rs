@@ -2,9 +2,14 @@
 
 use super::alloc::Allocator;
 use super::block_set::BlockSet;
-use super::geometry::{Available, BLOCK, Geometry, Need};
+use super::block_size::BlockSize;
+use super::features::Features;
+use super::fit::{Available, Fit, FitSize, Need, Reached, descriptor_blocks};
+use super::geometry::Geometry;
+use super::geometry_error::GeometryError;
+use super::options::Options;
 use super::place::Placement;
-use super::plan::directory::{Layout, NODE_LIMIT, ROOT_LIMIT, rec_len};
+use super::plan::directory::{Layout, Room, rec_len};
 use super::plan::xattr::{Holder, encode};
 use super::tables::{Tables, supers};
 use crate::entry::{DataRun, Entry, EntryKind};
@@ -14,6 +19,21 @@ use crate::units::{count, index32};
 use proptest::prelude::*;
 use std::ops::Range;
 
+fn options() -> impl Strategy<Value = Options> {
+    let sizes = prop::sample::select(&BlockSize::ALL);
+    let features = prop::sample::select(vec![Features::DEFAULT, Features::MODERN, Features::PV]);
+    let ratio = prop::option::weighted(0.2, 1u64 << 12..1 << 20);
+    (sizes, features, ratio, 0u8..=50).prop_map(
+        |(block_size, features, inode_ratio, reserved_percent)| Options {
+            block_size,
+            features,
+            inode_ratio,
+            reserved_percent,
+            ..Options::default()
+        },
+    )
+}
+
 fn geometry() -> impl Strategy<Value = Geometry> {
     let size = prop_oneof![
         1u64 << 21..1 << 30,
@@ -22,9 +42,17 @@ fn geometry() -> impl Strategy<Value = Geometry> {
     ];
     let inodes = prop::option::weighted(0.3, prop_oneof![1u64..5000, 1u64..3_000_000]);
     let grow = prop::option::weighted(0.3, any::<u64>());
-    (size, inodes, grow).prop_filter_map("mke2fs would refuse", |(size, inodes, grow)| {
-        Geometry::of_size(size, inodes, grow).ok()
-    })
+    (size, options(), inodes, grow).prop_filter_map(
+        "mke2fs would refuse",
+        |(size, options, inodes, max_grow)| {
+            let options = Options {
+                inodes,
+                max_grow,
+                ..options
+            };
+            Geometry::of_size(size, &options).ok()
+        },
+    )
 }
 
 /// Whether the ranges, in any order, are disjoint and end by `end`.
@@ -35,37 +63,22 @@ fn disjoint(mut ranges: Vec<Range<u64>>, end: u64) -> bool {
 
 fn need() -> impl Strategy<Value = Need> {
     let available = prop_oneof![
-        (0u64..1 << 24).prop_map(Available::Blocks),
-        (0u8..=90, 0u64..1 << 16)
+        (0u64..1 << 36).prop_map(Available::Bytes),
+        (0u8..=40, 0u64..1 << 28)
             .prop_map(|(percent, at_least)| Available::Percent { percent, at_least }),
     ];
-    let content = prop_oneof![0u64..3000, 0u64..1 << 26];
+    let content = prop_oneof![0u64..3000, 0u64..1 << 22];
     let inodes = prop_oneof![12u64..3000, 12u64..2_000_000];
-    (
+    (content, inodes, available, options()).prop_map(|(content, inodes, available, options)| Need {
         content,
-        prop_oneof![Just(0), 0u64..1 << 20],
         inodes,
-        available,
-    )
-        .prop_map(|(content, reach, inodes, available)| Need {
-            content,
-            reach,
-            inodes,
+        fit: Fit {
             available,
-            descriptor_blocks: Geometry::descriptor_blocks(1 << 41),
-        })
-}
-
-/// What `df` would show of a filesystem with `need.content` in it, and whether that is enough.
-fn satisfied(g: &Geometry, need: &Need) -> bool {
-    let asked = match need.available {
-        Available::Blocks(n) => n,
-        Available::Percent { percent, at_least } => {
-            (g.blocks * u64::from(percent)).div_ceil(100).max(at_least)
-        }
-    };
-    let taken = g.overhead() + need.content + g.reserved_blocks + g.kernel_reserve();
-    g.blocks >= taken + asked && g.blocks >= need.reach && g.inodes() >= need.inodes
+            size: FitSize::Least,
+        },
+        descriptor_blocks: descriptor_blocks(1 << 41, &options),
+        options,
+    })
 }
 
 proptest! {
@@ -73,19 +86,22 @@ proptest! {
 
     #[test]
     fn a_geometry_holds_its_own_tables(g in geometry()) {
-        prop_assert_eq!(g.groups, g.blocks.div_ceil(g.blocks_per_group));
-        prop_assert!(g.blocks_per_group <= 32_768 && g.blocks_per_group % 8 == 0);
+        let bits = g.block() * 8;
+        prop_assert_eq!(g.groups, (g.blocks - g.first_block()).div_ceil(g.blocks_per_group));
+        prop_assert!(g.blocks_per_group <= bits && g.blocks_per_group % 8 == 0);
         prop_assert!(g.group_start(g.groups - 1) < g.blocks);
-        prop_assert_eq!(g.gdt_blocks, g.groups.div_ceil(64));
-        prop_assert!(g.reserved_gdt_blocks <= 1024);
-        prop_assert!(g.inodes_per_group <= 32_768 && g.inodes_per_group % 16 == 0);
-        prop_assert!(g.overhead() < g.blocks, "{:?}", g);
+        prop_assert_eq!(g.gdt_blocks, g.groups.div_ceil(g.block() / g.features.descriptor()));
+        prop_assert!(g.reserved_gdt_blocks <= g.block() / 4);
+        prop_assert!(g.inodes_per_group <= bits && g.inodes_per_group % 8 == 0);
+        prop_assert_eq!(g.inodes_per_group * 256 % g.block(), 0);
         let last = g.group_blocks(g.groups - 1);
         prop_assert!(last >= 2 + g.inode_table_blocks() + g.super_blocks(g.groups - 1), "{:?}", g);
+        let supers = (0..g.groups).filter(|&n| Geometry::has_super(n));
+        prop_assert!(supers.skip(1).eq(g.backups()));
     }
 
     #[test]
-    fn tables_of_mke2fs_are_disjoint_and_inside(g in geometry().prop_filter("quick", |g| g.groups < 3000)) {
+    fn tables_of_mke2fs_are_disjoint_and_inside(g in geometry().prop_filter("quick", |g| g.groups < 1000)) {
         let mut used = supers(&g);
         let mut all: Vec<_> = used.iter().collect();
         if let Some(t) = Tables::as_mke2fs(&g, &mut used) {
@@ -98,17 +114,37 @@ proptest! {
     }
 
     #[test]
-    fn fitted_is_enough_and_more_than_a_block_a_group_less_is_not(need in need()) {
-        let Ok(g) = Geometry::fitted(&need) else { return Ok(()) };
-        prop_assert!(satisfied(&g, &need), "{:?}", g);
-        // Inode tables are rounded up to whole blocks in every group: so far a smaller size may do.
-        for less in [1, 2, 5, 20].map(|n| n * (g.groups + 1)) {
-            let blocks = g.blocks.saturating_sub(less);
-            let smaller = Geometry::of_shape(&need, blocks);
-            if let Some(s) = smaller.filter(|s| s.blocks < g.blocks) {
-                prop_assert!(!satisfied(&s, &need), "{:?} is enough, {:?} was chosen", s, g);
-            }
+    fn fitted_is_enough_and_nothing_smaller_is(need in need(), gap in 0u64..40_000) {
+        // What placing shows, as good as any: it rises with the tables.
+        let place = |g: &Geometry| Reached {
+            end: need.content + gap + g.overhead() + g.orphan_blocks(),
+            extra: u64::from(g.journal_blocks > 40_000),
+        };
+        let fitted = Geometry::fitted(&need, |g| Ok::<_, GeometryError>(place(g)));
+        let Ok(g) = fitted else { return Ok(()) };
+        prop_assert!(need.satisfied_by(&g, &place(&g)), "{:?}", g);
+        let near = 1..=60u64;
+        let far = [100, 500, 1000, 3000, 9000, 20_000, 33_000].into_iter();
+        for blocks in near.chain(far).filter_map(|less| g.blocks.checked_sub(less)) {
+            let exactly = Need { fit: Fit { size: FitSize::Exactly(blocks), ..need.fit }, ..need };
+            let smaller = Geometry::fitted(&exactly, |g| Ok::<_, GeometryError>(place(g)));
+            prop_assert!(smaller.is_err(), "{:?} is enough, {:?} was chosen", smaller, g);
         }
+    }
+
+    #[test]
+    fn rounded_is_enough_and_no_smaller_multiple_is(need in need(), mib in 1u64..3000) {
+        let place = |g: &Geometry| Reached { end: g.overhead(), extra: 0 };
+        let (multiple, offset) = (mib << 20, 1 << 20);
+        let round = Need { fit: Fit { size: FitSize::Round { multiple, offset }, ..need.fit }, ..need };
+        let Ok(g) = Geometry::fitted(&round, |g| Ok::<_, GeometryError>(place(g))) else { return Ok(()) };
+        let disk = (offset + g.blocks * g.block()).next_multiple_of(multiple);
+        prop_assert!(need.satisfied_by(&g, &place(&g)), "{:?}", g);
+        let least = Geometry::fitted(&need, |g| Ok::<_, GeometryError>(place(g))).unwrap();
+        prop_assert!(least.blocks <= g.blocks);
+        // The rest is less than a last group needs.
+        let rest = (disk - offset) / g.block() - g.blocks;
+        prop_assert!(rest == 0 || rest < 52 + g.inode_table_blocks() + g.super_blocks(0), "{}", rest);
     }
 
     #[test]
@@ -144,7 +180,7 @@ proptest! {
     ) {
         let mut set = BlockSet::default();
         reserved.iter().for_each(|&(at, len)| set.insert(at..at + len));
-        let (mut alloc, mut placement) = (Allocator::sized(&set, 1 << 20), Placement::default());
+        let (mut alloc, mut placement) = (Allocator::sized(&set, 1 << 20), Placement::new(BlockSize::KiB4));
         let mut taken = BlockSet::default();
         for gaps in files {
             let (mut runs, mut at) = (Vec::new(), 0);
@@ -154,7 +190,7 @@ proptest! {
             }
             let id = placement.add(&mut alloc, at + 5, Some(&runs)).unwrap();
             let mut wanted = BlockSet::default();
-            runs.iter().for_each(|r| wanted.insert(r.offset / BLOCK..(r.offset + r.len).div_ceil(BLOCK)));
+            runs.iter().for_each(|r| wanted.insert(r.offset / 4096..(r.offset + r.len).div_ceil(4096)));
             let mut mapped = BlockSet::default();
             for e in placement.extents(id) {
                 let logical = u64::from(e.logical)..u64::from(e.logical) + u64::from(e.len);
@@ -165,8 +201,8 @@ proptest! {
             prop_assert_eq!(&mapped, &wanted);
             for r in runs {
                 let (at, room) = placement.locate(id, r.offset).unwrap();
-                prop_assert!(room > 0 && at % BLOCK == r.offset % BLOCK);
-                prop_assert_eq!(taken.count_in(&(at / BLOCK..at / BLOCK + 1)), 1);
+                prop_assert!(room > 0 && at % 4096 == r.offset % 4096);
+                prop_assert_eq!(taken.count_in(&(at / 4096..at / 4096 + 1)), 1);
             }
         }
         prop_assert_eq!(alloc.taken(), &taken);
@@ -177,7 +213,9 @@ proptest! {
         names in prop::collection::hash_set(prop::collection::vec(1u8..=255, 1..=255), 0..400),
         many in prop_oneof![3 => Just(0_u32), 1 => 1u32..12_000],
         seed in any::<[u32; 4]>(),
+        o in options(),
     ) {
+        let room = Room::new(o.block_size, o.features);
         let mut tree = Tree::new();
         let names = names.into_iter().filter(|n| !n.contains(&b'/') && n != b"." && n != b"..");
         let long = (0..many).map(|n| format!("{n:0240}").into_bytes());
@@ -185,17 +223,16 @@ proptest! {
             tree.insert(&entry(path)).unwrap();
         }
         let sorted = tree.sorted();
-        match Layout::new(&tree, &sorted, ROOT, &seed, 1).unwrap() {
+        match Layout::new(&tree, &sorted, ROOT, &seed, 1, room).unwrap() {
             Layout::Linear { blocks } => {
                 let bytes: usize = tree.children(&sorted, ROOT).map(|c| rec_len(c.name)).sum();
-                prop_assert!(blocks == 1 && 24 + bytes <= 4084);
+                prop_assert!(blocks == 1 && 24 + bytes <= room.linear);
             }
             layout @ Layout::Htree { .. } => {
                 let blocks = layout.blocks();
-                let nodes = layout.nodes();
-                let Layout::Htree { order, leaves } = layout else { unreachable!() };
+                let Layout::Htree { order, leaves, nodes } = layout else { unreachable!() };
                 prop_assert_eq!(blocks, 1 + count(nodes + leaves.len()));
-                prop_assert!(nodes == 0 && leaves.len() <= ROOT_LIMIT || leaves.len() <= nodes * NODE_LIMIT);
+                prop_assert!(nodes == 0 && leaves.len() <= room.root_limit || leaves.len() <= nodes * room.node_limit);
                 let mut seen = order.clone();
                 seen.sort_unstable();
                 prop_assert!(seen.iter().enumerate().all(|(i, &n)| i == index32(n)));
@@ -207,7 +244,7 @@ proptest! {
                     let names = &order[index32(leaf.first)..end];
                     let bytes: usize =
                         names.iter().map(|&c| rec_len(tree.nth_child(&sorted, ROOT, c).name)).sum();
-                    prop_assert!(bytes <= 4084 && !names.is_empty());
+                    prop_assert!(bytes <= room.linear && !names.is_empty());
                     let before = n.checked_sub(1).map(|_| hash(order[index32(leaf.first) - 1]));
                     prop_assert_eq!(leaf.hash & !1, hash(names[0]));
                     prop_assert_eq!(leaf.hash & 1 == 1, before == Some(hash(names[0])));
@@ -219,6 +256,7 @@ proptest! {
     #[test]
     fn attributes_are_in_the_kernels_order_or_refused(
         set in prop::collection::btree_map("(user|trusted|security)\\.[a-z]{1,40}", 0usize..900, 1..12),
+        block in prop::sample::select(vec![1024_usize, 2048, 4096]),
     ) {
         let set: Vec<_> = set.into_iter().map(|(n, len)| (n.into_bytes(), vec![b'v'; len])).collect();
         let padded = |n: usize| n.next_multiple_of(4);
@@ -226,8 +264,8 @@ proptest! {
             let prefix = n.iter().position(|&b| b == b'.').unwrap() + 1;
             padded(16 + n.len() - prefix) + padded(v.len())
         }).sum();
-        let Ok(done) = encode(&set, Holder::File, |e| panic!("{e}")) else {
-            prop_assert!(needed + 36 > 4096, "{} bytes fit a block", needed);
+        let Ok(done) = encode(&set, Holder::File, block, |e| panic!("{e}")) else {
+            prop_assert!(needed + 36 > block, "{} bytes fit a block", needed);
             return Ok(());
         };
         let (mut found, mut total) = (Vec::new(), 0);

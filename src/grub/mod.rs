@@ -18,6 +18,7 @@
 //! | `platform` | which files of `i386-pc` are needed and copied |
 //! | `modules`, `elf`, `payload`, `lzma`, `core_img` | core.img, as `grub-mkimage -O i386-pc` makes it |
 //! | `boot_img`, `embed`, `reed_solomon` | sector 0 and the embedding area, as `grub-bios-setup` does |
+//! | `ext2_features` | which features of ext4 the rootfs's GRUB reads |
 //! | `kernels`, `dpkg_version` | which kernels of `/boot` to offer, newest first |
 //! | `config`, `grubenv`, `defaults` | grub.cfg, grubenv, the drop-in for `update-grub` |
 //! | `root`, `words` | how they name the root filesystem; how they quote |
@@ -33,6 +34,7 @@ mod dpkg_version;
 mod elf;
 mod embed;
 mod error;
+mod ext2_features;
 mod foreign_cfg;
 mod grubenv;
 mod kernels;
@@ -53,6 +55,7 @@ pub use dpkg_version::compare as compare_versions;
 pub use elf::check_module;
 pub use embed::{Area, embed};
 pub use error::GrubError;
+pub use ext2_features::{READ_SINCE_2_02, readable_incompat};
 pub use foreign_cfg::{RootNamed, root_named};
 pub use grubenv::{GRUBENV_LEN, grubenv};
 pub use kernels::{KernelEntry, find as find_kernels};

@@ -5,8 +5,7 @@ use super::ingest::Ingest;
 use super::prepare::{self, Facts, Prepared};
 use super::{Boot, BuildError, Free, Image, Report, Scheme, Size, Source, Spec, Spool, seed::seed};
 use crate::archive::Rootfs;
-use crate::ext4::geometry::BLOCK;
-use crate::ext4::{Available, DEFAULT_MAX_GROW, Formatter, Identity, Plan, lost_found};
+use crate::ext4::{Available, Fit, FitSize, Formatter, Identity, Plan, lost_found};
 use crate::extent::{Content, Extent, SourceNr, push};
 use crate::grub::{Area, BiosSpec, MODULES_EXT_ON_MBR, PREFIX_MBR_1};
 use crate::observe::{Observer, Stage};
@@ -15,6 +14,7 @@ use crate::seed::Seed;
 use crate::tree::{NodeKind, ROOT, Tree};
 use crate::units::{MIB, SECTOR, Timestamp, count};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 use tracing::info_span;
 
 /// The least that a percentage of free space comes to.
@@ -63,6 +63,13 @@ pub fn build(
         disk_signature: seed.nonzero_u32("disk signature"),
         time: time(spec, &ingest.tree),
     };
+    if let Some(days @ 1..) = days_ahead(facts.time) {
+        ingest.warn(&format!(
+            "the newest file is of a time {days} days from now, which becomes the image's: until then \
+             e2fsck takes the superblock's last write for one in the future and wants to correct it; \
+             SOURCE_DATE_EPOCH sets an earlier one"
+        ));
+    }
     let prepared = prepare::prepare(&mut ingest, &sorted, spec, &facts)?;
     // Before the plan does it: a file of that name in the archive must leave the spool.
     if let Some(entry) = lost_found(&ingest.tree, facts.time) {
@@ -81,12 +88,12 @@ pub fn build(
     let plan = info_span!("ext4").in_scope(|| {
         observer.progress(Stage::Ext4, 0, None);
         let identity = identity(spec, &facts, &seed);
-        formatter.finish(tree, &identity, spec.inodes, &mut |w| warnings.warn(&w))
+        formatter.finish(tree, &identity, &mut |w| warnings.warn(&w))
     })?;
     warnings.close();
     let disk_size = match spec.size {
         Size::Bytes(n) => n,
-        Size::Fit => base + plan.size(),
+        Size::Fit => (base + plan.size()).next_multiple_of(spec.round.unwrap_or(SECTOR)),
     };
     let image = assemble(plan, &zeros.finish(), base, disk_size, &prepared, &facts)?;
     let report = report(&image, spec, &facts, prepared, data);
@@ -126,19 +133,25 @@ fn check(spec: &Spec) -> Result<(), BuildError> {
 }
 
 fn formatter(spec: &Spec, base: u64) -> Result<Formatter, BuildError> {
+    let options = spec.filesystem();
     Ok(match spec.size {
-        Size::Bytes(disk) => {
-            Formatter::sized(disk - base, spec.inodes.map(u64::from), spec.max_grow)?
-        }
+        Size::Bytes(disk) => Formatter::sized(disk - base, &options)?,
         Size::Fit => {
             let available = match spec.free {
-                Free::Bytes(n) => Available::Blocks(n.div_ceil(BLOCK)),
+                Free::Bytes(n) => Available::Bytes(n),
                 Free::Percent(percent) => Available::Percent {
                     percent: percent.min(90),
-                    at_least: FREE_MIN / BLOCK,
+                    at_least: FREE_MIN,
                 },
             };
-            Formatter::fitted(available, spec.max_grow.unwrap_or(DEFAULT_MAX_GROW))
+            let size = match spec.round {
+                None => FitSize::Least,
+                Some(multiple) => FitSize::Round {
+                    multiple,
+                    offset: base,
+                },
+            };
+            Formatter::fitted(Fit { available, size }, &options)
         }
     })
 }
@@ -147,6 +160,14 @@ fn formatter(spec: &Spec, base: u64) -> Result<Formatter, BuildError> {
 fn time(spec: &Spec, tree: &Tree) -> Timestamp {
     let newest = tree.newest().unwrap_or_default();
     spec.source_date_epoch.map_or(newest, Timestamp::from_secs)
+}
+
+/// Whole days from now to `time`. Only a warning asks for it: no clock reaches a byte of the image.
+fn days_ahead(time: Timestamp) -> Option<u64> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    let ahead = u64::try_from(time.sec).ok()?.checked_sub(now.as_secs())?;
+    // e2fsck forgives a day, for clocks in local time (`time_fudge`).
+    Some(ahead / 86_400)
 }
 
 fn identity(spec: &Spec, facts: &Facts, seed: &Seed) -> Identity {
@@ -293,7 +314,8 @@ fn report(image: &Image, spec: &Spec, facts: &Facts, prepared: Prepared, data: u
             Boot::Bios => "bios",
             Boot::None => "none",
         },
-        disk_signature: (spec.scheme == Scheme::Mbr).then_some(facts.disk_signature),
+        disk_signature: (spec.scheme == Scheme::Mbr)
+            .then(|| format!("{:08x}", facts.disk_signature)),
         kernel: prepared.kernel,
         files,
         directories,
@@ -302,7 +324,7 @@ fn report(image: &Image, spec: &Spec, facts: &Facts, prepared: Prepared, data: u
         inodes: g.inodes(),
         inodes_free: g.inodes() - plan.used_inodes(),
         data,
-        used: (plan.used_blocks() - g.overhead()) * BLOCK,
+        used: (plan.used_blocks() - g.overhead()) * g.block(),
         available: plan.available(),
         grow_at_boot: prepared.grower.name(),
         edits: prepared.edits,

@@ -42,6 +42,18 @@ pub enum BuildError {
         /// What is there instead.
         what: &'static str,
     },
+    /// A loader that refuses the root filesystem.
+    #[error(
+        "the GRUB of the rootfs could not read its root: ext2.mod refuses the incompatible features \
+         {refused:#x} of `--features {profile}` (0x2000 is metadata_csum_seed, which GRUB reads from 2.12 \
+         and Debian's from 2.06-8 on); say `--features default`"
+    )]
+    GrubRefuses {
+        /// The profile asked for.
+        profile: &'static str,
+        /// Bits of `s_feature_incompat`.
+        refused: u32,
+    },
     /// Nobody to grow the root at first boot, and one was asked for.
     #[error("`--grow-at-boot {by}` cannot work: {why}; mend that, or say `--grow-at-boot auto`")]
     CannotGrow {

@@ -3,10 +3,11 @@
 use super::zeros::Zeros;
 use super::{BuildError, Spool, wanted};
 use crate::archive::{DataRun, Entry, EntryKind, Item, Rootfs};
+use crate::ext4::disk::inode::TIMES;
 use crate::ext4::{EntryError, Formatter};
 use crate::observe::{Observer, Stage};
 use crate::tree::{DataId, Tree};
-use crate::units::{count, index};
+use crate::units::{Timestamp, count, index};
 use bytes::Bytes;
 use std::ops::Range;
 
@@ -61,9 +62,9 @@ impl<'a> Ingest<'a> {
         observer: &'a dyn Observer,
     ) -> Self {
         Self {
+            zeros: Zeros::new(formatter.block_size().bytes()),
             formatter,
             tree: Tree::new(),
-            zeros: Zeros::default(),
             base,
             spool,
             observer,
@@ -75,13 +76,16 @@ impl<'a> Ingest<'a> {
     /// Reads every layer to its end.
     pub(super) fn archive(&mut self, reader: &mut Rootfs) -> Result<(), BuildError> {
         let mut reported = 0;
-        let mut absolute = 0;
+        let (mut absolute, mut clamped) = (0, 0_u64);
         while let Some(item) = reader.next_item()? {
             self.check()?;
             match item {
                 Item::Layer => self.tree.begin_layer().map_err(EntryError::from)?,
                 Item::Entry(entry) => {
                     absolute += u64::from(entry.path.first() == Some(&b'/'));
+                    let times = [Some(entry.mtime), entry.atime, entry.ctime];
+                    let beyond = |t: &Timestamp| !TIMES.contains(&t.sec);
+                    clamped += u64::from(times.iter().flatten().any(beyond));
                     self.entry(&entry, reader)?;
                 }
                 Item::Whiteout(path) => {
@@ -103,6 +107,15 @@ impl<'a> Ingest<'a> {
         reader.take_warnings().iter().for_each(|w| self.warn(w));
         let (done, total) = reader.progress();
         self.observer.progress(Stage::Archive, done, total);
+        if clamped > 0 {
+            let entries = match clamped {
+                1 => "1 entry has a time".into(),
+                n => format!("{n} entries have times"),
+            };
+            self.warn(&format!(
+                "{entries} that ext4 cannot hold, before 1901 or after 2446: the nearest it can is taken"
+            ));
+        }
         if absolute > 0 {
             let entries = match absolute {
                 1 => "1 entry has an absolute name".into(),

@@ -1,7 +1,6 @@
 //! The image: extents, and where to read them.
 
 use crate::ext4::Plan;
-use crate::ext4::geometry::BLOCK;
 use crate::extent::{Content, Extent, Layout, SourceNr, TileError, tile};
 use crate::read_at::ReadAt;
 use crate::units::index32;
@@ -195,17 +194,18 @@ impl Image {
     }
 
     fn pieces_in(&self, extent: &Extent) -> Vec<Part> {
-        let block = |byte: u64| (byte - self.filesystem_offset) / BLOCK;
+        let size = self.filesystem.geometry().block();
+        let block = |byte: u64| (byte - self.filesystem_offset) / size;
         let (from, to) = (block(extent.start), block(extent.end()));
         let pieces = self.filesystem.pieces();
         let first = pieces.partition_point(|p| p.start < from);
         let mut list: Vec<Part> = Vec::new();
         for p in pieces[first..].iter().take_while(|p| p.start < to) {
-            let (len, structure) = (p.len * BLOCK, p.kind.name());
+            let (len, structure) = (p.len * size, p.kind.name());
             match list.last_mut().filter(|last| last.structure == structure) {
                 Some(last) => last.len += len,
                 None => list.push(Part {
-                    start: self.filesystem_offset + p.start * BLOCK,
+                    start: self.filesystem_offset + p.start * size,
                     len,
                     content: "bytes",
                     structure,

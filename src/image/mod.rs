@@ -24,5 +24,5 @@ pub use disk::{Disk, DiskError};
 pub use error::BuildError;
 pub use layout::{Image, ImageError, Source, Structure};
 pub use report::Report;
-pub use spec::{Boot, Free, GrowAtBoot, RootBy, Scheme, Size, Spec};
+pub use spec::{Boot, Free, GrowAtBoot, Profile, RootBy, Scheme, Size, Spec};
 pub use spool::{MemorySpool, PlanSpool, Spool};

@@ -5,13 +5,13 @@
 
 use super::grow::{FSTAB_OPTION, Grower, REPART_CONF, REPART_TEXT};
 use super::ingest::Ingest;
-use super::wanted::{FSTAB, GRUB_CFG, OS_RELEASE, PLATFORM};
+use super::wanted::{FSTAB, GRUB_CFG, HOSTS, OS_RELEASE, PLATFORM};
 use super::{Boot, BuildError, RootBy, Scheme, Spec};
 use crate::entry::{Entry, EntryKind};
 use crate::grub::{
-    Config, DEFAULT_CMDLINE, DROP_IN_PATH, Files, KernelEntry, MARKER, RootIds, RootNamed,
-    bears_marker, check_module, drop_in, find_kernels, grub_cfg, grubenv, is_core_input,
-    is_module_file, root_named,
+    Config, DEFAULT_CMDLINE, DROP_IN_PATH, Files, KernelEntry, MARKER, READ_SINCE_2_02, RootIds,
+    RootNamed, bears_marker, check_module, drop_in, find_kernels, grub_cfg, grubenv, is_core_input,
+    is_module_file, readable_incompat, root_named,
 };
 use crate::partition::partuuid;
 use crate::tree::{NodeId, NodeKind, ROOT, Sorted, Tree};
@@ -24,6 +24,10 @@ const BOOT_PLATFORM: &str = "boot/grub/i386-pc";
 const GRUB_CFG_ORIG: &str = "boot/grub/grub.cfg.orig";
 const GRUBENV: &str = "boot/grub/grubenv";
 const HOSTNAME: &str = "etc/hostname";
+/// What the system calls itself in [`HOSTS`]: Debian's installer, Debian Reference 5.1.1.
+const OWN_ADDRESS: &[u8] = b"127.0.1.1";
+const HOSTS_NEW: &str =
+    "127.0.0.1\tlocalhost\n127.0.1.1\n::1\tlocalhost ip6-localhost ip6-loopback\n";
 
 /// Seconds that the menu waits: long enough to press a key on the serial console.
 const TIMEOUT: u32 = 1;
@@ -82,6 +86,7 @@ pub(super) fn prepare(
     };
     if let Some(name) = &spec.hostname {
         editor.write(HOSTNAME, format!("{name}\n").into_bytes())?;
+        editor.hosts(name)?;
     }
     if spec.boot == Boot::Bios {
         let kernels = kernels(&editor.ingest.tree, sorted);
@@ -95,6 +100,7 @@ pub(super) fn prepare(
             ));
         }
         let files = platform(editor.ingest, sorted)?;
+        readable(editor.ingest, &files, spec)?;
         let config = config(editor.ingest, spec, ids, kernels)?;
         editor.modules(sorted, &files)?;
         editor.grub_cfg(&config)?;
@@ -200,6 +206,24 @@ fn platform(ingest: &mut Ingest<'_>, sorted: &Sorted) -> Result<Files, BuildErro
     Ok(files)
 }
 
+/// Refuses a root filesystem that GRUB could not read; warns where its module does not tell.
+fn readable(ingest: &mut Ingest<'_>, files: &Files, spec: &Spec) -> Result<(), BuildError> {
+    let asked = spec.filesystem().features.incompat();
+    let known = files.get("ext2.mod").and_then(|m| readable_incompat(m));
+    let profile = spec.features.name();
+    match asked & !known.unwrap_or(READ_SINCE_2_02) {
+        0 => Ok(()),
+        refused if known.is_some() => Err(BuildError::GrubRefuses { profile, refused }),
+        _ => {
+            ingest.warn(&format!(
+                "`--features {profile}`: whether the rootfs's GRUB reads it cannot be told from its ext2.mod; \
+                 GRUB does from 2.12 on"
+            ));
+            Ok(())
+        }
+    }
+}
+
 /// Puts files of ours into the tree and remembers which.
 struct Editor<'a, 'b> {
     ingest: &'a mut Ingest<'b>,
@@ -218,6 +242,32 @@ impl Editor<'_, '_> {
         self.ingest.edit(&entry, Bytes::from(bytes))?;
         self.edits.push(format!("/{path}"));
         Ok(())
+    }
+
+    /// The line by which the system resolves its own name, as Debian's installer writes it, where there
+    /// is one already or no file at all. Any other hosts file is somebody's own.
+    fn hosts(&mut self, name: &str) -> Result<(), BuildError> {
+        let own = self.ingest.read(HOSTS.as_bytes())?;
+        if own.is_none() && self.ingest.tree.find(HOSTS.as_bytes()).is_some() {
+            return Ok(());
+        }
+        let own = own.unwrap_or_else(|| HOSTS_NEW.into());
+        let is_ours = |line: &&[u8]| line.split(|b| b" \t".contains(b)).next() == Some(OWN_ADDRESS);
+        if !own.split(|&b| b == b'\n').any(|line| is_ours(&line)) {
+            return Ok(());
+        }
+        let short = name.split('.').next().unwrap_or(name);
+        let names = if short == name {
+            String::new()
+        } else {
+            format!(" {short}")
+        };
+        let ours = [OWN_ADDRESS, format!("\t{name}{names}").as_bytes()].concat();
+        let lines = own.split(|&b| b == b'\n');
+        let lines: Vec<&[u8]> = lines
+            .map(|line| if is_ours(&line) { &ours[..] } else { line })
+            .collect();
+        self.write(HOSTS, lines.join(&b'\n'))
     }
 
     /// Copies of the modules, where GRUB finds them: on the root filesystem, of core.img's build.

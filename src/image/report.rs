@@ -22,8 +22,8 @@ pub struct Report {
     pub scheme: &'static str,
     /// Boot loader: `bios` or `none`.
     pub boot: &'static str,
-    /// MBR disk signature.
-    pub disk_signature: Option<u32>,
+    /// MBR disk signature, eight hex digits.
+    pub disk_signature: Option<String>,
     /// Kernel the menu starts, newest first in `/boot`.
     pub kernel: Option<String>,
     /// Regular files, directories, symbolic links and others in the tree.

@@ -9,18 +9,20 @@ use sha2::{Digest, Sha256};
 
 /// What [`super::prepare`] writes, or may have written into the rootfs by an earlier build: none of it
 /// is part of the seed, so that an image made from an image is the same image.
-const OURS: [&[u8]; 8] = [
+const OURS: [&[u8]; 9] = [
     b"boot/grub",
     b"etc/default/grub.d",
     b"etc/default/grub.d/50-diskwright.cfg",
     b"etc/fstab",
     b"etc/hostname",
+    b"etc/hosts",
     b"etc/repart.d",
     REPART_CONF.as_bytes(),
     b"lost+found",
 ];
 
-/// The seed of `tree`, before any edit, built as `spec` says.
+/// The seed of `tree`, before any edit, built as `spec` says. How the tree came does not matter: a tar, a
+/// folder and an image of several layers that come to the same files give the same seed.
 pub(super) fn seed(tree: &Tree, sorted: &Sorted, spec: &Spec) -> Seed {
     if let Some(text) = &spec.seed {
         return Seed::from_text(text);
@@ -91,7 +93,10 @@ fn describe(out: &mut Vec<u8>, tree: &Tree, path: &[u8], id: NodeId) {
         time(out, node.meta.mtime);
     }
     out.extend_from_slice(&node.links.to_le_bytes());
-    for (name, value) in tree.xattrs(id) {
+    // Sorted: a tar lists them as its maker did, a folder as its filesystem does.
+    let mut xattrs: Vec<_> = tree.xattrs(id).iter().collect();
+    xattrs.sort_unstable();
+    for (name, value) in xattrs {
         bytes(out, name);
         bytes(out, value);
     }

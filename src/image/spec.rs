@@ -1,5 +1,6 @@
 //! What the user asked for.
 
+use crate::ext4::{BlockSize, Features, Journal, Options};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -16,7 +17,8 @@ pub struct Spec {
     pub uuid: Option<Uuid>,
     /// Text that replaces the digest of the input as the seed.
     pub seed: Option<String>,
-    /// Host name to write to `/etc/hostname`.
+    /// Host name to write to `/etc/hostname`, and to `/etc/hosts` where it has a line for 127.0.1.1 or is
+    /// not there.
     pub hostname: Option<String>,
     /// Kernel command line, without `root=`.
     pub cmdline: Option<String>,
@@ -32,6 +34,18 @@ pub struct Spec {
     pub grow_at_boot: GrowAtBoot,
     /// Inodes to make, at least.
     pub inodes: Option<u32>,
+    /// Bytes in a block of the root filesystem.
+    pub block_size: BlockSize,
+    /// Bytes for each inode; by the size of the filesystem when `None`.
+    pub inode_ratio: Option<u64>,
+    /// Percentage of the blocks that only root may use, 0 to 50.
+    pub reserved_percent: u8,
+    /// The journal.
+    pub journal: Journal,
+    /// Features of the root filesystem.
+    pub features: Profile,
+    /// A fitted disk is a multiple of so many bytes.
+    pub round: Option<u64>,
     /// Latest time that an image may show, in seconds since 1970 (`SOURCE_DATE_EPOCH`).
     pub source_date_epoch: Option<i64>,
 }
@@ -52,7 +66,67 @@ impl Default for Spec {
             max_grow: None,
             grow_at_boot: GrowAtBoot::Auto,
             inodes: None,
+            block_size: BlockSize::KiB4,
+            inode_ratio: None,
+            reserved_percent: 5,
+            journal: Journal::BySize,
+            features: Profile::Default,
+            round: None,
             source_date_epoch: None,
+        }
+    }
+}
+
+impl Spec {
+    /// How the root filesystem shall be made.
+    #[must_use]
+    pub fn filesystem(&self) -> Options {
+        Options {
+            block_size: self.block_size,
+            features: self.features.features(),
+            inodes: self.inodes.map(u64::from),
+            inode_ratio: self.inode_ratio,
+            reserved_percent: self.reserved_percent,
+            journal: self.journal,
+            max_grow: self.max_grow,
+        }
+    }
+}
+
+/// Who must be able to read the root filesystem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// What Debian 12 makes: [`Features::DEFAULT`].
+    Default,
+    /// GRUB from 2.02 on: the same, as a promise.
+    #[serde(rename = "grub2.02")]
+    Grub202,
+    /// Linux from 5.15, GRUB from 2.12 (Debian's from 2.06-8), e2fsck from 1.47: [`Features::MODERN`].
+    Modern,
+    /// PV-GRUB and kernels of 2010: [`Features::PV`].
+    Pv,
+}
+
+impl Profile {
+    /// Its name on the command line and in spec files.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Grub202 => "grub2.02",
+            Self::Modern => "modern",
+            Self::Pv => "pv",
+        }
+    }
+
+    /// The features.
+    #[must_use]
+    pub fn features(self) -> Features {
+        match self {
+            Self::Default | Self::Grub202 => Features::DEFAULT,
+            Self::Modern => Features::MODERN,
+            Self::Pv => Features::PV,
         }
     }
 }

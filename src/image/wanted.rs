@@ -11,6 +11,8 @@ pub(super) const PLATFORM: &str = "usr/lib/grub/i386-pc";
 pub(super) const GRUB_CFG: &str = "boot/grub/grub.cfg";
 /// What is mounted where.
 pub(super) const FSTAB: &str = "etc/fstab";
+/// Addresses of names.
+pub(super) const HOSTS: &str = "etc/hosts";
 /// Numbers of users' names.
 pub(super) const PASSWD: &str = "etc/passwd";
 /// Numbers of groups' names.
@@ -33,7 +35,15 @@ pub(super) fn wants(path: &[u8]) -> bool {
     let path = trimmed(path);
     path.strip_prefix(PLATFORM.as_bytes())
         .is_some_and(|rest| rest.first() == Some(&b'/'))
-        || [GRUB_CFG, FSTAB, PASSWD, GROUP, OS_RELEASE[0], OS_RELEASE[1]]
-            .iter()
-            .any(|p| p.as_bytes() == path)
+        || [
+            GRUB_CFG,
+            FSTAB,
+            HOSTS,
+            PASSWD,
+            GROUP,
+            OS_RELEASE[0],
+            OS_RELEASE[1],
+        ]
+        .iter()
+        .any(|p| p.as_bytes() == path)
 }

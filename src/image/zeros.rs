@@ -1,18 +1,20 @@
 //! Finding what is zero anyway: such data needs no writing, and the image can say so.
 
-use crate::ext4::geometry::BLOCK;
 use crate::units::{KIB, count, index};
 use bytes::Bytes;
 use std::ops::Range;
 
-/// Shorter runs of zeros are no extents of their own: they would outnumber the files.
-const RUN_MIN: u64 = 64 * KIB / BLOCK;
+/// Shorter runs of zeros, in bytes, are no extents of their own: they would outnumber the files.
+const RUN_MIN: u64 = 64 * KIB;
 
+/// The largest block.
 const ZEROS: [u8; 4096] = [0; 4096];
 
 /// Follows file data as it is placed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Zeros {
+    /// Bytes in a block.
+    block: u64,
     /// Zero bytes so far without a gap, on the filesystem.
     current: Range<u64>,
     /// Whole blocks, sorted.
@@ -20,6 +22,15 @@ pub(super) struct Zeros {
 }
 
 impl Zeros {
+    /// For a filesystem with blocks of `block` bytes, at most 4096.
+    pub(super) fn new(block: u64) -> Self {
+        Self {
+            block,
+            current: 0..0,
+            runs: Vec::new(),
+        }
+    }
+
     /// Gives `put` the parts of `data`, which belongs at byte `at` of the filesystem, that are not
     /// zero. Block by block, so that the runs do not depend on how the data was cut.
     pub(super) fn split<E>(
@@ -31,7 +42,7 @@ impl Zeros {
         let len = data.len();
         let (mut from, mut done) = (0, 0);
         while done < len {
-            let room = index(BLOCK - (at + count(done)) % BLOCK);
+            let room = index(self.block - (at + count(done)) % self.block);
             let end = len.min(done + room);
             let part = &data[done..end];
             // Nearly every block shows itself in its first byte.
@@ -60,8 +71,8 @@ impl Zeros {
     }
 
     fn close(&mut self) {
-        let blocks = self.current.start.div_ceil(BLOCK)..self.current.end / BLOCK;
-        if blocks.end >= blocks.start + RUN_MIN {
+        let blocks = self.current.start.div_ceil(self.block)..self.current.end / self.block;
+        if blocks.end >= blocks.start + RUN_MIN / self.block {
             self.runs.push(blocks);
         }
         self.current = 0..0;
@@ -79,6 +90,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const BLOCK: u64 = 4096;
+
     proptest! {
         #[test]
         fn what_is_put_and_zeros_make_the_data_however_it_is_cut(
@@ -90,7 +103,7 @@ mod tests {
                 data.extend(vec![u8::from(!zero); index(n * 2048)]);
             }
             let whole = Bytes::from(data.clone());
-            let (mut out, mut zeros) = (vec![0; data.len()], Zeros::default());
+            let (mut out, mut zeros) = (vec![0; data.len()], Zeros::new(BLOCK));
             let mut at = 0;
             for cut in cuts.iter().copied().chain([data.len()]) {
                 let end = data.len().min(at + cut);
@@ -102,7 +115,7 @@ mod tests {
             }
             prop_assert!(out == data);
             let runs = zeros.finish();
-            let mut once = Zeros::default();
+            let mut once = Zeros::new(BLOCK);
             once.split(0, &whole, |_, _| Ok::<(), ()>(())).unwrap();
             prop_assert_eq!(&runs, &once.finish());
             for run in runs {

@@ -1,5 +1,6 @@
 //! What is on a disk: partitions and filesystems.
 
+use super::features;
 use crate::ext4::disk::superblock::{
     EXT4_SUPER_MAGIC, EXT4_VALID_FS, SUPERBLOCK_OFFSET, Superblock,
 };
@@ -103,8 +104,10 @@ pub struct Filesystem {
     pub inodes_per_group: u32,
     /// Blocks of descriptors reserved for growth.
     pub reserved_gdt_blocks: u16,
-    /// Feature words in hex: compat, incompat, ro_compat.
-    pub features: [String; 3],
+    /// Features, as mke2fs(8) and dumpe2fs(8) call them.
+    pub features: Vec<String>,
+    /// The same as words in hex: compat, incompat, ro_compat.
+    pub feature_words: [String; 3],
     /// Whether it was unmounted cleanly.
     pub clean: bool,
     /// When it was made, in seconds since 1970.
@@ -134,6 +137,11 @@ fn filesystem(disk: &dyn ReadAt, at: u64) -> Result<Option<Filesystem>, InspectE
         .copied()
         .take_while(|&b| b != 0)
         .collect();
+    let words = [
+        sb.s_feature_compat.get(),
+        sb.s_feature_incompat.get(),
+        sb.s_feature_ro_compat.get(),
+    ];
     Ok(Some(Filesystem {
         uuid: Uuid::from_bytes(sb.s_uuid),
         label: String::from_utf8_lossy(&label).into_owned(),
@@ -149,12 +157,8 @@ fn filesystem(disk: &dyn ReadAt, at: u64) -> Result<Option<Filesystem>, InspectE
         blocks_per_group: sb.s_blocks_per_group.get(),
         inodes_per_group: sb.s_inodes_per_group.get(),
         reserved_gdt_blocks: sb.s_reserved_gdt_blocks.get(),
-        features: [
-            sb.s_feature_compat,
-            sb.s_feature_incompat,
-            sb.s_feature_ro_compat,
-        ]
-        .map(|word| format!("{:#x}", word.get())),
+        features: features::names(words),
+        feature_words: words.map(|word| format!("{word:#x}")),
         clean: sb.s_state.get() == EXT4_VALID_FS,
         made: sb.s_mkfs_time.get(),
     }))

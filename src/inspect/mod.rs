@@ -1,5 +1,6 @@
 //! Looking at an image, ours or not, without mounting it.
 
+mod features;
 mod info;
 
 pub use info::{Filesystem, Info, InspectError, Partition, Root, info, root};

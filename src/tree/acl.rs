@@ -50,7 +50,7 @@ impl Attributes {
     }
 
     /// Sets or removes an attribute, in its place.
-    fn put(&mut self, name: &[u8], value: Option<Vec<u8>>) {
+    pub(super) fn put(&mut self, name: &[u8], value: Option<Vec<u8>>) {
         let at = self.xattrs.iter().position(|(n, _)| n == name);
         match (at, value) {
             (Some(at), Some(value)) => self.xattrs[at].1 = value,
@@ -295,7 +295,9 @@ mod tests {
         Ok((tree, told))
     }
 
-    fn of<'a>(tree: &'a Tree, path: &str) -> (u16, &'a [(Vec<u8>, Vec<u8>)]) {
+    type Xattr = (Vec<u8>, Vec<u8>);
+
+    fn of<'a>(tree: &'a Tree, path: &str) -> (u16, &'a [Xattr]) {
         let node = tree.find(path.as_bytes()).unwrap();
         (tree.node(node).meta.mode, tree.xattrs(node))
     }

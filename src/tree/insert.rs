@@ -298,12 +298,11 @@ impl Tree {
 
     /// Gives a node one more extended attribute, or an attribute it has another value.
     pub fn set_xattr(&mut self, id: NodeId, name: &[u8], value: &[u8]) {
-        let known = self.node(id).xattrs;
-        let mut set = known.map_or_else(Attributes::default, |n| self.xattrs[index32(n.0)].clone());
-        match set.xattrs.iter_mut().find(|(n, _)| n == name) {
-            Some(known) => known.1 = value.to_vec(),
-            None => set.xattrs.push((name.to_vec(), value.to_vec())),
-        }
+        let set = self.node(id).xattrs;
+        let mut set = set.map_or_else(Attributes::default, |set| {
+            self.xattrs[index32(set.0)].clone()
+        });
+        set.put(name, Some(value.to_vec()));
         self.node_mut(id).xattrs = Some(self.attribute_set(set));
     }
 

@@ -41,7 +41,7 @@ fn what_is_no_tar() {
     refused(
         &b"BZh9 is no bzip2 file"[..],
         expect![
-            "test.tar: damaged bzip2 data near byte 0 of the file: bzip2: invalid data; copy or make the archive again"
+            "test.tar: damaged bzip2 data near byte 7 of the file: bzip2: invalid data; copy or make the archive again"
         ],
     );
 }

@@ -79,7 +79,7 @@ fn sizes_that_no_disk_has_are_refused() {
         &[&bare[..], &["16T"]].concat(),
         3,
         expect![[r#"
-            error: a filesystem of 17592186044416 bytes: ext4 with 4 KiB blocks ends at 16 TiB here; choose a smaller size
+            error: a filesystem of 17592186044416 bytes: ext4 with blocks of 4096 bytes ends at 16 TiB here; choose a smaller size
         "#]],
     );
     refused(
@@ -255,7 +255,7 @@ fn a_disk_that_is_too_small_is_refused_with_the_bytes_that_are_missing() {
         ],
         3,
         expect![[r#"
-            error: the tree does not fit a filesystem of 7340032 bytes: 19685376 bytes are missing, those for larger tables among them; say a `--size` larger by as much, or `--size fit`
+            error: the tree does not fit a filesystem of 7340032 bytes: it needs 20975616, and 499712 are the filesystem's own; 19681280 bytes are missing, those for larger tables among them; say a `--size` larger by as much, or `--size fit`
         "#]],
     );
 }

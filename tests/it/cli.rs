@@ -1,5 +1,8 @@
 //! The command as a person or a script meets it: help, exit codes, what goes to which stream.
 
+use crate::common::desk::Desk;
+use crate::common::tarball::{archive, file};
+use crate::tools::have;
 use expect_test::expect;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -63,10 +66,12 @@ fn help_of_build_shows_every_flag_with_its_default() {
     expect![[r#"
         Build a bootable disk image from a root filesystem archive
 
-        Usage: diskwright build [OPTIONS] [ROOTFS]
+        Usage: diskwright build [OPTIONS] [ROOTFS]...
 
         Arguments:
-          [ROOTFS]  Tar archive, plain or compressed with gzip, zstd, xz or bzip2; `-` for standard input
+          [ROOTFS]...  Tar archive (plain, gzip, zstd, xz, bzip2), `-` for standard input, folder,
+                       oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME]; several are
+                       layers, lowest first
 
         Options:
           -o, --output <FILE>  Where the image goes; appears whole or not at all
@@ -77,6 +82,11 @@ fn help_of_build_shows_every_flag_with_its_default() {
           -q, --quiet          No progress and no summary; warnings and errors only
               --json           Print the figures of the image as JSON instead of its path
           -h, --help           Print help (see more with '--help')
+
+        Input:
+              --platform <OS/ARCH[/VARIANT]>  Which image of several [default: the host's, or the only one]
+              --owner <UID:GID>               Owner of everything that comes from a folder [default: as the
+                                              filesystem shows it]
 
         Image:
               --size <SIZE|fit>      Size of the disk, or `fit`: the smallest that holds everything and
@@ -89,10 +99,21 @@ fn help_of_build_shows_every_flag_with_its_default() {
                                      and these flags]
               --scheme <SCHEME>      Partition table; `none` puts the filesystem at byte 0 [default: mbr]
                                      [possible values: mbr, none]
-              --max-grow <SIZE>      Size up to which the root can grow online [default: 2 TiB for fit, else
-                                     as mke2fs]
-              --inodes <N>           Inodes, at least [default: one per 16 KiB, and the archive's and a
-                                     tenth more]
+              --round <SIZE>         A fitted disk is a multiple of this, its filesystem as large as that
+                                     allows
+
+        Root filesystem:
+              --block-size <1024|2048|4096>  Bytes in a block [default: 4096]
+              --features <PROFILE>           Who must be able to read it [default: default] [possible
+                                             values: default, grub2.02, modern, pv]
+              --max-grow <SIZE>              Size up to which it can grow online [default: 2 TiB for fit,
+                                             else as mke2fs]
+              --inodes <N>                   Inodes, at least [default: one per 16 KiB, and the archive's
+                                             and a tenth more]
+              --inode-ratio <SIZE>           Bytes of the filesystem for each inode, 1 KiB to 64 MiB
+              --reserved-percent <PERCENT>   Blocks that only root may use, in percent, 0 to 50 [default: 5]
+              --journal-size <SIZE|none>     Size of the journal, at least 1024 blocks, or `none` [default:
+                                             by size, as mke2fs]
 
         Boot:
               --grow-at-boot <GROW_AT_BOOT>  Who makes the root fill a larger disk at first boot [default:
@@ -103,16 +124,19 @@ fn help_of_build_shows_every_flag_with_its_default() {
                                              [possible values: uuid, label, partuuid]
               --cmdline <TEXT>               Kernel command line without root= [default: both consoles,
                                              patient NVMe]
-              --hostname <NAME>              Host name to write to /etc/hostname
+              --hostname <NAME>              Host name to write to /etc/hostname and, at 127.0.1.1, to
+                                             /etc/hosts
 
         Examples:
           diskwright build rootfs.tar.zst -o disk.img
           diskwright build rootfs.tar -o disk.img --size 8G --hostname web --sha256
           zstd -dc rootfs.tar.zst | diskwright build - -o disk.img
+          diskwright build base.tar.zst overlay/ --owner 0:0 -o disk.img
+          diskwright build oci:layout:latest -o disk.img
           diskwright build --spec image.toml --force
 
         A spec file has the same names as keys, paths relative to itself; flags override it:
-          rootfs = "rootfs.tar.zst"
+          rootfs = "rootfs.tar.zst"     # or a list: ["base.tar", "oci:layout:app"]
           output = "disk.img"
           free = "20%"
           root-by = "label"
@@ -218,6 +242,21 @@ fn input_that_is_not_there_is_3_and_named() {
 }
 
 #[test]
+fn verify_refuses_by_name_what_it_cannot_read() {
+    if !crate::tools::have("mke2fs") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let args = ["-q", "-F", "-O", "quota,inline_data", "image", "20M"];
+    super::common::run(folder.path(), "mke2fs", &args);
+    let image = folder.path().join("image");
+    let output = diskwright(&["verify", image.to_str().unwrap()]);
+    assert_eq!(code(&output), 3);
+    let told = stderr(&output);
+    assert!(told.contains("inline_data, quota"), "{told}");
+}
+
+#[test]
 fn doctor_needs_nothing_but_a_folder() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().to_str().unwrap();
@@ -247,4 +286,80 @@ fn a_closed_stdout_is_success() {
         .status()
         .unwrap();
     assert!(status.success());
+}
+
+/// `etc/hosts` of an image, by debugfs, that was built with a host name.
+fn hosts(given: Option<&str>, name: &str) -> Option<String> {
+    let desk = Desk::new();
+    let members = given.map(|text| file("etc/hosts", text.as_bytes()));
+    let members: Vec<_> = members.into_iter().chain([file("x", b"")]).collect();
+    desk.write("a.tar", &archive(&members));
+    desk.builds("a.tar", &["--boot", "none", "--hostname", name]);
+    desk.debugfs("cat /etc/hosts")
+}
+
+#[test]
+fn a_host_name_stands_at_its_own_address_and_other_hosts_files_stay() {
+    let Some(made) = hosts(None, "web") else {
+        return;
+    };
+    let ip6 = "::1\tlocalhost ip6-localhost ip6-loopback\n";
+    assert_eq!(made, format!("127.0.0.1\tlocalhost\n127.0.1.1\tweb\n{ip6}"));
+    let debian = "127.0.0.1 localhost\n127.0.1.1 old.example.org old\n10.0.0.1 db\n";
+    let expected = "127.0.0.1 localhost\n127.0.1.1\tweb.example.org web\n10.0.0.1 db\n";
+    assert_eq!(hosts(Some(debian), "web.example.org").unwrap(), expected);
+    let own = "127.0.0.1 localhost\n127.0.1.10 other\n";
+    assert_eq!(hosts(Some(own), "web").unwrap(), own);
+}
+
+#[test]
+fn a_terminal_is_no_archive() {
+    if !have("script") {
+        return;
+    }
+    let desk = Desk::new();
+    let build = format!(
+        "{} build - -o out/disk.img",
+        env!("CARGO_BIN_EXE_diskwright")
+    );
+    let ran = Command::new("script")
+        .args(["-qec", &build, "/dev/null"])
+        .current_dir(desk.folder())
+        .stdin(Stdio::null())
+        .output();
+    let said = String::from_utf8(ran.unwrap().stdout).unwrap();
+    assert!(said.contains("cannot open the archive stdin"), "{said}");
+    assert!(
+        said.contains("it is a terminal: name the archive"),
+        "{said}"
+    );
+    assert_eq!(desk.out(), Vec::<String>::new());
+}
+
+#[test]
+fn a_kernel_command_line_may_begin_with_a_hyphen() {
+    let output = diskwright(&["plan", "/nonexistent/a.tar", "--cmdline", "--- quiet"]);
+    assert!(
+        stderr(&output).contains("cannot open the archive"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn info_names_features_and_says_where_an_image_was_cut_off() {
+    let desk = Desk::new();
+    desk.write("a.tar", &archive(&[file("x", b"")]));
+    desk.builds("a.tar", &["--boot", "none", "--size", "64M"]);
+    let image = std::fs::OpenOptions::new()
+        .write(true)
+        .open(desk.path("out/disk.img"));
+    let whole = desk.run(&["info", "out/disk.img"]).stdout;
+    assert!(whole.contains("has_journal ext_attr resize_inode dir_index filetype extent 64bit"));
+    assert!(!whole.contains("cut off"), "{whole}");
+    image.unwrap().set_len(32 << 20).unwrap();
+    let cut = desk.run(&["info", "out/disk.img"]).stdout;
+    assert!(
+        cut.contains("it ends 32.0 MiB beyond the end of the image"),
+        "{cut}"
+    );
 }

@@ -9,53 +9,91 @@ use crate::common::tarball::{Header, file};
 use crate::tools;
 use std::path::Path;
 
-const BLOCK: u64 = 4096;
+const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
-const GROUP: u64 = 32_768;
 
-/// A device and `-N`.
-#[derive(Clone, Copy, Debug)]
+/// A device, and options as ours and as those of mke2fs.
+#[derive(Clone, Debug)]
 struct Case {
     size: u64,
-    inodes: Option<u32>,
+    block: u64,
     mbr: bool,
+    ours: Vec<String>,
+    theirs: Vec<String>,
 }
 
-fn sizes() -> Vec<u64> {
+impl Case {
+    fn new(size: u64, block: u64) -> Self {
+        Self {
+            size,
+            block,
+            mbr: false,
+            ours: Vec::new(),
+            theirs: Vec::new(),
+        }
+    }
+
+    fn with(mut self, ours: &str, theirs: &str) -> Self {
+        let words = |text: &str| {
+            text.split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        self.ours.extend(words(ours));
+        self.theirs.extend(words(theirs));
+        self
+    }
+
+    fn inodes(self, n: u32) -> Self {
+        self.with(&format!("--inodes {n}"), &format!("-N {n}"))
+    }
+
+    fn mbr(self) -> Self {
+        Self { mbr: true, ..self }
+    }
+}
+
+fn sizes(block: u64) -> Vec<u64> {
+    let group = block * 8;
     let mut blocks = vec![
-        // Below 3 MiB (`floppy`), below 8 MiB (no journal), around both.
-        64, 100, 300, 767, 768, 1000, 2047, 2048, 2049, 4096, 8192, 16_384,
+        // Below 3 MiB (`floppy`), below 8 MiB (no journal), around both. mke2fs 1.47.0 makes 8 inodes in less
+        // than 100 KiB, and has no room for lost+found's.
+        128, 300, 767, 768, 1000, 2047, 2048, 2049, 4096, 8192, 16_384,
     ];
+    if block == 4 * KIB {
+        blocks.extend([64, 100]);
+    }
     for size in [128 * MIB, 256 * MIB, 512 * MIB, GIB, 2 * GIB, 10 * GIB] {
-        let n = size / BLOCK;
+        let n = size / block;
         blocks.extend([n - 1, n, n + 1]);
     }
     // A last group that is dropped, one that is just kept, one in a flex group of its own.
     for rest in [49, 52, 600, 700, 1024, 1100, 2100, 5000] {
         blocks.extend([
-            GROUP + rest,
-            4 * GROUP + rest,
-            16 * GROUP + rest,
-            33 * GROUP + rest,
+            group + rest,
+            4 * group + rest,
+            16 * group + rest,
+            33 * group + rest,
         ]);
     }
-    let mut sizes: Vec<u64> = blocks.iter().map(|n| n * BLOCK).collect();
+    let mut sizes: Vec<u64> = blocks.iter().map(|n| n * block).collect();
     // No whole number of blocks.
     sizes.extend([9 * MIB + 1536, 100 * MIB + 512]);
     // A journal in five extents and more; one that begins behind a backup superblock.
-    sizes.extend([40 * GIB, 130 * GIB, 40_993_000 * BLOCK]);
+    if block == 4 * KIB {
+        sizes.extend([40 * GIB, 130 * GIB, 40_993_000 * block]);
+    } else {
+        sizes.extend([20 * GIB, 65 * GIB]);
+    }
     sizes
 }
 
-fn cases() -> Vec<Case> {
-    let case = |size, inodes, mbr| Case { size, inodes, mbr };
-    let mut cases: Vec<Case> = sizes()
-        .iter()
-        .map(|&size| case(size, None, false))
-        .collect();
+fn cases(block: u64) -> Vec<Case> {
+    let case = |size| Case::new(size, block);
+    let mut cases: Vec<Case> = sizes(block).into_iter().map(case).collect();
     for size in [129 * MIB, 513 * MIB, GIB, 2 * GIB + MIB] {
-        cases.push(case(size, None, true));
+        cases.push(case(size).mbr());
     }
     let inodes = [
         (128 * MIB, 16),
@@ -72,16 +110,80 @@ fn cases() -> Vec<Case> {
         (900 * MIB, 3_000_000),
         (65 * MIB, 300_000),
     ];
-    cases.extend(inodes.map(|(size, n)| case(size, Some(n), false)));
+    cases.extend(inodes.map(|(size, n)| case(size).inodes(n)));
     if std::env::var_os("DISKWRIGHT_TEST_FULL").is_some() {
-        cases.push(case(2048 * GIB, None, false));
+        cases.push(case(2048 * GIB));
     }
     cases
 }
 
+/// Bytes of the orphan file of mke2fs 1.47.4.
+fn orphan_file(size: u64, block: u64) -> u64 {
+    match size / block {
+        n if n < 128 * KIB => 32 * block,
+        n if n < 2 * MIB => n / block * block,
+        _ => 2 * MIB,
+    }
+}
+
+/// Every option by itself and some together, at a few sizes.
+fn options(block: u64) -> Vec<Case> {
+    const PV: &str = "-O ^64bit,^metadata_csum,uninit_bg";
+    const MODERN: &str = "-O metadata_csum_seed,orphan_file";
+    let table = [
+        ("--inode-ratio 4096", "-i 4096"),
+        ("--inode-ratio 8K", "-i 8192"),
+        ("--inode-ratio 128K", "-i 131072"),
+        ("--reserved-percent 0", "-m 0"),
+        ("--reserved-percent 1", "-m 1"),
+        ("--reserved-percent 50", "-m 50"),
+        ("--journal-size none", "-O ^has_journal"),
+        ("--journal-size 4M", "-J size=4"),
+        ("--journal-size 37M", "-J size=37"),
+        ("--journal-size 200M", "-J size=200"),
+        ("--max-grow 20G", "-E resize=20G"),
+        ("--max-grow 3T", "-E resize=3T"),
+        ("--features grub2.02", ""),
+        ("--features modern", MODERN),
+        (
+            "--features modern --journal-size none",
+            "-O metadata_csum_seed,^has_journal",
+        ),
+        ("--features pv", PV),
+        (
+            "--features pv --journal-size none",
+            "-O ^64bit,^metadata_csum,uninit_bg,^has_journal",
+        ),
+        (
+            "--features pv --inode-ratio 64K --reserved-percent 2 --journal-size 16M --max-grow 64G",
+            "-O ^64bit,^metadata_csum,uninit_bg -i 65536 -m 2 -J size=16 -E resize=64G",
+        ),
+    ];
+    let sizes = [3 * MIB, 70 * MIB, 300 * MIB + 5 * KIB, 3 * GIB, 9 * GIB];
+    let each = |(ours, theirs): (&str, &str)| {
+        sizes.map(|size| {
+            let case = Case::new(size, block).with(ours, theirs);
+            if theirs != MODERN {
+                return case;
+            }
+            // mke2fs 1.47.0 makes it smaller than 1.47.4 where blocks are.
+            let kib = orphan_file(size, block) / KIB;
+            case.with("", &format!("-E orphan_file_size={kib}K"))
+        })
+    };
+    // Where there is no room for the journal asked for, mke2fs makes none; we refuse.
+    let no_room = |case: &Case| case.size < 4 * MIB && case.theirs.contains(&"-J".to_owned());
+    // Where mke2fs makes a journal too short to grow online, ours is longer.
+    let cannot_grow =
+        |case: &Case| case.size < 4 * MIB && case.theirs.contains(&"resize=3T".to_owned());
+    let all = table.into_iter().flat_map(each);
+    all.filter(|case| !no_room(case) && !cannot_grow(case))
+        .collect()
+}
+
 /// What `dumpe2fs` and `debugfs` say, without what may differ.
 fn describe(device: &str, superblock_only: bool) -> Vec<String> {
-    const MAY_DIFFER: [&str; 12] = [
+    const MAY_DIFFER: [&str; 13] = [
         "Filesystem UUID:",
         "Directory Hash Seed:",
         "Filesystem created:",
@@ -90,6 +192,7 @@ fn describe(device: &str, superblock_only: bool) -> Vec<String> {
         "Last checked:",
         "Lifetime writes:",
         "Checksum:",
+        "Checksum seed:",
         "Journal checksum:",
         "Inode checksum:",
         "Generation:",
@@ -123,41 +226,40 @@ fn describe(device: &str, superblock_only: bool) -> Vec<String> {
 }
 
 /// The filesystem that mke2fs makes, or `None` where it refuses.
-fn mke2fs(path: &Path, size: u64, inodes: Option<u32>) -> Option<()> {
+fn mke2fs(path: &Path, size: u64, case: &Case) -> Option<()> {
     let _ = std::fs::remove_file(path);
     std::fs::File::create(path).unwrap().set_len(size).unwrap();
-    let number = inodes.map(|n| n.to_string());
-    let mut args = vec!["-q", "-F", "-t", "ext4", "-b", "4096", "-L", "root"];
+    let block = case.block.to_string();
+    let mut args = vec!["-q", "-F", "-t", "ext4", "-b", &block, "-L", "root"];
+    // What Debian 12 leaves out and later releases set.
     args.extend(["-O", "^metadata_csum_seed,^orphan_file"]);
-    if let Some(n) = &number {
-        args.extend(["-N", n]);
-    }
+    args.extend(case.theirs.iter().map(String::as_str));
     args.push(path.to_str().unwrap());
     tools::run("mke2fs", &args).status.success().then_some(())
 }
 
-fn flags(case: Case) -> Vec<String> {
+fn flags(case: &Case) -> Vec<String> {
     let mut flags = vec![
         "--boot".to_owned(),
         "none".into(),
         "--size".into(),
         case.size.to_string(),
+        "--block-size".into(),
+        case.block.to_string(),
     ];
     if !case.mbr {
         flags.extend(["--scheme".into(), "none".into()]);
     }
-    if let Some(n) = case.inodes {
-        flags.extend(["--inodes".into(), n.to_string()]);
-    }
+    flags.extend(case.ours.iter().cloned());
     flags
 }
 
 /// Compares one case; what differs.
-fn compare(folder: &Path, tar: &Path, case: Case, superblock_only: bool) -> Option<String> {
+fn compare(folder: &Path, tar: &Path, case: &Case, superblock_only: bool) -> Option<String> {
     let (ours, theirs) = (folder.join("ours.img"), folder.join("theirs.img"));
     let offset = if case.mbr { PARTITION } else { 0 };
     let made = try_build(tar, &ours, &flags(case));
-    let reference = mke2fs(&theirs, case.size - offset, case.inodes);
+    let reference = mke2fs(&theirs, case.size - offset, case);
     if made.status.success() != reference.is_some() {
         let says = String::from_utf8_lossy(&made.stderr);
         return Some(format!(
@@ -190,7 +292,7 @@ fn compare(folder: &Path, tar: &Path, case: Case, superblock_only: bool) -> Opti
 fn compare_all(tar: &Path, folder: &Path, cases: &[Case], superblock_only: bool) {
     let wrong: Vec<String> = cases
         .iter()
-        .filter_map(|&case| compare(folder, tar, case, superblock_only))
+        .filter_map(|case| compare(folder, tar, case, superblock_only))
         .collect();
     assert!(
         wrong.is_empty(),
@@ -207,15 +309,36 @@ fn have_all() -> bool {
         .all(|tool| tools::have(tool))
 }
 
-#[test]
-fn an_empty_filesystem_is_laid_out_as_mke2fs_lays_it_out() {
+fn empty(cases: &[Case]) {
     if !have_all() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let root = Header::new("./", b'5', 0).with(100, b"0000755\0").block();
     let tar = write_tar(folder.path(), "empty.tar", &[root]);
-    compare_all(&tar, folder.path(), &cases(), false);
+    compare_all(&tar, folder.path(), cases, false);
+}
+
+#[test]
+fn an_empty_filesystem_is_laid_out_as_mke2fs_lays_it_out() {
+    empty(&cases(4 * KIB));
+}
+
+#[test]
+fn with_blocks_of_2_kib_too() {
+    empty(&cases(2 * KIB));
+}
+
+#[test]
+fn with_blocks_of_1_kib_too() {
+    empty(&cases(KIB));
+}
+
+#[test]
+fn every_option_means_what_it_means_to_mke2fs() {
+    for block in [KIB, 2 * KIB, 4 * KIB] {
+        empty(&options(block));
+    }
 }
 
 #[test]
@@ -229,15 +352,10 @@ fn files_change_no_more_of_the_superblock_than_what_is_free() {
         .collect();
     let tar = write_tar(folder.path(), "files.tar", &members);
     let sizes = [12 * MIB, 128 * MIB, 512 * MIB, GIB + 77 * MIB, 10 * GIB];
-    let cases: Vec<Case> = sizes
-        .iter()
-        .flat_map(|&size| {
-            [false, true].map(|mbr| Case {
-                size,
-                inodes: None,
-                mbr,
-            })
-        })
-        .collect();
+    let both = |size| [Case::new(size, 4 * KIB), Case::new(size, 4 * KIB).mbr()];
+    let mut cases: Vec<Case> = sizes.into_iter().flat_map(both).collect();
+    for block in [KIB, 2 * KIB] {
+        cases.extend(sizes.map(|size| Case::new(size, block)));
+    }
     compare_all(&tar, folder.path(), &cases, true);
 }

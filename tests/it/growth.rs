@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use crate::common::guest::{self, Disk};
+use crate::common::member::Member;
 use crate::common::{features, image, rootfs};
 use crate::tools::{have, run};
 
@@ -66,6 +67,20 @@ const ROWS: &[Row] = &[
         times: 10,
         end: 20 * GIB,
     },
+    Row {
+        name: "small",
+        flags: &["--block-size", "1024", "--max-grow", "8G"],
+        block_size: 1024,
+        times: 10,
+        end: 20 * GIB,
+    },
+    Row {
+        name: "middle",
+        flags: &["--block-size", "2048", "--max-grow", "8G"],
+        block_size: 2048,
+        times: 10,
+        end: 20 * GIB,
+    },
 ];
 
 #[track_caller]
@@ -99,14 +114,17 @@ fn filesystems_grow_online_and_fill_to_the_last_block() {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let tar = image::write_tar(folder.path(), "features.tar", &features::members());
+    let members = (0..3000).map(|n| {
+        let content = features::content(n, n % 40 * 1000);
+        Member::file(format!("srv/{}/{n}", n % 7), content).bytes()
+    });
+    let tar = image::write_tar(folder.path(), "tree.tar", &members.collect::<Vec<_>>());
     let mut script = GROW.to_owned();
     let mut images = Vec::new();
     for row in ROWS {
         let disk = folder.path().join(row.name);
-        // e2fsck asks to correct a superblock from the future, which a file of the features is.
         let flags = [&["--scheme", "none"], row.flags].concat();
-        image::build_at(&tar, &disk, &flags, "1700000001");
+        image::build(&tar, &disk, &flags);
         let fitted = std::fs::metadata(&disk).unwrap().len();
         let mut sizes = vec![fitted * row.times];
         sizes.extend((row.end > 0).then_some(row.end));

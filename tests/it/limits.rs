@@ -203,3 +203,26 @@ fn attributes_that_linux_keeps_nowhere_are_counted() {
         warning: pipe: the extended attribute 'user.x' stands on a device or fifo, where Linux keeps none such; left out
     "#]].assert_eq(&told);
 }
+
+#[test]
+fn times_that_ext4_cannot_hold_and_times_to_come_are_told() {
+    let file = |name: &str, time: &str| Member::file(name, "").mtime(time).bytes();
+    let desk = Desk::new();
+    let bytes = archive(&[
+        file("a", "-99999999999"),
+        file("b", "99999999999"),
+        file("c", "5"),
+    ]);
+    desk.write("in.tar", &bytes);
+    let args = [&["build", "in.tar", "-o", "out/disk.img"], &FLAGS[..]].concat();
+    let ran = desk.run(&args);
+    assert!(
+        ran.stderr
+            .contains("warning: 2 entries have times that ext4 cannot hold"),
+        "{ran:?}"
+    );
+    assert!(ran.stderr.contains(" days from now"), "{ran:?}");
+    desk.write("in.tar", &archive(&[file("c", "5")]));
+    let ran = desk.run(&[&args[..], &["--force"]].concat());
+    assert!(!ran.stderr.contains("warning"), "{ran:?}");
+}

@@ -11,12 +11,14 @@
 //! | `determinism` | same archive, same spec, same bytes; and which bytes they were |
 //! | `ext4_check` | that the checker finds whatever damage e2fsck finds |
 //! | `ext4_geometry` | layout of a filesystem against mke2fs, at a hundred sizes |
+//! | `ext4_shapes` | every block size and profile: e2fsck, files read back, resize2fs, fit, refusals |
 //! | `fidelity` | every file of an image against the tar, through other readers |
 //! | `boot_debian` | a Debian boots, writes, reboots and leaves a clean filesystem |
 //! | `kernel` | Linux finds in an image what the archive says |
 //! | `growth` | Linux grows an image online, fills it and leaves it clean |
 //! | `grow_boot` | a Debian on a larger disk grows its partition and its root by itself |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
+//! | `layers*` | folders and container images against tar, umoci, skopeo and buildah; damaged images |
 //! | `props` | that replaced files leave no byte, and that very large directories are clean |
 //! | `props_disk`, `props_ext4` | what holds for any tree, any filesystem, any disk |
 //! | `limits` | the limits of ext4, from both sides |
@@ -55,6 +57,7 @@ mod determinism;
 mod disk_full;
 mod ext4_check;
 mod ext4_geometry;
+mod ext4_shapes;
 mod fidelity;
 mod grow_boot;
 mod growth;
@@ -62,6 +65,10 @@ mod grub;
 mod grub_boot;
 mod grub_config;
 mod kernel;
+mod layers;
+mod layers_bad;
+mod layers_folder;
+mod layers_tools;
 mod limits;
 mod oracle;
 mod partition;

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use diskwright::ext4::{Builder, BuilderError, Filesystem, Format, Holds, PlanError};
+use diskwright::ext4::{Builder, BuilderError, Filesystem, Format, Holds, Options, PlanError};
 use diskwright::extent::{Content, Extent, Layout, tile};
 use diskwright::observe::Silent;
 use diskwright::read_at::ReadAt;
@@ -215,7 +215,10 @@ fn small() -> impl Strategy<Value = Format> {
     strategy::format().prop_map(|format| Format {
         size: format.size.map(|n| n % (8 << 20) + (4 << 20)),
         free: format.free % (4 << 20),
-        inodes: None,
+        options: Options {
+            inodes: None,
+            ..format.options
+        },
         ..format
     })
 }

@@ -16,6 +16,9 @@
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+/// Seconds since 1970 that 34 bits hold: 1901 to 2446.
+pub const TIMES: std::ops::RangeInclusive<i64> = -0x8000_0000..=0x3_7FFF_FFFF;
+
 /// Inode number of the bad-block list.
 pub const EXT4_BAD_INO: u32 = 1;
 /// Inode number of the root directory.

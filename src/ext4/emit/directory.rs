@@ -10,7 +10,7 @@ use crate::ext4::disk::htree::{
     DxCountLimit, DxEntry, DxRootInfo,
 };
 use crate::ext4::plan::Plan;
-use crate::ext4::plan::directory::{LINEAR_ROOM, Layout, Leaf, NODE_LIMIT, ROOT_LIMIT, rec_len};
+use crate::ext4::plan::directory::{Layout, Leaf, Room, rec_len};
 use crate::tree::{Child, NodeId, NodeKind};
 use crate::units::{count, index, index32, lo8, lo16, lo32};
 use zerocopy::IntoBytes;
@@ -19,28 +19,38 @@ use zerocopy::little_endian::{U16, U32};
 /// Block `logical` of the directory `node`.
 pub(super) fn block(plan: &Plan, node: NodeId, logical: u64, out: &mut [u8]) {
     let seed = super::inode::seed_of(plan, node);
+    let room = Room::new(plan.geometry.block_size, plan.geometry.features);
     let at = index(logical);
     match plan.htrees.get(&node) {
-        Some(layout @ Layout::Htree { order, leaves }) => {
-            let nodes = layout.nodes();
+        Some(&Layout::Htree {
+            ref order,
+            ref leaves,
+            nodes,
+        }) => {
+            let index = Index {
+                leaves,
+                nodes,
+                room,
+                seed,
+            };
             if at == 0 {
-                dx_root(plan, node, leaves, nodes, seed, out);
+                index.root(dots(plan, node), out);
             } else if at <= nodes {
-                dx_node(leaves, nodes, at - 1, seed, out);
+                index.node(at - 1, out);
             } else {
                 let n = at - 1 - nodes;
                 let from = index32(leaves[n].first);
                 let to = leaves.get(n + 1).map_or(order.len(), |l| index32(l.first));
-                let mut writer = Entries::new(out);
+                let mut writer = Entries::new(out, room.linear);
                 for &nth in &order[from..to] {
                     writer.child(plan, plan.tree.nth_child(&plan.sorted, node, nth));
                 }
                 writer.finish();
-                seal(seed, out);
+                seal(seed, room, out);
             }
         }
         _ => {
-            let mut writer = Entries::new(out);
+            let mut writer = Entries::new(out, room.linear);
             if at == 0 {
                 let (own, parent) = dots(plan, node);
                 writer.add(own, b".", EXT4_FT_DIR);
@@ -50,7 +60,7 @@ pub(super) fn block(plan: &Plan, node: NodeId, logical: u64, out: &mut [u8]) {
                     .for_each(|c| writer.child(plan, c));
             }
             writer.finish();
-            seal(seed, out);
+            seal(seed, room, out);
         }
     }
 }
@@ -87,14 +97,17 @@ fn narrow(n: usize) -> U16 {
 /// Writes entries one after the other; the last one is stretched to the tail.
 struct Entries<'a> {
     out: &'a mut [u8],
+    /// Where the tail begins.
+    end: usize,
     at: usize,
     last: Option<usize>,
 }
 
 impl<'a> Entries<'a> {
-    fn new(out: &'a mut [u8]) -> Self {
+    fn new(out: &'a mut [u8], end: usize) -> Self {
         Self {
             out,
+            end,
             at: 0,
             last: None,
         }
@@ -125,13 +138,14 @@ impl<'a> Entries<'a> {
 
     fn finish(self) {
         let at = self.last.unwrap_or(0);
-        let len = narrow(LINEAR_ROOM - at);
+        let len = narrow(self.end - at);
         self.out[at + 4..at + 6].copy_from_slice(len.as_bytes());
     }
 }
 
-/// The checksum tail of a block of entries.
-fn seal(seed: u32, out: &mut [u8]) {
+/// The checksum tail of a block of entries, where there are checksums.
+fn seal(seed: Option<u32>, room: Room, out: &mut [u8]) {
+    let Some(seed) = seed else { return };
     let tail = DirEntryTail {
         det_reserved_zero1: U32::new(0),
         det_rec_len: U16::new(12),
@@ -139,66 +153,77 @@ fn seal(seed: u32, out: &mut [u8]) {
         det_reserved_ft: EXT4_FT_DIR_CSUM,
         det_checksum: U32::new(checksum::dirent_block(seed, out)),
     };
-    out[LINEAR_ROOM..].copy_from_slice(tail.as_bytes());
+    out[room.linear..].copy_from_slice(tail.as_bytes());
 }
 
-/// The slots of an htree node: hash and file block of each child. The first slot's hash is implied;
-/// count and limit stand there.
-fn slots(entries: &[(u32, usize)], at: usize, limit: usize, seed: u32, out: &mut [u8]) {
-    for (slot, &(hash, block)) in out[at..].chunks_exact_mut(8).zip(entries) {
-        let entry = DxEntry {
-            hash: U32::new(hash),
-            block: U32::new(lo32(count(block))),
+/// The nodes of an htree.
+struct Index<'a> {
+    leaves: &'a [Leaf],
+    /// Between root and leaves.
+    nodes: usize,
+    room: Room,
+    seed: Option<u32>,
+}
+
+impl Index<'_> {
+    fn root(&self, (own, parent): (u32, u32), out: &mut [u8]) {
+        let mut writer = Entries::new(out, self.room.linear);
+        writer.add(own, b".", EXT4_FT_DIR);
+        writer.add(parent, b"..", EXT4_FT_DIR);
+        // To readers without htree the rest of the block is part of "..".
+        out[12 + 4..12 + 6].copy_from_slice(narrow(self.room.block - 12).as_bytes());
+        let info = DxRootInfo {
+            reserved_zero: U32::new(0),
+            hash_version: DX_HASH_HALF_MD4,
+            info_length: 8,
+            indirect_levels: u8::from(self.nodes > 0),
+            unused_flags: 0,
         };
-        slot.copy_from_slice(entry.as_bytes());
+        out[DX_ROOT_INFO_OFFSET..DX_ROOT_INFO_OFFSET + 8].copy_from_slice(info.as_bytes());
+        let leaves = self.leaves;
+        let entries: Vec<(u32, usize)> = if self.nodes == 0 {
+            (1..).zip(leaves).map(|(at, l)| (l.hash, at)).collect()
+        } else {
+            (0..self.nodes)
+                .map(|n| (leaves[n * self.room.node_limit].hash, 1 + n))
+                .collect()
+        };
+        self.slots(&entries, DX_ROOT_ENTRIES_OFFSET, self.room.root_limit, out);
     }
-    let head = DxCountLimit {
-        limit: narrow(limit),
-        count: narrow(entries.len()),
-    };
-    out[at..at + 4].copy_from_slice(head.as_bytes());
-    let tail = at + limit * 8;
-    if let Some(sum) = checksum::dx_node(seed, out, at, short(entries.len()), short(limit)) {
-        out[tail + 4..tail + 8].copy_from_slice(&sum.to_le_bytes());
+
+    fn node(&self, n: usize, out: &mut [u8]) {
+        // An unused entry that covers the block, for readers without htree.
+        out[4..6].copy_from_slice(narrow(self.room.block).as_bytes());
+        let from = n * self.room.node_limit;
+        let to = self.leaves.len().min(from + self.room.node_limit);
+        let entries: Vec<(u32, usize)> = (from..to)
+            .map(|i| (self.leaves[i].hash, 1 + self.nodes + i))
+            .collect();
+        self.slots(&entries, DX_NODE_ENTRIES_OFFSET, self.room.node_limit, out);
     }
-}
 
-fn dx_root(plan: &Plan, node: NodeId, leaves: &[Leaf], nodes: usize, seed: u32, out: &mut [u8]) {
-    let (own, parent) = dots(plan, node);
-    let mut writer = Entries::new(out);
-    writer.add(own, b".", EXT4_FT_DIR);
-    writer.add(parent, b"..", EXT4_FT_DIR);
-    // To readers without htree the rest of the block is part of "..".
-    out[12 + 4..12 + 6].copy_from_slice(&(4096_u16 - 12).to_le_bytes());
-    let info = DxRootInfo {
-        reserved_zero: U32::new(0),
-        hash_version: DX_HASH_HALF_MD4,
-        info_length: 8,
-        indirect_levels: u8::from(nodes > 0),
-        unused_flags: 0,
-    };
-    out[DX_ROOT_INFO_OFFSET..DX_ROOT_INFO_OFFSET + 8].copy_from_slice(info.as_bytes());
-    let entries: Vec<(u32, usize)> = if nodes == 0 {
-        leaves
-            .iter()
-            .enumerate()
-            .map(|(i, l)| (l.hash, 1 + i))
-            .collect()
-    } else {
-        (0..nodes)
-            .map(|n| (leaves[n * NODE_LIMIT].hash, 1 + n))
-            .collect()
-    };
-    slots(&entries, DX_ROOT_ENTRIES_OFFSET, ROOT_LIMIT, seed, out);
-}
-
-fn dx_node(leaves: &[Leaf], nodes: usize, n: usize, seed: u32, out: &mut [u8]) {
-    // An unused entry that covers the block, for readers without htree.
-    out[4..6].copy_from_slice(&4096_u16.to_le_bytes());
-    let from = n * NODE_LIMIT;
-    let to = leaves.len().min(from + NODE_LIMIT);
-    let entries: Vec<(u32, usize)> = (from..to)
-        .map(|i| (leaves[i].hash, 1 + nodes + i))
-        .collect();
-    slots(&entries, DX_NODE_ENTRIES_OFFSET, NODE_LIMIT, seed, out);
+    /// The slots of a node: hash and file block of each child. The first slot's hash is implied; count
+    /// and limit stand there.
+    fn slots(&self, entries: &[(u32, usize)], at: usize, limit: usize, out: &mut [u8]) {
+        for (slot, &(hash, block)) in out[at..].chunks_exact_mut(8).zip(entries) {
+            let entry = DxEntry {
+                hash: U32::new(hash),
+                block: U32::new(lo32(count(block))),
+            };
+            slot.copy_from_slice(entry.as_bytes());
+        }
+        let head = DxCountLimit {
+            limit: narrow(limit),
+            count: narrow(entries.len()),
+        };
+        out[at..at + 4].copy_from_slice(head.as_bytes());
+        let tail = at + limit * 8;
+        let (used, limit) = (short(entries.len()), short(limit));
+        let sum = self
+            .seed
+            .and_then(|seed| checksum::dx_node(seed, out, at, used, limit));
+        if let Some(sum) = sum {
+            out[tail + 4..tail + 8].copy_from_slice(&sum.to_le_bytes());
+        }
+    }
 }

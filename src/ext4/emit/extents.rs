@@ -1,11 +1,12 @@
 //! Extent trees: in the inode, and in blocks when they outgrow it.
 
+use crate::ext4::block_size::BlockSize;
 use crate::ext4::checksum;
 use crate::ext4::disk::extent::{
     EXT4_EXT_MAGIC, EXT4_EXT_ROOT_MAX, Extent, ExtentHeader, ExtentIdx,
 };
-use crate::ext4::disk::inode::EXT4_JOURNAL_INO;
-use crate::ext4::extent_tree::{NODE_MAX, levels};
+use crate::ext4::extent_tree::levels;
+use crate::ext4::fixed::SystemFile;
 use crate::ext4::place::{FileExtent, as_extents};
 use crate::ext4::plan::Plan;
 use crate::tree::NodeId;
@@ -59,14 +60,17 @@ struct ExtentTree<'a> {
     extents: &'a [FileExtent],
     levels: Vec<usize>,
     first: u64,
+    /// Entries of a full node.
+    max: usize,
 }
 
 impl<'a> ExtentTree<'a> {
-    fn new(extents: &'a [FileExtent], first: u64) -> Self {
+    fn new(extents: &'a [FileExtent], first: u64, block_size: BlockSize) -> Self {
         Self {
             extents,
-            levels: levels(extents.len()),
+            levels: levels(extents.len(), block_size),
             first,
+            max: block_size.extents(),
         }
     }
 
@@ -74,7 +78,9 @@ impl<'a> ExtentTree<'a> {
     fn pointers(&self, level: usize) -> impl Iterator<Item = (u32, u64)> + '_ {
         let before: usize = self.levels[..level].iter().sum();
         // How many extents a full node of this level has below it.
-        let span: usize = NODE_MAX.pow(u32::try_from(level + 1).expect("trees have five levels"));
+        let span: usize = self
+            .max
+            .pow(u32::try_from(level + 1).expect("trees have five levels"));
         (0..self.levels[level]).map(move |n| {
             (
                 self.extents[n * span].logical,
@@ -101,28 +107,25 @@ impl<'a> ExtentTree<'a> {
             n -= self.levels[level];
             level += 1;
         }
-        let below = n * NODE_MAX;
+        let below = n * self.max;
         if level == 0 {
-            leaf(
-                out,
-                &self.extents[below..self.extents.len().min(below + NODE_MAX)],
-                NODE_MAX,
-            );
+            let end = self.extents.len().min(below + self.max);
+            leaf(out, &self.extents[below..end], self.max);
         } else {
             let children: Vec<_> = self
                 .pointers(level - 1)
                 .skip(below)
-                .take(NODE_MAX)
+                .take(self.max)
                 .collect();
-            node(out, &children, NODE_MAX, level);
+            node(out, &children, self.max, level);
         }
     }
 }
 
 /// `i_block` of a file with `extents`, whose tree begins at block `first` when the inode cannot hold it.
-pub(super) fn root(extents: &[FileExtent], first: u64) -> [u8; 60] {
+pub(super) fn root(extents: &[FileExtent], first: u64, block_size: BlockSize) -> [u8; 60] {
     let mut out = [0; 60];
-    ExtentTree::new(extents, first).root(&mut out);
+    ExtentTree::new(extents, first, block_size).root(&mut out);
     out
 }
 
@@ -131,26 +134,34 @@ pub(super) fn node_block(plan: &Plan, node: NodeId, into: u64, out: &mut [u8]) {
     let (Some(data), Some(&first)) = (plan.content(node), plan.extent_nodes.get(&node)) else {
         return;
     };
-    ExtentTree::new(plan.placement.extents(data), first).block(index(into), out);
-    seal(super::inode::seed_of(plan, node), out);
+    let block_size = plan.geometry.block_size;
+    ExtentTree::new(plan.placement.extents(data), first, block_size).block(index(into), out);
+    seal(super::inode::seed_of(plan, node), block_size, out);
 }
 
-/// Block `into` of the journal's extent tree.
-pub(super) fn journal_node_block(plan: &Plan, into: u64, out: &mut [u8]) {
-    let extents = journal_extents(plan);
-    ExtentTree::new(&extents, plan.journal_node).block(index(into), out);
-    seal(super::inode::seed(plan, EXT4_JOURNAL_INO), out);
+/// Block `into` of the extent tree of a system file.
+pub(super) fn system_node_block(
+    plan: &Plan,
+    file: &SystemFile,
+    inode: u32,
+    into: u64,
+    out: &mut [u8],
+) {
+    let block_size = plan.geometry.block_size;
+    ExtentTree::new(&system_extents(file), file.node, block_size).block(index(into), out);
+    seal(super::inode::seed(plan, inode), block_size, out);
 }
 
-fn seal(seed: u32, out: &mut [u8]) {
-    let tail = ENTRY + ENTRY * NODE_MAX;
+fn seal(seed: Option<u32>, block_size: BlockSize, out: &mut [u8]) {
+    let Some(seed) = seed else { return };
+    let tail = ENTRY + ENTRY * block_size.extents();
     let sum = checksum::extent_block(seed, out, tail);
     out[tail..tail + 4].copy_from_slice(&sum.to_le_bytes());
 }
 
-/// The journal's extents.
-pub(super) fn journal_extents(plan: &Plan) -> Vec<FileExtent> {
-    as_extents(&plan.journal)
+/// The extents of a system file.
+pub(super) fn system_extents(file: &SystemFile) -> Vec<FileExtent> {
+    as_extents(&file.runs)
         .into_iter()
         .map(|(logical, run)| FileExtent {
             logical: lo32(logical),
@@ -158,9 +169,4 @@ pub(super) fn journal_extents(plan: &Plan) -> Vec<FileExtent> {
             start: run.start,
         })
         .collect()
-}
-
-/// `i_block` of the journal.
-pub(super) fn journal_block_map(plan: &Plan) -> [u8; 60] {
-    root(&journal_extents(plan), plan.journal_node)
 }

@@ -1,39 +1,36 @@
 //! Inodes.
 
 use super::{extents, resize};
+use crate::ext4::block_size::INODE;
 use crate::ext4::checksum;
 use crate::ext4::disk::inode::{
     EXT4_EXTENTS_FL, EXT4_INDEX_FL, EXT4_JOURNAL_INO, EXT4_LINK_MAX, EXT4_RESIZE_INO, EXTRA_ISIZE,
-    Inode, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG,
+    Inode, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, TIMES,
 };
 use crate::ext4::extent_tree;
-use crate::ext4::geometry::{BLOCK, INODE, INODES_PER_BLOCK, group_nr};
+use crate::ext4::fixed::SystemFile;
+use crate::ext4::geometry::group_nr;
 use crate::ext4::plan::xattr::Holder;
 use crate::ext4::plan::{FAST_SYMLINK_MAX, Plan};
 use crate::tree::{Meta, NodeId, NodeKind};
-use crate::units::{Timestamp, count, hi16, hi32, index, index32, lo16, lo32};
+use crate::units::{SECTOR, Timestamp, count, hi16, hi32, index, index32, lo16, lo32};
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromZeros, IntoBytes};
 
-/// Sectors of 512 bytes in a block: the unit of `i_blocks`.
-const SECTORS: u64 = BLOCK / 512;
-/// The range of times that 34 bits of seconds hold: 1901 to 2446.
-const EARLIEST: i64 = -0x8000_0000;
-const LATEST: i64 = 0x3_7FFF_FFFF;
-
-/// The checksum seed of an inode; generations are 0.
-pub(super) fn seed(plan: &Plan, inode: u32) -> u32 {
-    checksum::inode_seed(checksum::fs_seed(&plan.identity.uuid), inode, 0)
+/// The checksum seed of an inode, where there are checksums; generations are 0.
+pub(super) fn seed(plan: &Plan, inode: u32) -> Option<u32> {
+    Some(checksum::inode_seed(plan.sums()?, inode, 0))
 }
 
 /// The checksum seed of a node's inode.
-pub(super) fn seed_of(plan: &Plan, node: NodeId) -> u32 {
+pub(super) fn seed_of(plan: &Plan, node: NodeId) -> Option<u32> {
     seed(plan, plan.numbers[index32(node.0)])
 }
 
 /// Block `into` of the inode table of `group`.
 pub(super) fn table_block(plan: &Plan, group: u64, into: u64, out: &mut [u8]) {
-    let first = group * plan.geometry.inodes_per_group + into * INODES_PER_BLOCK + 1;
+    let g = &plan.geometry;
+    let first = group * g.inodes_per_group + into * g.block_size.inodes() + 1;
     for (nr, slot) in (first..).zip(out.chunks_exact_mut(index(INODE))) {
         if nr > plan.used_inodes() {
             break;
@@ -41,21 +38,24 @@ pub(super) fn table_block(plan: &Plan, group: u64, into: u64, out: &mut [u8]) {
         let nr = group_nr(nr);
         let inode = match (nr, plan.node_of(nr)) {
             (EXT4_RESIZE_INO, _) => resize_inode(plan),
-            (EXT4_JOURNAL_INO, _) if !plan.journal.is_empty() => journal_inode(plan),
+            (EXT4_JOURNAL_INO, _) if g.journal_blocks > 0 => system_inode(plan, &plan.journal),
             (_, Some(node)) => tree_inode(plan, node),
+            _ if Some(nr) == plan.orphan_inode() => system_inode(plan, &plan.orphan_file),
             // Reserved and unused: zero in full, which counts as a valid checksum.
             _ => continue,
         };
         slot.copy_from_slice(inode.as_bytes());
-        let sum = checksum::inode(seed(plan, nr), slot);
-        slot[0x7C..0x7E].copy_from_slice(&lo16(sum).to_le_bytes());
-        slot[0x82..0x84].copy_from_slice(&hi16(sum).to_le_bytes());
+        if let Some(seed) = seed(plan, nr) {
+            let sum = checksum::inode(seed, slot);
+            slot[0x7C..0x7E].copy_from_slice(&lo16(sum).to_le_bytes());
+            slot[0x82..0x84].copy_from_slice(&hi16(sum).to_le_bytes());
+        }
     }
 }
 
 /// A time as ext4 stores it: 32 bits of seconds, then two more and the nanoseconds.
 fn time(t: Timestamp) -> (U32, U32) {
-    let sec = t.sec.clamp(EARLIEST, LATEST);
+    let sec = t.sec.clamp(*TIMES.start(), *TIMES.end());
     // Two's complement: the low word read as signed, plus the epoch times 2^32, is the time.
     let low = lo32(u64::from_le_bytes(sec.to_le_bytes()));
     let signed = i64::from(i32::from_le_bytes(low.to_le_bytes()));
@@ -86,9 +86,11 @@ fn set_size(i: &mut Inode, bytes: u64) {
     i.i_size_high = U32::new(hi32(bytes));
 }
 
-fn set_blocks(i: &mut Inode, blocks: u64) {
-    i.i_blocks_lo = U32::new(lo32(blocks * SECTORS));
-    i.l_i_blocks_high = U16::new(lo16(hi32(blocks * SECTORS)));
+/// `i_blocks`, in sectors.
+fn set_blocks(plan: &Plan, i: &mut Inode, blocks: u64) {
+    let sectors = blocks * (plan.geometry.block() / SECTOR);
+    i.i_blocks_lo = U32::new(lo32(sectors));
+    i.l_i_blocks_high = U16::new(lo16(hi32(sectors)));
 }
 
 fn system_meta(plan: &Plan) -> Meta {
@@ -105,21 +107,24 @@ fn system_meta(plan: &Plan) -> Meta {
 
 fn resize_inode(plan: &Plan) -> Inode {
     let mut i = blank(plan, S_IFREG, &system_meta(plan));
-    set_size(&mut i, resize::SIZE);
-    set_blocks(&mut i, resize::blocks(&plan.geometry));
+    set_size(&mut i, resize::size(plan.geometry.block_size));
+    set_blocks(plan, &mut i, resize::blocks(&plan.geometry));
     // EXT4_DIND_BLOCK is slot 13.
     i.i_block[52..56].copy_from_slice(&lo32(plan.resize_dind).to_le_bytes());
     i
 }
 
-fn journal_inode(plan: &Plan) -> Inode {
+/// The inode of the journal or the orphan file.
+fn system_inode(plan: &Plan, file: &SystemFile) -> Inode {
     let mut i = blank(plan, S_IFREG, &system_meta(plan));
-    let blocks = plan.geometry.journal_blocks;
-    let tree = extent_tree::blocks(extents::journal_extents(plan).len());
-    set_size(&mut i, blocks * BLOCK);
-    set_blocks(&mut i, blocks + tree);
+    let block_size = plan.geometry.block_size;
+    let extents = extents::system_extents(file);
+    let blocks: u64 = extents.iter().map(|e| u64::from(e.len)).sum();
+    set_size(&mut i, blocks * block_size.bytes());
+    let tree = extent_tree::blocks(extents.len(), block_size);
+    set_blocks(plan, &mut i, blocks + tree);
     i.i_flags = U32::new(EXT4_EXTENTS_FL);
-    i.i_block = extents::journal_block_map(plan);
+    i.i_block = extents::root(&extents, file.node, block_size);
     i
 }
 
@@ -160,7 +165,7 @@ fn tree_inode(plan: &Plan, node: NodeId) -> Inode {
                     .iter()
                     .map(|e| u64::from(e.len))
                     .sum::<u64>()
-                    * BLOCK
+                    * plan.geometry.block()
             });
             set_size(&mut i, size);
             blocks += set_extents(plan, node, &mut i);
@@ -189,7 +194,7 @@ fn tree_inode(plan: &Plan, node: NodeId) -> Inode {
         i.l_i_file_acl_high = U16::new(lo16(hi32(at)));
         blocks += 1;
     }
-    set_blocks(&mut i, blocks);
+    set_blocks(plan, &mut i, blocks);
     i
 }
 
@@ -200,9 +205,10 @@ fn set_extents(plan: &Plan, node: NodeId, i: &mut Inode) -> u64 {
         .map_or(&[][..], |id| plan.placement.extents(id));
     let first = plan.extent_nodes.get(&node).copied().unwrap_or(0);
     i.i_flags = U32::new(i.i_flags.get() | EXT4_EXTENTS_FL);
-    i.i_block = extents::root(list, first);
+    let block_size = plan.geometry.block_size;
+    i.i_block = extents::root(list, first, block_size);
     let data: u64 = list.iter().map(|e| u64::from(e.len)).sum();
-    data + extent_tree::blocks(list.len())
+    data + extent_tree::blocks(list.len(), block_size)
 }
 
 fn file_type(kind: &NodeKind) -> u16 {

@@ -4,10 +4,11 @@ mod directory;
 mod extents;
 mod inode;
 mod journal;
+mod orphan;
 mod resize;
 mod superblock;
 
-use super::geometry::BLOCK;
+use super::disk::inode::EXT4_JOURNAL_INO;
 use super::plan::bitmap;
 use super::plan::{Piece, PieceKind, Plan};
 use crate::extent::{Content, Extent, SourceNr};
@@ -23,10 +24,12 @@ impl Plan {
         match piece.kind {
             PieceKind::Superblock { group } => superblock::render(self, group, out),
             PieceKind::GroupDescriptors => {
-                let bytes = self.groups.as_bytes();
-                let from = index(into * BLOCK).min(bytes.len());
-                let part = &bytes[from..bytes.len().min(from + out.len())];
-                out[..part.len()].copy_from_slice(part);
+                let size = index(self.geometry.features.descriptor());
+                let first = index(into * self.geometry.descriptors_per_block());
+                let descriptors = self.groups.get(first..).unwrap_or_default();
+                for (slot, desc) in out.chunks_exact_mut(size).zip(descriptors) {
+                    slot.copy_from_slice(&desc.as_bytes()[..size]);
+                }
             }
             PieceKind::ReservedGdt => resize::reserved_gdt(self, piece.start + into, out),
             PieceKind::BlockBitmap { group } => out.copy_from_slice(&bitmap::blocks(self, group)),
@@ -39,11 +42,19 @@ impl Plan {
             PieceKind::Xattr { index } => {
                 let block = &self.xattr_blocks[index32(index)];
                 out.copy_from_slice(&block.bytes);
-                let seed = super::checksum::fs_seed(&self.identity.uuid);
-                super::plan::xattr::finish_block(out, block.refcount, block.nr, seed);
+                let sums = self.sums();
+                super::plan::xattr::finish_block(out, block.refcount, block.nr, sums);
             }
             PieceKind::ExtentTree { node } => extents::node_block(self, node, into, out),
-            PieceKind::JournalExtents => extents::journal_node_block(self, into, out),
+            PieceKind::JournalExtents => {
+                extents::system_node_block(self, &self.journal, EXT4_JOURNAL_INO, into, out);
+            }
+            PieceKind::OrphanFile => orphan::block(self, piece.start + into, out),
+            PieceKind::OrphanExtents => {
+                if let Some(inode) = self.orphan_inode() {
+                    extents::system_node_block(self, &self.orphan_file, inode, into, out);
+                }
+            }
             PieceKind::ResizeDind => resize::dind(self, out),
             PieceKind::JournalSuperblock => journal::superblock(self, out),
         }
@@ -83,9 +94,10 @@ impl Plan {
         for run in zero_runs {
             files.remove(run.clone());
         }
+        let block = self.geometry.block();
         let mut list = Vec::new();
         let mut push = |from: u64, to: u64, content| {
-            let (start, len) = (base + from * BLOCK, (to - from) * BLOCK);
+            let (start, len) = (base + from * block, (to - from) * block);
             crate::extent::push(
                 &mut list,
                 Extent {
@@ -102,7 +114,7 @@ impl Plan {
                 let mut inner = used.start;
                 for file in files.parts_in(&used) {
                     push(inner, file.start, Content::Zero);
-                    let offset = base + file.start * BLOCK;
+                    let offset = base + file.start * block;
                     push(
                         file.start,
                         file.end,
@@ -129,11 +141,11 @@ impl Plan {
         for (from, to) in pieces {
             let content = Content::Bytes {
                 source: plan,
-                offset: from * BLOCK,
+                offset: from * block,
             };
             list.push(Extent {
-                start: base + from * BLOCK,
-                len: (to - from) * BLOCK,
+                start: base + from * block,
+                len: (to - from) * block,
                 content,
             });
         }
@@ -159,12 +171,13 @@ impl ReadAt for Plan {
         {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        let size = self.geometry.block();
         let mut at = offset;
         let mut rest = buf;
-        let mut whole = vec![0; index(BLOCK)];
+        let mut whole = vec![0; index(size)];
         while !rest.is_empty() {
-            let (block, into) = (at / BLOCK, index(at % BLOCK));
-            let len = (index(BLOCK) - into).min(rest.len());
+            let (block, into) = (at / size, index(at % size));
+            let len = (index(size) - into).min(rest.len());
             let (out, more) = rest.split_at_mut(len);
             match self.piece_at(block) {
                 None => out.fill(0),

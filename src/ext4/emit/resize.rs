@@ -7,12 +7,16 @@
 //! Layout of `lib/ext2fs/res_gdt.c`; the kernel (`fs/ext4/resize.c`) checks all of it when it grows,
 //! e2fsck a quarter.
 
-use crate::ext4::geometry::{ADDR_PER_BLOCK, BLOCK, Geometry};
+use crate::ext4::block_size::BlockSize;
+use crate::ext4::geometry::Geometry;
 use crate::ext4::plan::Plan;
 use crate::units::{index, lo32};
 
 /// `i_size`: a map of double indirect blocks in full.
-pub(super) const SIZE: u64 = (ADDR_PER_BLOCK * ADDR_PER_BLOCK + ADDR_PER_BLOCK + 12) * BLOCK;
+pub(super) fn size(block_size: BlockSize) -> u64 {
+    let n = block_size.pointers();
+    (n * n + n + 12) * block_size.bytes()
+}
 
 fn put(out: &mut [u8], slot: u64, block: u64) {
     let at = index(slot) * 4;
@@ -30,7 +34,7 @@ pub(super) fn dind(plan: &Plan, out: &mut [u8]) {
     let g = &plan.geometry;
     for i in 0..g.reserved_gdt_blocks {
         let nr = g.gdt_blocks + i;
-        put(out, nr % ADDR_PER_BLOCK, 1 + nr);
+        put(out, nr % g.block_size.pointers(), g.first_block() + 1 + nr);
     }
 }
 
@@ -38,6 +42,6 @@ pub(super) fn dind(plan: &Plan, out: &mut [u8]) {
 pub(super) fn reserved_gdt(plan: &Plan, block: u64, out: &mut [u8]) {
     let g = &plan.geometry;
     for (slot, group) in (0..).zip(g.backups()) {
-        put(out, slot, g.group_start(group) + block);
+        put(out, slot, group * g.blocks_per_group + block);
     }
 }

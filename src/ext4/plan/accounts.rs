@@ -5,7 +5,7 @@ use super::{Plan, group_inodes};
 use crate::ext4::checksum;
 use crate::ext4::disk::group_desc::{BG_BLOCK_UNINIT, BG_INODE_UNINIT, BG_INODE_ZEROED, GroupDesc};
 use crate::ext4::geometry::group_nr;
-use crate::units::{hi16, hi32, index, lo16, lo32};
+use crate::units::{hi16, hi32, index, index32, lo16, lo32};
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -17,13 +17,17 @@ pub(crate) fn used_inodes(plan: &Plan, group: u64) -> u64 {
 }
 
 /// Whether the bitmap of `group` is left for the kernel to make (`EXT4_BG_BLOCK_UNINIT`): nothing in it
-/// but a backup, and not the last group, whose bitmap has a padded end.
+/// but a backup, no inode in use (making the first one, kernel and mke2fs make both bitmaps), and not the
+/// last group, whose bitmap has a padded end.
 #[must_use]
 pub(crate) fn blocks_uninit(plan: &Plan, group: u64) -> bool {
     let g = &plan.geometry;
     let start = g.group_start(group);
     let blocks = start..start + g.group_blocks(group);
-    group + 1 < g.groups && plan.used.count_in(&blocks) == g.super_blocks(group)
+    g.features.uninit()
+        && group + 1 < g.groups
+        && used_inodes(plan, group) == 0
+        && plan.used.count_in(&blocks) == g.super_blocks(group)
 }
 
 /// The descriptors of all groups.
@@ -37,9 +41,9 @@ pub(super) fn groups(plan: &Plan) -> Vec<GroupDesc> {
 fn directories(plan: &Plan) -> Vec<u64> {
     let mut counts = vec![0; index(plan.geometry.groups)];
     counts[0] = 1;
-    for (at, &node) in plan.inodes.iter().enumerate() {
+    for &node in &plan.inodes {
         if plan.tree.node(node).is_directory() {
-            let inode = 10 + crate::units::count(at);
+            let inode = u64::from(plan.numbers[index32(node.0)]) - 1;
             counts[index(inode / plan.geometry.inodes_per_group)] += 1;
         }
     }
@@ -55,21 +59,25 @@ fn desc(plan: &Plan, group: u64, directories: u64) -> GroupDesc {
     let used_inodes = used_inodes(plan, group);
     let free_inodes = lo32(g.inodes_per_group - used_inodes);
     let directories = lo32(directories);
-    let seed = checksum::fs_seed(&plan.identity.uuid);
+    let features = g.features;
+    let seed = plan.sums();
 
     // The tables are zero where they hold nothing: the kernel need not zero them at first mount.
-    let mut flags = BG_INODE_ZEROED;
+    let mut flags = 0;
+    if features.uninit() {
+        flags |= BG_INODE_ZEROED;
+    }
     let mut inode_csum = 0;
-    if used_inodes == 0 {
+    if features.uninit() && used_inodes == 0 {
         flags |= BG_INODE_UNINIT;
-    } else {
+    } else if let Some(seed) = seed {
         let bytes = bitmap::inodes(plan, group);
         inode_csum = checksum::bitmap(seed, &bytes[..index(g.inodes_per_group / 8)]);
     }
     let mut block_csum = 0;
     if blocks_uninit(plan, group) {
         flags |= BG_BLOCK_UNINIT;
-    } else {
+    } else if let Some(seed) = seed {
         let bytes = bitmap::blocks(plan, group);
         block_csum = checksum::bitmap(seed, &bytes[..index(g.blocks_per_group / 8)]);
     }
@@ -91,13 +99,22 @@ fn desc(plan: &Plan, group: u64, directories: u64) -> GroupDesc {
     d.bg_free_inodes_count_hi = U16::new(hi16(free_inodes));
     d.bg_used_dirs_count_lo = U16::new(lo16(directories));
     d.bg_used_dirs_count_hi = U16::new(hi16(directories));
-    d.bg_itable_unused_lo = U16::new(lo16(free_inodes));
-    d.bg_itable_unused_hi = U16::new(hi16(free_inodes));
+    let unused = if features.uninit() { free_inodes } else { 0 };
+    d.bg_itable_unused_lo = U16::new(lo16(unused));
+    d.bg_itable_unused_hi = U16::new(hi16(unused));
     d.bg_flags = U16::new(flags);
     d.bg_block_bitmap_csum_lo = U16::new(lo16(block_csum));
     d.bg_block_bitmap_csum_hi = U16::new(hi16(block_csum));
     d.bg_inode_bitmap_csum_lo = U16::new(lo16(inode_csum));
     d.bg_inode_bitmap_csum_hi = U16::new(hi16(inode_csum));
-    d.bg_checksum = U16::new(checksum::group_desc(seed, group_nr(group), d.as_bytes()));
+    let bytes = &d.as_bytes()[..index(features.descriptor())];
+    let sum = match seed {
+        Some(seed) => checksum::group_desc(seed, group_nr(group), bytes),
+        None if features.gdt_csum() => {
+            checksum::group_desc_crc16(&plan.identity.uuid, group_nr(group), bytes)
+        }
+        None => 0,
+    };
+    d.bg_checksum = U16::new(sum);
     d
 }

@@ -4,7 +4,7 @@ use super::xattr::Holder;
 use super::{PlanError, Steps, xattr};
 use crate::ext4::disk::xattr::EXT4_XATTR_REFCOUNT_MAX as REFCOUNT_MAX;
 use crate::tree::{NodeId, Notes, XattrSetId};
-use crate::units::{count32, index32};
+use crate::units::{count32, index, index32};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
@@ -104,7 +104,8 @@ impl Steps<'_> {
     ) -> Result<(xattr::Encoded, Vec<String>), PlanError> {
         let mut notes = Vec::new();
         let set = self.tree.xattrs(node);
-        let encoded = xattr::encode(set, holder, |e| notes.push(e.to_string()));
+        let block = index(self.options.block_size.bytes());
+        let encoded = xattr::encode(set, holder, block, |e| notes.push(e.to_string()));
         let encoded = encoded.map_err(|source| PlanError::Xattr {
             path: self.path(node),
             source,

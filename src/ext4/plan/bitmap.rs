@@ -3,8 +3,6 @@
 use crate::ext4::plan::{Plan, accounts};
 use crate::units::index;
 
-const BYTES: usize = 4096;
-
 /// Sets bits `from..to`.
 fn set(bytes: &mut [u8], from: u64, to: u64) {
     let (from, to) = (index(from), index(to));
@@ -22,7 +20,7 @@ fn set(bytes: &mut [u8], from: u64, to: u64) {
 /// The block bitmap of `group`; blocks past its end count as used.
 pub(crate) fn blocks(plan: &Plan, group: u64) -> Vec<u8> {
     let g = &plan.geometry;
-    let mut bytes = vec![0; BYTES];
+    let mut bytes = vec![0; index(g.block())];
     let start = g.group_start(group);
     let len = g.group_blocks(group);
     for run in plan.used.parts_in(&(start..start + len)) {
@@ -30,22 +28,15 @@ pub(crate) fn blocks(plan: &Plan, group: u64) -> Vec<u8> {
     }
     set(&mut bytes, len, g.blocks_per_group.max(len));
     // Bits that no block of a smaller group has are set too, as mke2fs leaves them.
-    set(
-        &mut bytes,
-        g.blocks_per_group,
-        crate::units::count(BYTES) * 8,
-    );
+    set(&mut bytes, g.blocks_per_group, g.block_size.bits());
     bytes
 }
 
 /// The inode bitmap of `group`; the bits of inodes that it has not are set.
 pub(crate) fn inodes(plan: &Plan, group: u64) -> Vec<u8> {
-    let mut bytes = vec![0; BYTES];
+    let g = &plan.geometry;
+    let mut bytes = vec![0; index(g.block())];
     set(&mut bytes, 0, accounts::used_inodes(plan, group));
-    set(
-        &mut bytes,
-        plan.geometry.inodes_per_group,
-        crate::units::count(BYTES) * 8,
-    );
+    set(&mut bytes, g.inodes_per_group, g.block_size.bits());
     bytes
 }

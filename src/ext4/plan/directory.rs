@@ -8,20 +8,46 @@
 //! kernel would have made it. Leaves are filled to 80 %, as `e2fsck -D` leaves 20 % of slack, so that
 //! a file made in the running system splits no leaf.
 
+use crate::ext4::block_size::BlockSize;
 use crate::ext4::dirhash::{Chars, half_md4};
+use crate::ext4::disk::htree::{DX_NODE_ENTRIES_OFFSET, DX_ROOT_ENTRIES_OFFSET};
+use crate::ext4::features::Features;
 use crate::tree::{NodeId, Sorted, Tree};
-use crate::units::{count, count32, index32};
+use crate::units::{count, count32, index, index32};
 
-/// Bytes of a block before its checksum tail.
-pub(crate) const LINEAR_ROOM: usize = 4096 - 12;
 /// Bytes of `.` and `..` in a linear block.
 pub(crate) const DOTS: usize = 12 + 12;
-/// Bytes that a leaf is filled to.
-const LEAF_FILL: usize = LINEAR_ROOM * 4 / 5;
-/// Slots of a `dx_root` with a checksum tail: `(4096 - 32 - 8) / 8`.
-pub(crate) const ROOT_LIMIT: usize = 507;
-/// Slots of a `dx_node`: `(4096 - 8 - 8) / 8`.
-pub(crate) const NODE_LIMIT: usize = 510;
+
+/// What the blocks of a directory hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// Bytes of a block.
+    pub(crate) block: usize,
+    /// Of them before the checksum tail.
+    pub(crate) linear: usize,
+    /// Slots of a `dx_root`: what 8 bytes each leave of the block behind 32 and before the tail.
+    pub(crate) root_limit: usize,
+    /// Slots of a `dx_node`, behind 8 bytes.
+    pub(crate) node_limit: usize,
+}
+
+impl Room {
+    pub(crate) fn new(block_size: BlockSize, features: Features) -> Self {
+        let block = index(block_size.bytes());
+        let slots = |head| (block - head - features.dx_tail()) / 8;
+        Self {
+            block,
+            linear: block - features.dirent_tail(),
+            root_limit: slots(DX_ROOT_ENTRIES_OFFSET),
+            node_limit: slots(DX_NODE_ENTRIES_OFFSET),
+        }
+    }
+
+    /// Bytes that a leaf is filled to.
+    fn leaf(self) -> usize {
+        self.linear * 4 / 5
+    }
+}
 
 /// Bytes of an entry: `EXT4_DIR_REC_LEN`.
 #[must_use]
@@ -54,7 +80,12 @@ pub(crate) enum Layout {
     /// All entries in the first block, by name; further blocks are empty.
     Linear { blocks: u64 },
     /// Children in hash order and the leaves they fall into.
-    Htree { order: Vec<u32>, leaves: Vec<Leaf> },
+    Htree {
+        order: Vec<u32>,
+        leaves: Vec<Leaf>,
+        /// `dx_node` blocks between root and leaves.
+        nodes: usize,
+    },
 }
 
 impl Layout {
@@ -65,11 +96,12 @@ impl Layout {
         directory: NodeId,
         hash_seed: &[u32; 4],
         min_blocks: u64,
+        room: Room,
     ) -> Result<Self, DirectoryTooLarge> {
         let children = tree.children(sorted, directory);
         let entries = count(children.len());
         let bytes: usize = children.map(|c| rec_len(c.name)).sum();
-        if DOTS + bytes <= LINEAR_ROOM {
+        if DOTS + bytes <= room.linear {
             return Ok(Self::Linear {
                 blocks: min_blocks.max(1),
             });
@@ -88,11 +120,11 @@ impl Layout {
             .map(|c| u16::try_from(rec_len(c.name)).expect("names have at most 255 bytes"))
             .collect();
         let mut leaves: Vec<Leaf> = Vec::new();
-        let mut room = 0;
+        let mut left = 0;
         let mut last_hash = None;
         for (at, &(hash, _, child)) in keyed.iter().enumerate() {
             let len = usize::from(lens[index32(child)]);
-            if len > room {
+            if len > left {
                 let hash = if last_hash == Some(hash) {
                     hash | 1
                 } else {
@@ -102,33 +134,32 @@ impl Layout {
                     first: count32(at),
                     hash,
                 });
-                room = LEAF_FILL;
+                left = room.leaf();
             }
-            room -= len;
+            left -= len;
             last_hash = Some(hash);
         }
-        if leaves.len() > ROOT_LIMIT * NODE_LIMIT {
+        if leaves.len() > room.root_limit * room.node_limit {
             return Err(DirectoryTooLarge { entries });
         }
         let order = keyed.into_iter().map(|(_, _, child)| child).collect();
-        Ok(Self::Htree { order, leaves })
+        let nodes = if leaves.len() > room.root_limit {
+            leaves.len().div_ceil(room.node_limit)
+        } else {
+            0
+        };
+        Ok(Self::Htree {
+            order,
+            leaves,
+            nodes,
+        })
     }
 
     /// Blocks in all.
     pub(crate) fn blocks(&self) -> u64 {
         match self {
             Self::Linear { blocks } => *blocks,
-            Self::Htree { leaves, .. } => 1 + count(self.nodes()) + count(leaves.len()),
-        }
-    }
-
-    /// `dx_node` blocks between root and leaves.
-    pub(crate) fn nodes(&self) -> usize {
-        match self {
-            Self::Htree { leaves, .. } if leaves.len() > ROOT_LIMIT => {
-                leaves.len().div_ceil(NODE_LIMIT)
-            }
-            _ => 0,
+            Self::Htree { leaves, nodes, .. } => 1 + count(nodes + leaves.len()),
         }
     }
 

@@ -1,8 +1,10 @@
 //! Inode numbers, in canonical order.
 
 use crate::entry::{Entry, EntryKind};
+use crate::ext4::disk::inode::EXT4_ROOT_INO;
+use crate::ext4::features::Features;
 use crate::tree::{NodeId, ROOT, Sorted, Tree};
-use crate::units::{Timestamp, count32, index32};
+use crate::units::{Timestamp, index32};
 
 const LOST_FOUND: &[u8] = b"lost+found";
 
@@ -19,16 +21,21 @@ pub fn lost_found(tree: &Tree, time: Timestamp) -> Option<Entry> {
     })
 }
 
-/// Numbers the nodes: lost+found is 11 as mke2fs has it, then the tree as it is walked. Returns the
-/// nodes from 11 on, and the number of each node.
-pub(super) fn number(tree: &Tree, sorted: &Sorted) -> (Vec<NodeId>, Vec<u32>) {
-    let mut numbers = vec![0; tree.capacity()];
+/// The first inode that is not reserved.
+pub(super) const LOST_FOUND_INO: u32 = 11;
+
+/// The first inode behind lost+found's and, where there is one, the orphan file's.
+pub(super) fn first(features: Features) -> u32 {
+    LOST_FOUND_INO + 1 + u32::from(features.orphan_file())
+}
+
+/// The nodes in the order of their inodes: lost+found, as mke2fs has it, then the tree as it is walked.
+pub(super) fn in_order(tree: &Tree, sorted: &Sorted) -> Vec<NodeId> {
+    let mut seen = vec![false; tree.capacity()];
     let mut nodes = Vec::with_capacity(tree.capacity());
-    numbers[index32(ROOT.0)] = 2;
+    seen[index32(ROOT.0)] = true;
     let mut add = |node: NodeId| {
-        let slot = &mut numbers[index32(node.0)];
-        if *slot == 0 {
-            *slot = 11 + count32(nodes.len());
+        if !std::mem::replace(&mut seen[index32(node.0)], true) {
             nodes.push(node);
         }
     };
@@ -36,5 +43,17 @@ pub(super) fn number(tree: &Tree, sorted: &Sorted) -> (Vec<NodeId>, Vec<u32>) {
         add(node);
     }
     tree.walk(sorted, |_, node| add(node));
-    (nodes, numbers)
+    nodes
+}
+
+/// The inode number of each node; 0 for those that are not among `nodes`.
+pub(super) fn numbers(tree: &Tree, nodes: &[NodeId], features: Features) -> Vec<u32> {
+    let mut numbers = vec![0; tree.capacity()];
+    numbers[index32(ROOT.0)] = EXT4_ROOT_INO;
+    let behind = (first(features)..).zip(nodes.get(1..).unwrap_or_default());
+    let lost_found = nodes.first().map(|node| (LOST_FOUND_INO, node));
+    for (number, node) in lost_found.into_iter().chain(behind) {
+        numbers[index32(node.0)] = number;
+    }
+    numbers
 }

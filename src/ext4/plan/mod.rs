@@ -26,16 +26,19 @@ use super::alloc::Allocator;
 use super::block_set::BlockSet;
 use super::disk::group_desc::GroupDesc;
 use super::extent_tree;
-use super::formatter::{Fixed, Formatter, LOST_FOUND_BLOCKS, Shape};
-use super::geometry::{BLOCK, Geometry, Need};
+use super::fit::Need;
+use super::fixed::{Fixed, SystemFile};
+use super::formatter::{Formatter, Shape};
+use super::geometry::Geometry;
+use super::options::Options;
 use super::place::Placement;
 use super::tables::{Tables, supers};
 use crate::acl::text::NoNames;
 use crate::tree::{DataId, NodeId, NodeKind, Sorted, Tree};
 use crate::units::{InodeNr, Timestamp, count, index32};
 use attributes::XattrBlock;
-use behind::behind;
-use directory::Layout;
+use behind::{Places, behind};
+use directory::{Layout, Room};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -73,7 +76,7 @@ pub struct Plan {
     pub(crate) tree: Tree,
     pub(crate) sorted: Sorted,
     pub(crate) placement: Placement,
-    /// The node of each inode from 11 on; the root has number 2.
+    /// The nodes by inode number: lost+found, then from [`Plan::first_inode`] on; the root has number 2.
     pub(crate) inodes: Vec<NodeId>,
     /// Inode number by node; 0 for nodes that nothing leads to.
     pub(crate) numbers: Vec<u32>,
@@ -88,8 +91,8 @@ pub struct Plan {
     pub(crate) xattr_blocks: Vec<XattrBlock>,
     pub(crate) xattr_block_of: HashMap<NodeId, u32>,
     pub(crate) resize_dind: u64,
-    pub(crate) journal: Vec<Range<u64>>,
-    pub(crate) journal_node: u64,
+    pub(super) journal: SystemFile,
+    pub(super) orphan_file: SystemFile,
     pub(crate) used: BlockSet,
     pub(crate) groups: Vec<GroupDesc>,
     pub(crate) pieces: Vec<Piece>,
@@ -111,7 +114,7 @@ impl Plan {
     /// Its size in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.geometry.blocks * BLOCK
+        self.geometry.blocks * self.geometry.block()
     }
 
     /// Blocks in use, its own among them.
@@ -120,10 +123,10 @@ impl Plan {
         self.used.len()
     }
 
-    /// Inodes in use: the ten reserved ones and those of the tree.
+    /// Inodes in use: the ten reserved ones, those of the tree and the orphan file's.
     #[must_use]
     pub fn used_inodes(&self) -> u64 {
-        10 + count(self.inodes.len())
+        10 + count(self.inodes.len()) + u64::from(self.geometry.features.orphan_file())
     }
 
     /// Bytes that `df` shows as available: what is free, less root's reserve and the kernel's.
@@ -131,7 +134,7 @@ impl Plan {
     pub fn available(&self) -> u64 {
         let g = &self.geometry;
         let free = g.blocks - self.used_blocks();
-        free.saturating_sub(g.reserved_blocks + g.kernel_reserve()) * BLOCK
+        free.saturating_sub(g.reserved_blocks + g.kernel_reserve()) * g.block()
     }
 
     /// The inode number of a node that something leads to.
@@ -148,7 +151,28 @@ impl Plan {
         if inode == super::disk::inode::EXT4_ROOT_INO {
             return Some(crate::tree::ROOT);
         }
-        self.inodes.get(index32(inode.checked_sub(11)?)).copied()
+        let nth = match inode {
+            inodes::LOST_FOUND_INO => 0,
+            _ => inode.checked_sub(self.first_inode())?.checked_add(1)?,
+        };
+        self.inodes.get(index32(nth)).copied()
+    }
+
+    /// The seed of all checksums, where there are any.
+    pub(crate) fn sums(&self) -> Option<u32> {
+        let seed = super::checksum::fs_seed(&self.identity.uuid);
+        self.geometry.features.metadata_csum().then_some(seed)
+    }
+
+    /// The inode of the orphan file, where there is one: the first that mke2fs finds free.
+    pub(crate) fn orphan_inode(&self) -> Option<u32> {
+        let there = self.geometry.features.orphan_file();
+        there.then_some(inodes::LOST_FOUND_INO + 1)
+    }
+
+    /// The inode after lost+found's and the orphan file's.
+    pub(crate) fn first_inode(&self) -> u32 {
+        inodes::first(self.geometry.features)
     }
 
     /// The blocks of a node's content, whatever its kind.
@@ -169,15 +193,15 @@ impl Formatter {
         self,
         tree: Tree,
         identity: &Identity,
-        inodes: Option<u32>,
         warn: &mut dyn FnMut(String),
     ) -> Result<Plan, PlanError> {
-        plan(self, tree, identity, inodes, warn)
+        plan(self, tree, identity, warn)
     }
 }
 
 /// What the steps hand on.
 struct Steps<'a> {
+    options: &'a Options,
     alloc: Allocator,
     placement: Placement,
     tree: Tree,
@@ -192,10 +216,10 @@ fn plan(
     formatter: Formatter,
     mut tree: Tree,
     identity: &Identity,
-    wanted_inodes: Option<u32>,
     warn: &mut dyn FnMut(String),
 ) -> Result<Plan, PlanError> {
     let Formatter {
+        options,
         shape,
         mut alloc,
         placement,
@@ -209,8 +233,9 @@ fn plan(
     let sorted = tree.sorted();
     // Those of a tree that was made by hand; an image has settled its own, with names.
     tree.settle_acls(&sorted, &NoNames, warn)?;
-    let (inodes, numbers) = inodes::number(&tree, &sorted);
+    let inodes = inodes::in_order(&tree, &sorted);
     let mut s = Steps {
+        options: &options,
         alloc,
         placement,
         tree,
@@ -225,7 +250,7 @@ fn plan(
         Shape::Fitted { .. } => None,
     };
     s.place_directories(fixed.map(|f| &**f))?;
-    s.place_symlinks();
+    s.place_symlinks()?;
     let mut xattrs = s.encode_xattrs(warn)?;
     for block in &mut xattrs.blocks {
         match s.alloc.take(1) {
@@ -235,44 +260,43 @@ fn plan(
     }
     let extent_nodes = s.place_extent_trees();
 
-    let tree_inodes = 10 + count(s.inodes.len());
+    let own_inodes = 10 + u64::from(options.features.orphan_file());
+    let tree_inodes = own_inodes + count(s.inodes.len());
     let missing = s.alloc.missing();
-    let (geometry, tables, resize_dind, journal, journal_node, mut used) = match shape {
+    let (geometry, places, mut used) = match shape {
         Shape::Sized(fixed) => {
             let mut f = *fixed;
             s.release_lost_found(&mut f);
             if missing > 0 {
-                let size = f.geometry.blocks * BLOCK;
-                let missing = f.enough(missing, tree_inodes)? - size;
-                return Err(PlanError::Full { size, missing });
+                return Err(f.full(missing, tree_inodes)?);
             }
-            (
-                f.geometry,
-                f.tables,
-                f.resize_dind,
-                f.journal,
-                f.journal_node,
-                f.blocks,
-            )
+            let places = Places {
+                tables: f.tables,
+                resize_dind: f.resize_dind,
+                journal: f.journal,
+                orphan_file: f.orphan_file,
+            };
+            (f.geometry, places, f.blocks)
         }
         Shape::Fitted {
             descriptor_blocks,
-            available,
+            fit,
         } => {
+            let unplaced = || PlanError::Unplaced {
+                block_size: options.block_size.bytes(),
+            };
             let dind = s.alloc.take(1).filter(|_| missing == 0);
-            let dind = dind.ok_or(PlanError::Unplaced)?.start;
+            let resize_dind = dind.ok_or_else(unplaced)?.start;
             let least = tree_inodes + tree_inodes / 10;
-            let (g, b) = behind(
-                &mut s.alloc,
-                Need {
-                    content: 0,
-                    reach: 0,
-                    inodes: wanted_inodes.map_or(least, u64::from).max(tree_inodes + 1),
-                    available,
-                    descriptor_blocks,
-                },
-            )?;
-            (g, b.tables, dind, b.journal, b.journal_node, supers(&g))
+            let need = Need {
+                content: s.alloc.taken().len(),
+                inodes: options.inodes.unwrap_or(least).max(tree_inodes + 1),
+                fit,
+                descriptor_blocks,
+                options,
+            };
+            let (g, places) = behind(&mut s.alloc, &need, resize_dind)?;
+            (g, places, supers(&g))
         }
     };
     if tree_inodes > geometry.inodes() {
@@ -281,12 +305,13 @@ fn plan(
             inodes: geometry.inodes(),
         });
     }
+    let numbers = inodes::numbers(&s.tree, &s.inodes, geometry.features);
     for run in s.alloc.taken().iter() {
         used.insert(run);
     }
     let mut plan = Plan {
         geometry,
-        tables,
+        tables: places.tables,
         identity: *identity,
         tree: s.tree,
         sorted: s.sorted,
@@ -299,9 +324,9 @@ fn plan(
         xattr_bodies: xattrs.bodies,
         xattr_blocks: xattrs.blocks,
         xattr_block_of: xattrs.block_of,
-        resize_dind,
-        journal,
-        journal_node,
+        resize_dind: places.resize_dind,
+        journal: places.journal,
+        orphan_file: places.orphan_file,
         used,
         groups: Vec::new(),
         pieces: Vec::new(),
@@ -325,27 +350,28 @@ impl Steps<'_> {
 
     fn place_directories(&mut self, fixed: Option<&Fixed>) -> Result<(), PlanError> {
         let lost_found = self.inodes.first().copied();
+        let room = Room::new(self.options.block_size, self.options.features);
+        let lost_found_blocks = self.options.block_size.lost_found();
         let seed = self.identity.hash_seed_words();
         for node in self.nodes() {
             if !self.tree.node(node).is_directory() {
                 continue;
             }
             let least = if Some(node) == lost_found {
-                LOST_FOUND_BLOCKS
+                lost_found_blocks
             } else {
                 1
             };
-            let layout =
-                Layout::new(&self.tree, &self.sorted, node, &seed, least).map_err(|source| {
-                    PlanError::Directory {
-                        path: self.path(node),
-                        source,
-                    }
-                })?;
+            let layout = Layout::new(&self.tree, &self.sorted, node, &seed, least, room).map_err(
+                |source| PlanError::Directory {
+                    path: self.path(node),
+                    source,
+                },
+            )?;
             let preset = match fixed {
                 Some(f) if node == crate::tree::ROOT => f.root..f.root + 1,
                 Some(f) if Some(node) == lost_found => {
-                    f.lost_found..f.lost_found + LOST_FOUND_BLOCKS
+                    f.lost_found..f.lost_found + lost_found_blocks
                 }
                 _ => 0..0,
             };
@@ -365,21 +391,33 @@ impl Steps<'_> {
         let id = self.inodes.first().and_then(|n| self.own_data.get(n));
         let extents = id.map_or(&[][..], |&id| self.placement.extents(id));
         let len: u64 = extents.iter().map(|e| u64::from(e.len)).sum();
-        let kept = fixed.lost_found..fixed.lost_found + LOST_FOUND_BLOCKS;
+        let kept = fixed.lost_found..fixed.lost_found + self.options.block_size.lost_found();
         fixed
             .blocks
             .remove((kept.start + len).min(kept.end)..kept.end);
     }
 
-    fn place_symlinks(&mut self) {
+    fn place_symlinks(&mut self) -> Result<(), PlanError> {
+        let block = self.options.block_size.bytes();
         for node in self.nodes() {
-            if let NodeKind::Symlink { target } = self.tree.node(node).kind
-                && target.len() > FAST_SYMLINK_MAX
-            {
-                let id = self.placement.add_behind(&mut self.alloc, 0..0, 1);
-                self.own_data.insert(node, id);
+            let NodeKind::Symlink { target } = self.tree.node(node).kind else {
+                continue;
+            };
+            if target.len() <= FAST_SYMLINK_MAX {
+                continue;
             }
+            // `ext4_symlink`: a target and its NUL have one block.
+            if count(target.len()) >= block {
+                return Err(PlanError::Symlink {
+                    path: self.path(node),
+                    len: target.len(),
+                    block_size: block,
+                });
+            }
+            let id = self.placement.add_behind(&mut self.alloc, 0..0, 1);
+            self.own_data.insert(node, id);
         }
+        Ok(())
     }
 
     fn place_extent_trees(&mut self) -> HashMap<NodeId, u64> {
@@ -390,7 +428,8 @@ impl Steps<'_> {
                 _ => self.own_data.get(&node).copied(),
             };
             let Some(data) = data else { continue };
-            let blocks = extent_tree::blocks(self.placement.extents(data).len());
+            let blocks =
+                extent_tree::blocks(self.placement.extents(data).len(), self.options.block_size);
             if blocks > 0 {
                 match self.alloc.take_contiguous(blocks) {
                     Some(at) => {

@@ -2,7 +2,8 @@
 
 use super::{Plan, accounts};
 use crate::ext4::extent_tree;
-use crate::ext4::geometry::{Geometry, INODES_PER_BLOCK};
+use crate::ext4::fixed::SystemFile;
+use crate::ext4::geometry::super_groups;
 use crate::ext4::place::as_extents;
 use crate::tree::NodeId;
 use crate::units::{count32, index};
@@ -73,6 +74,10 @@ pub enum PieceKind {
     JournalExtents,
     /// The superblock of the journal.
     JournalSuperblock,
+    /// Blocks of the orphan file.
+    OrphanFile,
+    /// The extent tree of the orphan file.
+    OrphanExtents,
 }
 
 impl PieceKind {
@@ -93,6 +98,8 @@ impl PieceKind {
             Self::ResizeDind => "resize inode",
             Self::JournalExtents => "extent tree of the journal",
             Self::JournalSuperblock => "journal superblock",
+            Self::OrphanFile => "orphan file",
+            Self::OrphanExtents => "extent tree of the orphan file",
         }
     }
 }
@@ -106,26 +113,27 @@ pub(super) fn pieces(plan: &Plan) -> Vec<Piece> {
         }
     };
     let g = &plan.geometry;
-    for group in (0..g.groups).filter(|&n| Geometry::has_super(n)) {
+    for group in super_groups(g.groups) {
         let start = g.group_start(group);
         add(start, 1, PieceKind::Superblock { group });
         add(start + 1, g.gdt_blocks, PieceKind::GroupDescriptors);
     }
     add(
-        1 + g.gdt_blocks,
+        g.first_block() + 1 + g.gdt_blocks,
         g.reserved_gdt_blocks,
         PieceKind::ReservedGdt,
     );
     add(plan.resize_dind, 1, PieceKind::ResizeDind);
-    if let Some(run) = plan.journal.first() {
+    let tree = |f: &SystemFile| extent_tree::blocks(as_extents(&f.runs).len(), g.block_size);
+    let (journal, orphan) = (&plan.journal, &plan.orphan_file);
+    if let Some(run) = journal.runs.first() {
         add(run.start, 1, PieceKind::JournalSuperblock);
-        let extents = as_extents(&plan.journal).len();
-        add(
-            plan.journal_node,
-            extent_tree::blocks(extents),
-            PieceKind::JournalExtents,
-        );
+        add(journal.node, tree(journal), PieceKind::JournalExtents);
     }
+    for run in &orphan.runs {
+        add(run.start, run.end - run.start, PieceKind::OrphanFile);
+    }
+    add(orphan.node, tree(orphan), PieceKind::OrphanExtents);
     for group in 0..g.groups {
         let at = index(group);
         if !accounts::blocks_uninit(plan, group) {
@@ -142,7 +150,7 @@ pub(super) fn pieces(plan: &Plan) -> Vec<Piece> {
                 1,
                 PieceKind::InodeBitmap { group },
             );
-            let blocks = used.div_ceil(INODES_PER_BLOCK);
+            let blocks = used.div_ceil(g.block_size.inodes());
             add(
                 plan.tables.inode_table[at],
                 blocks,
@@ -172,7 +180,7 @@ pub(super) fn pieces(plan: &Plan) -> Vec<Piece> {
             .map_or(0, |id| plan.placement.extents(id).len());
         add(
             at,
-            extent_tree::blocks(extents),
+            extent_tree::blocks(extents, g.block_size),
             PieceKind::ExtentTree { node },
         );
     }

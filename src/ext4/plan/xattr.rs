@@ -8,7 +8,6 @@ use crate::ext4::disk::xattr::{
     XattrEntry, XattrHeader,
 };
 use crate::tree::{self, NodeKind};
-use crate::units::index;
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32};
 
@@ -16,7 +15,6 @@ use zerocopy::little_endian::{U16, U32};
 pub(crate) const BODY: usize = 256 - 128 - 32;
 const _: () = assert!(EXTRA_ISIZE == 32);
 
-const BLOCK: usize = 4096;
 const ENTRY: usize = size_of::<XattrEntry>();
 const HEADER: usize = size_of::<XattrHeader>();
 /// `XATTR_NAME_MAX`, the prefix counted: an entry could hold more, but no system call can name it.
@@ -114,11 +112,13 @@ pub enum XattrError {
          block (more needs the feature ea_inode, which GRUB refuses to read): leave some of them out \
          of the archive",
         BODY - BODY_HEADER - END,
-        BLOCK - HEADER - END
+        block_size - HEADER - END
     )]
     TooLarge {
         /// Bytes of all entries and values, padded as ext4 does.
         needed: usize,
+        /// Bytes in a block.
+        block_size: usize,
     },
 }
 
@@ -129,6 +129,7 @@ pub enum XattrError {
 pub(crate) fn encode(
     set: &[(Vec<u8>, Vec<u8>)],
     holder: Holder,
+    block_size: usize,
     mut on_unknown: impl FnMut(&XattrError),
 ) -> Result<Encoded, XattrError> {
     let mut attrs = Vec::with_capacity(set.len());
@@ -146,7 +147,7 @@ pub(crate) fn encode(
     let in_body =
         |list: &[Attr<'_>]| list.iter().map(Attr::len).sum::<usize>() + BODY_HEADER + END <= BODY;
     let in_block =
-        |list: &[Attr<'_>]| list.iter().map(Attr::len).sum::<usize>() + HEADER + END <= BLOCK;
+        |list: &[Attr<'_>]| list.iter().map(Attr::len).sum::<usize>() + HEADER + END <= block_size;
     if in_body(&attrs) {
         return Ok(Encoded {
             body: Some(body(&attrs)),
@@ -156,7 +157,7 @@ pub(crate) fn encode(
     if in_block(&attrs) {
         return Ok(Encoded {
             body: None,
-            block: Some(block(&attrs)),
+            block: Some(block(&attrs, block_size)),
         });
     }
     // Too much for the block alone: what fits the inode goes there, in order.
@@ -180,11 +181,12 @@ pub(crate) fn encode(
     if !in_block(&there) {
         return Err(XattrError::TooLarge {
             needed: attrs.iter().map(Attr::len).sum(),
+            block_size,
         });
     }
     Ok(Encoded {
         body: (!here.is_empty()).then(|| body(&here)),
-        block: Some(block(&there)),
+        block: Some(block(&there, block_size)),
     })
 }
 
@@ -313,8 +315,8 @@ fn body(attrs: &[Attr<'_>]) -> Box<[u8; BODY]> {
     bytes
 }
 
-fn block(attrs: &[Attr<'_>]) -> Vec<u8> {
-    let mut bytes = vec![0; BLOCK];
+fn block(attrs: &[Attr<'_>], block_size: usize) -> Vec<u8> {
+    let mut bytes = vec![0; block_size];
     let hashes = fill(&mut bytes, HEADER, 0, attrs, true);
     // ext4_xattr_rehash: one zero hash makes the block one that is never shared.
     let h_hash = if hashes.contains(&0) {
@@ -348,9 +350,11 @@ fn entry_hash(a: &Attr<'_>) -> u32 {
     words.fold(name, |h, w| h.rotate_left(16) ^ w)
 }
 
-/// Bytes of `block` that hold data: what two blocks must agree in to be shared.
-pub(crate) fn finish_block(block: &mut [u8], refcount: u32, nr: u64, fs_seed: u32) {
+/// Puts in what an encoded block lacks: how many share it and, with a seed, its checksum.
+pub(crate) fn finish_block(block: &mut [u8], refcount: u32, nr: u64, fs_seed: Option<u32>) {
     block[4..8].copy_from_slice(&refcount.to_le_bytes());
-    let checksum = crate::ext4::checksum::xattr_block(fs_seed, nr, block);
-    block[index(16)..20].copy_from_slice(&checksum.to_le_bytes());
+    if let Some(seed) = fs_seed {
+        let checksum = crate::ext4::checksum::xattr_block(seed, nr, block);
+        block[16..20].copy_from_slice(&checksum.to_le_bytes());
+    }
 }

@@ -6,6 +6,7 @@ pub mod desk;
 pub mod features;
 pub mod guest;
 pub mod image;
+pub mod layout;
 pub mod manifest;
 pub mod member;
 pub mod memory;
