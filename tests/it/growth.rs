@@ -204,7 +204,7 @@ fn a_debian_is_clean_after_a_load_went_over_it() {
     };
     let folder = tempfile::tempdir().unwrap();
     let disk = folder.path().join("debian.img");
-    image::build(&debian, &disk, &["--free", "1500M"]);
+    image::build(&debian, &disk, &["--boot", "none", "--free", "1500M"]);
     let disks = [Disk {
         name: "load",
         image: &disk,

@@ -98,7 +98,7 @@ fn what_is_no_image_is_told_so() {
         "",
     );
     let config = layout.blob("application/vnd.cncf.helm.config.v1+json", b"{}", "");
-    layout.index(&[layout.manifest(&config, &[layer.clone()], "")]);
+    layout.index(&[layout.manifest(&config, std::slice::from_ref(&layer), "")]);
     refused(
         &desk,
         "oci:img",
