@@ -2,8 +2,8 @@
 //! loop device, no mount, no namespace, no virtual machine.
 //!
 //! ```text
-//! archive ──► tree ──► prepare ──► ext4 | partition | grub ──► image ──► sink
-//! (bytes)    (files)  (our edits)  (plans: what lies where)    (extents)  (raw file)
+//! archive ──► tree ──► prepare ──► ext4 | fat | partition | grub ──► image ──► sink
+//! (bytes)    (files)  (our edits)     (plans: what lies where)       (extents)  (raw file)
 //! ```
 //!
 //! An image is a value: a list of extents, sorted, disjoint, covering the disk exactly, each of which says
@@ -27,6 +27,62 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Parts on their own
+//!
+//! [`ext4`], [`partition`] and [`image`] serve those who want a filesystem, a disk or its layout and no
+//! archive, to build one in memory, to fuzz a reader, to test what looks at disks. `ext4` and [`tree`]
+//! need nothing else of the crate but its ground floor ([`units`], [`extent`], [`mod@read_at`], …).
+//!
+//! ```
+//! use diskwright::ext4::{Builder, Format, Holds, Meta, PieceKind};
+//! use diskwright::extent::{Content, Layout};
+//! use diskwright::read_at::ReadAt;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut fs = Builder::new(Format::default())?;
+//! fs.file("/etc/hostname", Meta::new(0o644), "demo\n")?;
+//! let fs = fs.finish()?;
+//!
+//! // Read a block and say what it is.
+//! let first = fs.read_block(0)?;
+//! assert_eq!(first[1080..1082], [0x53, 0xEF]);
+//! assert!(matches!(fs.holds(0), Holds::Metadata(piece) if piece.kind == PieceKind::Superblock { group: 0 }));
+//! let data = fs.extents().iter().find(|e| matches!(e.content, Content::File { .. })).unwrap();
+//! let block = data.start / fs.block_size();
+//! assert_eq!(fs.describe(block), "/etc/hostname from byte 0");
+//! assert!(fs.read_block(block)?.starts_with(b"demo\n"));
+//!
+//! // Poison the free space: nobody may notice.
+//! let poisoned = fs.poisoned(1);
+//! let (summary, findings) = diskwright::ext4::check::check(&poisoned, &diskwright::observe::Silent)?;
+//! assert!(summary.complete && findings.is_empty());
+//!
+//! // Write it forward, to a pipe if need be.
+//! let mut image = Vec::new();
+//! fs.write_to(&mut image)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A disk with two partitions is at [`image::Disk`], the format's options at [`ext4::Format`].
+//!
+//! # Features
+//!
+//! | feature | brings |
+//! |---|---|
+//! | `cli` (default) | the program, and `boot`, which judges an image in qemu |
+//! | `proptest` | `strategy`: trees, filesystems and disks for property tests, that shrink |
+//!
+//! A library user says `default-features = false`.
+//!
+//! # What a version promises
+//!
+//! Semantic versioning covers what the modules `archive`, `entry`, `tree`, `ext4`, `partition`, `image`,
+//! `sink`, `extent`, `read_at` and `units` make public. It does not cover the texts of messages, the
+//! structs of [`ext4::disk`] (they follow the format), what a strategy makes, and the bytes of an image:
+//! whether those changed is told under **Image bytes** in the changelog, for every version. Before 1.0 a
+//! minor version may break all of it.
 //!
 //! # Invariants
 //!
@@ -61,6 +117,7 @@ pub mod archive;
 pub mod tree;
 
 pub mod ext4;
+pub mod fat;
 pub mod grub;
 pub mod partition;
 

@@ -1,8 +1,10 @@
 //! The running qemu: how it ends, asked or by the watchdog.
 
 use super::BootError;
+use super::screen::Screen;
 use crate::observe::Observer;
 use rustix::process::{Pid, Signal, kill_process};
+use std::io;
 use std::process::{Child, ExitStatus};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
@@ -15,19 +17,47 @@ const TICK: Duration = Duration::from_millis(50);
 const GRACE: Duration = Duration::from_secs(2);
 
 /// A running qemu, which does not outlive this value.
-pub(super) struct Guest(Mutex<Child>);
+pub(super) struct Guest {
+    child: Mutex<Child>,
+    screen: Option<Screen>,
+    /// What the screen showed when qemu was asked to end.
+    picture: Mutex<Option<io::Result<Vec<u8>>>>,
+}
 
 impl Guest {
-    pub(super) fn new(child: Child) -> Self {
-        Self(Mutex::new(child))
+    pub(super) fn new(child: Child, screen: Option<Screen>) -> Self {
+        Self {
+            child: Mutex::new(child),
+            screen,
+            picture: Mutex::new(None),
+        }
+    }
+
+    /// The picture of the screen, if one was asked for and qemu did not end by itself.
+    pub(super) fn into_picture(self) -> Option<io::Result<Vec<u8>>> {
+        self.picture().take()
+    }
+
+    fn picture(&self) -> std::sync::MutexGuard<'_, Option<io::Result<Vec<u8>>>> {
+        self.picture.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Child) -> T) -> T {
-        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        f(&mut self.child.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Asks qemu to end: it closes the image and gives the terminal back.
     fn terminate(&self) {
+        if let Some(screen) = &self.screen
+            && let picture @ None = &mut *self.picture()
+            && matches!(self.with(Child::try_wait), Ok(None))
+        {
+            let taken = screen.take();
+            // A guest that switched itself off meanwhile has no screen.
+            if taken.is_ok() || matches!(self.with(Child::try_wait), Ok(None)) {
+                *picture = Some(taken);
+            }
+        }
         self.with(|child| {
             // A child that was not waited for keeps its pid, so this reaches nobody else.
             if let (Ok(None), Ok(pid)) = (child.try_wait(), i32::try_from(child.id())) {

@@ -1,13 +1,10 @@
 //! What this machine can run: which qemu, and whether KVM works.
 
-use super::BootError;
+use super::{Arch, BootError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-
-/// The emulator of the only architecture built so far.
-const QEMU: &str = "qemu-system-x86_64";
 
 /// 64 KiB, the smallest ROM that qemu maps below 4 GiB with the reset vector inside.
 const ROM_LEN: usize = 64 << 10;
@@ -46,17 +43,22 @@ const SLOW: i32 = (0x11 << 1) | 1;
 /// The probe takes 0.1 s; a broken KVM may hang instead of failing.
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
 
-/// Finds qemu-system-x86_64 in `PATH`.
+/// Finds qemu for `arch` in `PATH`.
 ///
 /// # Errors
 /// [`BootError::NoQemu`], which names the package to install.
-pub fn find_qemu() -> Result<PathBuf, BootError> {
+pub fn find_qemu(arch: Arch) -> Result<PathBuf, BootError> {
+    let (program, package) = match arch {
+        Arch::X86_64 => ("qemu-system-x86_64", "qemu-system-x86"),
+        Arch::Arm64 => ("qemu-system-aarch64", "qemu-system-arm"),
+    };
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
-        .map(|folder| folder.join(QEMU))
+        .map(|folder| folder.join(program))
         .find(|program| program.is_file())
         .ok_or_else(|| BootError::NoQemu {
-            program: QEMU.into(),
+            program: program.into(),
+            package,
         })
 }
 
@@ -170,7 +172,7 @@ mod tests {
     #[test]
     fn the_guest_ends_with_a_verdict_under_tcg_too() {
         // Its clock is the host's there: either speed will do, but no hang and no crash.
-        let Ok(qemu) = find_qemu() else {
+        let Ok(qemu) = find_qemu(Arch::X86_64) else {
             assert!(
                 std::env::var_os("CI").is_none(),
                 "qemu-system-x86_64 is missing"

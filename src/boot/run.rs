@@ -2,10 +2,12 @@
 
 use super::guest::{Guest, Kill, Watchdog};
 use super::qemu::Input;
+use super::screen::Screen;
 use super::serial::{Log, Tail};
 use super::verdict::{Next, Progress};
-use super::{BootError, Machine, Outcome, Script, Verdict};
+use super::{BootError, Machine, Outcome, Script, Verdict, find_loaders};
 use crate::observe::Observer;
+use crate::read_at::FileAt;
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::{ChildStdin, ChildStdout, Stdio};
@@ -37,17 +39,27 @@ pub fn run(
     };
     // Absolute: qemu takes `nbd:x` or `json:{}` for something other than a file name.
     let path = image.canonicalize().map_err(wrong)?;
-    std::fs::OpenOptions::new()
+    let file = std::fs::OpenOptions::new()
         .read(true)
         .write(machine.persist)
         .open(&path)
         .map_err(wrong)?;
+    let disk = FileAt::new(file).map_err(wrong)?;
+    let loaders = find_loaders(&disk).map_err(wrong)?;
+    // qemu locks the image: nothing here may keep it open.
+    drop(disk);
+    let chosen = machine.choose(image, &loaders)?;
     let input = if script.interactive {
         Input::Terminal
     } else {
         Input::Pipe
     };
-    let mut command = machine.command(&path, input)?;
+    let screen = match machine.screen {
+        true => Some(Screen::new().map_err(BootError::Folder)?),
+        false => None,
+    };
+    let qmp = screen.as_ref().map(Screen::socket);
+    let mut command = machine.command(&chosen, &path, input, qmp.as_deref());
     command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -69,7 +81,7 @@ pub fn run(
         .stderr
         .take()
         .expect("standard error was asked to be a pipe");
-    let guest = Guest::new(child);
+    let guest = Guest::new(child, screen);
     let (done, stop) = channel::<()>();
     let deadline = Mutex::new(script.timeout.map(|timeout| begun + timeout));
     let watchdog = Watchdog {
@@ -111,7 +123,11 @@ pub fn run(
     };
     Ok(Outcome {
         verdict,
+        matched: session.progress.matched(),
+        arch: chosen.arch,
+        firmware: chosen.firmware,
         log: session.log.into_bytes(),
+        screen: guest.into_picture(),
         elapsed: begun.elapsed(),
     })
 }
@@ -235,7 +251,9 @@ mod tests {
             let fake = Self { folder };
             std::fs::write(fake.program(), format!("#!/bin/sh\n{body}\n")).unwrap();
             std::fs::set_permissions(fake.program(), PermissionsExt::from_mode(0o755)).unwrap();
-            std::fs::write(fake.folder.path().join("disk.img"), [0; 512]).unwrap();
+            let mut sector = [0xEB; 512];
+            sector[510..].copy_from_slice(&[0x55, 0xAA]);
+            std::fs::write(fake.folder.path().join("disk.img"), sector).unwrap();
             fake
         }
 

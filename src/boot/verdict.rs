@@ -1,12 +1,15 @@
 //! What the guest must say, must not say, and by when.
 
 use super::serial::Tail;
+use super::{Arch, Firmware};
 use regex::bytes::Regex;
+use std::io;
 use std::time::Duration;
 
-/// What no healthy boot prints: the kernel's panic, GRUB's rescue shell, systemd's emergency mode, and the
+/// What no healthy boot prints: the firmware's word that nothing could be started, the kernel's panic, GRUB's rescue shell, systemd's emergency mode, and the
 /// kernel's and the initramfs's complaint that there is no root.
-pub const DEFAULT_FAIL: &str = "Kernel panic|grub rescue>|emergency mode|Unable to mount root";
+pub const DEFAULT_FAIL: &str =
+    "No bootable |Kernel panic|grub rescue>|emergency mode|Unable to mount root";
 
 /// One thing to wait for.
 #[derive(Clone, Debug)]
@@ -61,10 +64,18 @@ pub enum Verdict {
 }
 
 /// What a run gave.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Outcome {
     /// How it ended.
     pub verdict: Verdict,
+    /// How many steps matched.
+    pub matched: usize,
+    /// The machine that it was.
+    pub arch: Arch,
+    /// The firmware that it was; never [`Firmware::Auto`].
+    pub firmware: Firmware,
+    /// The guest's screen as a PNG, where one was asked for; `None` when the guest ended by itself.
+    pub screen: Option<io::Result<Vec<u8>>>,
     /// The serial port's raw bytes: the last 16 MiB at most.
     pub log: Vec<u8>,
     /// From qemu's start to the verdict.
@@ -97,6 +108,11 @@ impl<'a> Progress<'a> {
             .steps
             .get(self.next)
             .map(|step| step.expect.as_str().to_owned())
+    }
+
+    /// How many steps matched.
+    pub(super) fn matched(&self) -> usize {
+        self.next
     }
 
     /// Whether every step of a script that has steps is behind us.

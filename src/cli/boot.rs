@@ -1,10 +1,13 @@
 //! `diskwright boot`: try an image.
 
+use super::boot_junit;
 use super::exit::{self, Code, Usage};
 use super::progress::Progress;
 use super::sizes;
 use anyhow::Context;
-use diskwright::boot::{Accel, DEFAULT_FAIL, Machine, Outcome, Script, Step, Verdict};
+use diskwright::boot::{
+    self, Accel, Arch, DEFAULT_FAIL, Disk, Firmware, Machine, Outcome, Script, Step, Verdict,
+};
 use diskwright::units::MIB;
 use regex::bytes::{Regex, RegexBuilder};
 use std::io::{self, IsTerminal, Write};
@@ -16,6 +19,7 @@ Examples:
   diskwright boot disk.img                            on this terminal; Ctrl-A X quits
   diskwright boot disk.img --expect login:            exit code 0 when the prompt comes
   diskwright boot disk.img --expect login: --timeout 5m --log serial.log --json
+  diskwright boot disk.img --firmware secure --expect login: --screenshot screen.png --junit boot.xml
 
 The image is not changed: the guest writes to an overlay that is thrown away.";
 
@@ -46,6 +50,30 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
 
+    /// Write the guest's screen to a PNG file before the run ends
+    #[arg(long, value_name = "FILE")]
+    screenshot: Option<PathBuf>,
+
+    /// Write the verdict as JUnit XML, a test case for each --expect
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+
+    /// What starts the loader; auto takes UEFI where the image has a loader for it, else BIOS
+    #[arg(long, value_enum, default_value = "auto")]
+    firmware: FirmwareArg,
+
+    /// Processor of the guest [default: the one that the image has a loader for]
+    #[arg(long, value_enum)]
+    arch: Option<ArchArg>,
+
+    /// Attach the disk as NVMe, as Nitro instances do: the default
+    #[arg(long, overrides_with = "virtio")]
+    nvme: bool,
+
+    /// Attach the disk as virtio-blk
+    #[arg(long, overrides_with = "nvme")]
+    virtio: bool,
+
     /// Memory of the guest
     #[arg(long, value_name = "SIZE", value_parser = sizes::bytes, default_value = "1G")]
     memory: u64,
@@ -71,6 +99,23 @@ enum Kvm {
     Off,
 }
 
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum FirmwareArg {
+    Auto,
+    Bios,
+    Uefi,
+    /// UEFI with Secure Boot on and Microsoft's keys
+    Secure,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum ArchArg {
+    #[value(name = "x86_64", alias = "amd64")]
+    X86_64,
+    #[value(alias = "aarch64")]
+    Arm64,
+}
+
 /// `^` and `$` match at lines, and bytes count, not characters: a console is no UTF-8 text.
 fn pattern(text: &str) -> Result<Regex, String> {
     let built = RegexBuilder::new(text)
@@ -93,6 +138,22 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
             Kvm::On => Accel::Kvm,
             Kvm::Off => Accel::Tcg,
         },
+        arch: args.arch.map(|arch| match arch {
+            ArchArg::X86_64 => Arch::X86_64,
+            ArchArg::Arm64 => Arch::Arm64,
+        }),
+        firmware: match args.firmware {
+            FirmwareArg::Auto => Firmware::Auto,
+            FirmwareArg::Bios => Firmware::Bios,
+            FirmwareArg::Uefi => Firmware::Uefi,
+            FirmwareArg::Secure => Firmware::Secure,
+        },
+        disk: if args.virtio {
+            Disk::Virtio
+        } else {
+            Disk::Nvme
+        },
+        screen: args.screenshot.is_some(),
         ..Machine::default()
     };
     let judged = !args.expect.is_empty() || !args.fail.is_empty();
@@ -102,6 +163,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
     if fail.is_empty() && !interactive {
         fail.push(pattern(DEFAULT_FAIL).map_err(anyhow::Error::msg)?);
     }
+    let expected: Vec<String> = args.expect.iter().map(|e| e.as_str().to_owned()).collect();
     let script = Script {
         timeout: args
             .timeout
@@ -124,9 +186,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
         Box::new(io::stdout())
     };
     let observer = Progress::new(true);
-    let ran = diskwright::boot::run(&args.image, &machine, &script, &mut console, &observer);
+    let ran = boot::run(&args.image, &machine, &script, &mut console, &observer);
     let outcome = match ran {
-        Err(diskwright::boot::BootError::Console(e)) if !args.json => {
+        Err(boot::BootError::Console(e)) if !args.json => {
             exit::stdout(Err(e))?;
             return Ok(Code::Done);
         }
@@ -135,6 +197,19 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
     if let Some(path) = &args.log {
         std::fs::write(path, &outcome.log)
             .with_context(|| format!("cannot write the log {}", path.display()))?;
+    }
+    if let Some(path) = &args.screenshot {
+        match &outcome.screen {
+            Some(Ok(png)) => std::fs::write(path, png)
+                .with_context(|| format!("cannot write the screenshot {}", path.display()))?,
+            Some(Err(e)) => exit::complain(&format!("warning: no screenshot: {e}\n")),
+            None => exit::complain("warning: no screenshot: the guest had ended\n"),
+        }
+    }
+    if let Some(path) = &args.junit {
+        let xml = boot_junit::xml(&args.image, &expected, &outcome, &tell(&outcome));
+        std::fs::write(path, xml)
+            .with_context(|| format!("cannot write the report {}", path.display()))?;
     }
     if args.json {
         exit::print_json(&json(&outcome))?;
@@ -151,7 +226,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
 }
 
 fn tell(outcome: &Outcome) -> String {
-    let after = format!("after {:.1} s", outcome.elapsed.as_secs_f64());
+    let how = match (outcome.arch, outcome.firmware) {
+        (Arch::X86_64, firmware) => firmware.word().to_owned(),
+        (arch, firmware) => format!("{} {}", arch.word(), firmware.word()),
+    };
+    let after = format!("after {:.1} s ({how})", outcome.elapsed.as_secs_f64());
     let without = |pattern: &Option<String>| {
         pattern
             .as_ref()
@@ -181,6 +260,8 @@ fn json(outcome: &Outcome) -> serde_json::Value {
         "verdict": verdict,
         "pattern": pattern,
         "line": line,
+        "arch": outcome.arch.word(),
+        "firmware": outcome.firmware.word(),
         "seconds": outcome.elapsed.as_secs_f64(),
         "log_bytes": outcome.log.len(),
     })

@@ -1,7 +1,7 @@
 //! `diskwright doctor`: what this machine has, and what is missing for which verb.
 
 use super::exit::{self, Code};
-use diskwright::boot::{Kvm, find_qemu, probe_kvm, qemu_version};
+use diskwright::boot::{Arch, Kvm, find_firmware, find_qemu, probe_kvm, qemu_version};
 use diskwright::units::MIB;
 use rustix::fs::{CWD, Mode, OFlags};
 use serde::Serialize;
@@ -81,6 +81,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
     ];
     checks.extend(output(&args.folder));
     checks.extend(qemu());
+    checks.extend(firmware());
     checks.push(mmdebstrap());
     if args.json {
         exit::print_json(&checks)?;
@@ -162,7 +163,7 @@ fn is_sparse(file: &std::fs::File) -> io::Result<bool> {
 }
 
 fn qemu() -> Vec<Check> {
-    let Ok(program) = find_qemu() else {
+    let Ok(program) = find_qemu(Arch::X86_64) else {
         let check = Check::new("qemu", State::Absent, "boot needs it");
         return vec![check.help("apt-get install qemu-system-x86")];
     };
@@ -177,6 +178,25 @@ fn qemu() -> Vec<Check> {
         Kvm::Absent => Check::new("kvm", State::Absent, "boot uses TCG, several times slower"),
     };
     vec![Check::new("qemu", State::Present, version), kvm]
+}
+
+/// What `boot` needs beyond BIOS machines.
+fn firmware() -> Vec<Check> {
+    let all = [
+        ("uefi", Arch::X86_64, false),
+        ("secure boot", Arch::X86_64, true),
+        ("uefi arm64", Arch::Arm64, false),
+    ];
+    all.into_iter()
+        .map(|(name, arch, secure)| {
+            let found = find_qemu(arch).and_then(|qemu| find_firmware(arch, secure, &qemu));
+            match found {
+                Ok(path) => Check::new(name, State::Present, path.display().to_string()),
+                Err(e) => Check::new(name, State::Absent, "boot needs it for such images")
+                    .help(&e.to_string()),
+            }
+        })
+        .collect()
 }
 
 fn mmdebstrap() -> Check {

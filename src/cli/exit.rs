@@ -159,6 +159,7 @@ mod tests {
     fn an_error_is_told_with_its_causes_and_its_help() {
         let error = Err::<(), _>(BootError::NoQemu {
             program: "qemu-system-x86_64".into(),
+            package: "qemu-system-x86",
         })
         .context("cannot boot disk.img")
         .unwrap_err();

@@ -5,10 +5,12 @@
 //! bars.
 
 mod boot;
+mod boot_junit;
 mod build;
 mod doctor;
 mod exit;
 mod ext4_shape;
+mod grub_folders;
 mod info;
 mod pipeline;
 mod plan;

@@ -132,22 +132,26 @@ pub(super) struct Finding {
     pub(super) message: String,
 }
 
-/// Checks the filesystem of an image.
+/// Checks the partition table and the root filesystem of an image.
 pub(super) fn verify(path: &Path, observer: &dyn Observer) -> anyhow::Result<Vec<Finding>> {
     let reading = || format!("cannot read {}", path.display());
     let file = File::open(path).with_context(reading)?;
     let disk = FileAt::new(file).with_context(reading)?;
-    let root = inspect::root(&disk).with_context(reading)?;
+    let info = inspect::info(&disk).with_context(reading)?;
+    let root = inspect::root(&info).with_context(reading)?;
     let window = Window::new(&disk, root.offset, root.len);
     let (_, findings) = check::check(&window, observer).with_context(reading)?;
-    Ok(findings
-        .into_iter()
-        .map(|f| Finding {
-            structure: f.structure,
-            offset: root.offset + f.offset,
-            message: f.message,
-        })
-        .collect())
+    let table = info.faults.into_iter().map(|f| Finding {
+        structure: f.structure.into(),
+        offset: f.offset,
+        message: f.message,
+    });
+    let inside = findings.into_iter().map(|f| Finding {
+        structure: f.structure,
+        offset: root.offset + f.offset,
+        message: f.message,
+    });
+    Ok(table.chain(inside).collect())
 }
 
 /// SHA-256 of a file's first `total` bytes, in hex.

@@ -4,8 +4,11 @@ use super::exit::Usage;
 use super::ext4_shape::Ext4Shape;
 use super::sizes;
 use anyhow::Context;
-use diskwright::image::{Boot, Free, GrowAtBoot, Profile, RootBy, Scheme, Size, Spec};
+use diskwright::image::{
+    Boot, Free, GrowAtBoot, Profile, RootBy, Scheme, Size, Spec, contradiction,
+};
 use std::ffi::OsString;
+use std::path::PathBuf;
 use uuid::Uuid;
 
 /// ext4's `s_volume_name` has 16 bytes.
@@ -37,9 +40,14 @@ pub(super) struct Shape {
     #[arg(long, value_name = "TEXT", help_heading = "Image")]
     seed: Option<String>,
 
-    /// Partition table; `none` puts the filesystem at byte 0
-    #[arg(long, value_enum, default_value = "mbr", help_heading = "Image")]
+    /// Partition table
+    #[arg(long, value_enum, default_value = "auto", help_heading = "Image")]
     scheme: SchemeArg,
+
+    /// Size of the EFI system partition, rounded up to a whole MiB
+    #[arg(long, value_name = "SIZE", value_parser = sizes::bytes, help_heading = "Image")]
+    #[arg(default_value = "124M")]
+    esp_size: u64,
 
     /// A fitted disk is a multiple of this, its filesystem as large as that allows
     #[arg(long, value_name = "SIZE", value_parser = sizes::round, help_heading = "Image")]
@@ -52,9 +60,9 @@ pub(super) struct Shape {
     #[arg(long, value_enum, default_value = "auto", help_heading = "Boot")]
     grow_at_boot: GrowArg,
 
-    /// Boot loader [default: bios, or none with --scheme none]
-    #[arg(long, value_enum, help_heading = "Boot")]
-    boot: Option<BootArg>,
+    /// Boot loader
+    #[arg(long, value_enum, default_value = "auto", help_heading = "Boot")]
+    boot: BootArg,
 
     /// How the kernel and fstab name the root
     #[arg(long, value_enum, default_value = "uuid", help_heading = "Boot")]
@@ -65,6 +73,10 @@ pub(super) struct Shape {
     #[arg(allow_hyphen_values = true)]
     cmdline: Option<String>,
 
+    /// Folder like /usr/lib/grub, for a rootfs without GRUB [default: see vendor-grub/README.md]
+    #[arg(long, value_name = "DIR", help_heading = "Boot", value_hint = clap::ValueHint::DirPath)]
+    grub: Option<PathBuf>,
+
     /// Host name to write to /etc/hostname and, at 127.0.1.1, to /etc/hosts
     #[arg(long, value_name = "NAME", value_parser = hostname, help_heading = "Boot")]
     hostname: Option<String>,
@@ -72,14 +84,25 @@ pub(super) struct Shape {
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum SchemeArg {
+    /// What the boot loader needs: gpt for UEFI, else mbr
+    Auto,
     Mbr,
+    /// Root as partition 1, last on the disk
+    Gpt,
+    /// The filesystem begins at byte 0
     None,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum BootArg {
+    /// The most that can be made of what the rootfs carries
+    Auto,
     /// GRUB for i386-pc
     Bios,
+    /// GRUB for UEFI, in an EFI system partition
+    Uefi,
+    /// Both
+    Hybrid,
     /// The image holds a root filesystem only
     None,
 }
@@ -109,28 +132,30 @@ impl Shape {
     pub(super) fn into_spec(self) -> anyhow::Result<Spec> {
         let source_date_epoch = epoch(std::env::var_os("SOURCE_DATE_EPOCH"))?;
         let scheme = match self.scheme {
+            SchemeArg::Auto => Scheme::Auto,
             SchemeArg::Mbr => Scheme::Mbr,
+            SchemeArg::Gpt => Scheme::Gpt,
             SchemeArg::None => Scheme::None,
         };
-        let boot = match (self.boot, scheme) {
-            (Some(BootArg::Bios), Scheme::None) => {
-                let help = "leave out --scheme none, or say --boot none";
-                return Err(Usage::with_help(
-                    "--boot bios needs a partition table: GRUB lies in the gap before partition 1",
-                    help,
-                )
-                .into());
-            }
-            (Some(BootArg::None), _) | (None, Scheme::None) => Boot::None,
-            (Some(BootArg::Bios) | None, Scheme::Mbr) => Boot::Bios,
+        let boot = match self.boot {
+            BootArg::Auto => Boot::Auto,
+            BootArg::Bios => Boot::Bios,
+            BootArg::Uefi => Boot::Uefi,
+            BootArg::Hybrid => Boot::Hybrid,
+            BootArg::None => Boot::None,
         };
+        if let Some(why) = contradiction(scheme, boot) {
+            let help = format!("leave out --scheme {}, or say --boot none", scheme.word());
+            return Err(Usage::with_help(why.replace('`', ""), help).into());
+        }
         let root_by = match self.root_by {
             RootByArg::Uuid => RootBy::Uuid,
             RootByArg::Label => RootBy::Label,
             RootByArg::Partuuid if scheme == Scheme::None => {
-                return Err(
-                    Usage::new("--root-by partuuid needs a partition: --scheme mbr").into(),
-                );
+                return Err(Usage::new(
+                    "--root-by partuuid needs a partition: --scheme mbr or gpt",
+                )
+                .into());
             }
             RootByArg::Partuuid => RootBy::PartUuid,
         };
@@ -173,6 +198,7 @@ impl Shape {
             root_by,
             scheme,
             boot,
+            esp_size: self.esp_size,
             max_grow: self.ext4.max_grow,
             grow_at_boot: match self.grow_at_boot {
                 GrowArg::Auto => GrowAtBoot::Auto,
@@ -188,6 +214,7 @@ impl Shape {
             features: profile,
             large_dir: self.ext4.large_dir,
             round: self.round,
+            grub: super::grub_folders::list(self.grub),
             source_date_epoch,
         })
     }
@@ -268,24 +295,37 @@ mod tests {
         // The test must not depend on who runs it.
         let made = Spec {
             source_date_epoch: None,
+            grub: Vec::new(),
             ..spec(&[]).unwrap()
         };
         assert_eq!(made, Spec::default());
     }
 
     #[test]
-    fn without_a_partition_table_there_is_no_loader() {
-        assert_eq!(spec(&["--scheme", "none"]).unwrap().boot, Boot::None);
-        assert!(
-            spec(&["--scheme", "none", "--boot", "bios"])
-                .unwrap_err()
-                .is::<Usage>()
-        );
+    fn schemes_and_loaders_that_exclude_each_other_are_refused() {
+        for [scheme, boot] in [
+            ["none", "bios"],
+            ["none", "uefi"],
+            ["none", "hybrid"],
+            ["mbr", "uefi"],
+            ["mbr", "hybrid"],
+        ] {
+            let error = spec(&["--scheme", scheme, "--boot", boot]).unwrap_err();
+            assert!(error.is::<Usage>(), "{scheme} {boot}: {error}");
+        }
         assert!(
             spec(&["--scheme", "none", "--root-by", "partuuid"])
                 .unwrap_err()
                 .is::<Usage>()
         );
+        for line in [
+            ["gpt", "bios"],
+            ["gpt", "none"],
+            ["none", "auto"],
+            ["auto", "hybrid"],
+        ] {
+            spec(&["--scheme", line[0], "--boot", line[1]]).unwrap();
+        }
     }
 
     #[test]

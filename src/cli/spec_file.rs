@@ -305,8 +305,8 @@ mod tests {
              GB, TB"
         );
         assert_eq!(
-            read("scheme = 'gpt'").unwrap_err(),
-            "specs/image.toml:1: `scheme`: must be one of mbr, none"
+            read("scheme = 'apm'").unwrap_err(),
+            "specs/image.toml:1: `scheme`: must be one of auto, mbr, gpt, none"
         );
         assert_eq!(
             read("force = 1").unwrap_err(),

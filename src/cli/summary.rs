@@ -3,6 +3,7 @@
 use super::sizes::{human, thousands};
 use diskwright::image::{Report, Structure};
 use diskwright::inspect::{Filesystem, Info};
+use diskwright::partition::{GPT_BACK, GPT_FRONT};
 use diskwright::units::{GIB, SECTOR};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -52,25 +53,54 @@ pub(super) fn planned(report: &Report) -> String {
         .expect("a String takes every write");
     };
     let start = report.filesystem_offset;
-    if report.scheme == "mbr" {
-        let bios = report.boot == "bios";
-        let signature = report
-            .disk_signature
-            .as_ref()
-            .map(|s| format!(", disk signature {s}"));
-        let loader = if bios { ": boot.img and" } else { ":" };
+    let bios = matches!(report.boot, "bios" | "hybrid");
+    let mut at = 0;
+    match report.scheme {
+        "mbr" => {
+            let signature = report
+                .disk_signature
+                .as_ref()
+                .map(|s| format!(", disk signature {s}"));
+            let loader = if bios { ": boot.img and" } else { ":" };
+            let signature = signature.unwrap_or_default();
+            row(
+                0,
+                SECTOR,
+                &format!("MBR{loader} partition table{signature}"),
+            );
+            at = SECTOR;
+        }
+        "gpt" => {
+            let loader = if bios { "boot.img, " } else { "" };
+            row(
+                0,
+                GPT_FRONT * SECTOR,
+                &format!("{loader}protective MBR, GPT"),
+            );
+            at = GPT_FRONT * SECTOR;
+        }
+        _ => {}
+    }
+    let mut others: Vec<_> = report.partitions.iter().skip(1).collect();
+    others.sort_by_key(|p| p.start);
+    for p in others {
+        if at < p.start * SECTOR {
+            row(at, p.start * SECTOR, "free");
+        }
+        at = (p.start + p.sectors) * SECTOR;
+        let name = p.name.as_deref().unwrap_or_default();
         row(
-            0,
-            SECTOR,
-            &format!(
-                "MBR{loader} partition table{}",
-                signature.unwrap_or_default()
-            ),
+            p.start * SECTOR,
+            at,
+            &format!("partition {} `{name}`", p.number),
         );
+    }
+    if at < start {
+        let core = bios && report.scheme == "mbr";
         row(
-            SECTOR,
+            at,
             start,
-            if bios {
+            if core {
                 "core.img of GRUB, then free"
             } else {
                 "free"
@@ -83,8 +113,17 @@ pub(super) fn planned(report: &Report) -> String {
         end,
         &format!("ext4 `{}`, UUID {}", report.label, report.uuid),
     );
-    if end < report.disk_size {
-        row(end, report.disk_size, "free");
+    let backup = if report.scheme == "gpt" {
+        GPT_BACK * SECTOR
+    } else {
+        0
+    };
+    let last = report.disk_size - backup;
+    if end < last {
+        row(end, last, "free");
+    }
+    if backup > 0 {
+        row(last, report.disk_size, "backup GPT");
     }
     text.push_str(&figures(report));
     text
@@ -112,22 +151,34 @@ pub(super) fn structures(list: &[Structure]) -> String {
 /// Partitions and filesystems, for `info`.
 pub(super) fn inspected(info: &Info) -> String {
     let mut text = format!("{}, ", human(info.size));
-    match &info.disk_signature {
-        Some(s) => text.push_str(&format!("MBR, disk signature {s}\n")),
-        None => text.push_str("no partition table\n"),
+    match (&info.disk_signature, &info.disk_guid) {
+        (Some(s), _) => text.push_str(&format!("MBR, disk signature {s}\n")),
+        (_, Some(guid)) => text.push_str(&format!("GPT, disk GUID {guid}\n")),
+        _ => text.push_str("no partition table\n"),
+    }
+    for fault in &info.faults {
+        writeln!(
+            text,
+            "damage at byte {}, {}: {}",
+            fault.offset, fault.structure, fault.message
+        )
+        .expect("a String takes every write");
     }
     if info.grub {
         text.push_str("boot sector: GRUB\n");
     }
     for p in &info.partitions {
         let active = if p.active { ", active" } else { "" };
+        let label = p.label.as_ref().filter(|l| !l.is_empty());
+        let label = label.map(|l| format!(" `{l}`")).unwrap_or_default();
         writeln!(
             text,
-            "partition {}: sector {} to {}, {}, type {}{active}, PARTUUID {}",
+            "partition {}{label}: sector {} to {}, {}, type {} ({}){active}, PARTUUID {}",
             p.number,
             p.start,
-            (p.start + p.sectors).saturating_sub(1),
-            human(p.sectors * SECTOR),
+            p.start.saturating_add(p.sectors).saturating_sub(1),
+            human(p.sectors.saturating_mul(SECTOR)),
+            p.type_name,
             p.kind,
             p.partuuid
         )
@@ -143,6 +194,12 @@ pub(super) fn inspected(info: &Info) -> String {
             );
         }
         p.filesystem.iter().for_each(|f| filesystem(&mut text, f));
+        if let Some(f) = &p.fat {
+            line(&mut text, "label", &f.label);
+            line(&mut text, "uuid", &f.uuid);
+            let size = human(f.size);
+            line(&mut text, "space", &format!("FAT{}, {size}", f.bits));
+        }
     }
     info.filesystem
         .iter()
@@ -207,6 +264,7 @@ fn figures(report: &Report) -> String {
         };
         line(add, "growth", by);
     }
+    boot(add, report);
     if !report.edits.is_empty() {
         // GRUB's modules are hundreds of files; the rest fits a line.
         let shown: Vec<_> = report
@@ -233,8 +291,28 @@ fn figures(report: &Report) -> String {
     text
 }
 
+/// How the image boots, and who decided so.
+fn boot(text: &mut String, report: &Report) {
+    if report.boot == "none" {
+        return;
+    }
+    let mut value = format!("{} on {}", report.boot, report.scheme);
+    if let Some(kind) = report.uefi_loader {
+        value.push_str(&format!(", {kind} loader for UEFI"));
+    }
+    if !report.loader_from.is_empty() && report.loader_from != ["the rootfs"] {
+        value.push_str(&format!(", from {}", report.loader_from.join(" and ")));
+    }
+    if let Some(why) = &report.boot_why {
+        value.push_str(&format!(" (auto: {why})"));
+    }
+    line(text, "boot", &value);
+}
+
 fn is_module(path: &str) -> bool {
-    path.contains("/grub/i386-pc/")
+    ["/grub/i386-pc/", "/grub/x86_64-efi/", "/grub/arm64-efi/"]
+        .iter()
+        .any(|folder| path.contains(folder))
 }
 
 fn line(text: &mut String, name: &str, value: &str) {
@@ -256,6 +334,10 @@ mod tests {
             root: "UUID=00000000-0000-0000-0000-000011112222".into(),
             scheme: "mbr",
             boot: "bios",
+            boot_why: Some("GRUB for BIOS is there, a loader for UEFI is not".into()),
+            uefi_loader: None,
+            loader_from: vec!["the rootfs".into()],
+            partitions: Vec::new(),
             disk_signature: Some("0000d15c".into()),
             kernel: Some("vmlinuz-6.1.0-42-cloud-amd64".into()),
             files: 14_843,
@@ -286,6 +368,7 @@ mod tests {
               inodes  76,800, free 58,000
               kernel  vmlinuz-6.1.0-42-cloud-amd64
               growth  at first boot on a larger disk, by cloud-init
+              boot    bios on mbr (auto: GRUB for BIOS is there, a loader for UEFI is not)
               added   /boot/grub/grub.cfg and 1 files of GRUB
               sha256  abababababababababababababababababababababababababababababababab
               next    diskwright boot disk.img

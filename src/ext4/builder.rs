@@ -19,11 +19,10 @@ use uuid::Uuid;
 /// What a filesystem shall be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Format {
-    /// Its size in bytes, with the layout that mke2fs gives such a device; `None`: the smallest that
-    /// holds the files and [`Format::free`].
-    pub size: Option<u64>,
-    /// Bytes that `df` shall show as available in a filesystem without [`Format::size`].
-    pub free: u64,
+    /// How large.
+    pub size: Size,
+    /// Block size, features, inodes, journal.
+    pub options: Options,
     /// Volume label, at most 16 bytes.
     pub label: String,
     /// `None`: from [`Format::seed`].
@@ -33,21 +32,44 @@ pub struct Format {
     pub seed: Seed,
     /// When it was made; no file shows a later time. `None`: the latest time of its files.
     pub time: Option<Timestamp>,
-    /// Block size, features, inodes, journal, room to grow.
-    pub options: Options,
 }
 
 impl Default for Format {
     fn default() -> Self {
         Self {
-            size: None,
-            free: 0,
+            size: Size::default(),
+            options: Options::default(),
             label: String::new(),
             uuid: None,
             seed: Seed::from_text(""),
             time: None,
-            options: Options::default(),
         }
+    }
+}
+
+/// How large a filesystem shall be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// Made to fit the files.
+    Fit(Fit),
+    /// So many bytes, with the layout that mke2fs gives a device of that size.
+    Bytes(u64),
+}
+
+impl Size {
+    /// The smallest that holds the files and leaves `free` bytes for `df` to show as available.
+    #[must_use]
+    pub fn fit(free: u64) -> Self {
+        Self::Fit(Fit {
+            available: Available::Bytes(free),
+            size: FitSize::Least,
+        })
+    }
+}
+
+impl Default for Size {
+    fn default() -> Self {
+        Self::fit(0)
     }
 }
 
@@ -145,14 +167,8 @@ impl Builder {
             });
         }
         let formatter = match format.size {
-            Some(size) => Formatter::sized(size, &format.options)?,
-            None => {
-                let fit = Fit {
-                    available: Available::Bytes(format.free),
-                    size: FitSize::Least,
-                };
-                Formatter::fitted(fit, &format.options)
-            }
+            Size::Bytes(size) => Formatter::sized(size, &format.options)?,
+            Size::Fit(fit) => Formatter::fitted(fit, &format.options),
         };
         Ok(Self {
             format,

@@ -125,8 +125,7 @@ pub(super) struct Contents {
 
 impl Contents {
     pub(super) fn new(plan: &Plan, sources: HashMap<DataId, Data>) -> Self {
-        let block = plan.geometry().block();
-        let mut runs = Vec::new();
+        let (mut runs, block) = (Vec::new(), plan.geometry.block());
         for (node, n) in plan.tree().nodes().filter(|(_, n)| n.links > 0) {
             let NodeKind::File { data: Some(id), .. } = n.kind else {
                 continue;
@@ -176,6 +175,9 @@ impl ReadAt for Contents {
             let (from, to) = (run.at.max(offset), (run.at + run.len).min(end));
             let in_file = run.offset + (from - run.at);
             let len = (to - from).min(source.len().saturating_sub(in_file));
+            if len == 0 {
+                continue;
+            }
             let start = index(from - offset);
             source.read_exact_at(in_file, &mut buf[start..start + index(len)])?;
         }

@@ -46,7 +46,7 @@ mod tests;
 pub use crate::entry::{DataRun, Entry, EntryKind};
 pub use crate::tree::Meta;
 pub use block_size::BlockSize;
-pub use builder::{Builder, BuilderError, Format};
+pub use builder::{Builder, BuilderError, Format, Size};
 pub use contents::Data;
 pub use features::Features;
 pub use filesystem::{Filesystem, Holds};

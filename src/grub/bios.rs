@@ -5,8 +5,14 @@ use super::{Area, Files, GrubError, boot_sector, core_img, embed};
 /// What grub-install builds into core.img for ext2, ext3 or ext4 on a disk with an MBR, in its order.
 pub const MODULES_EXT_ON_MBR: [&str; 3] = ["ext2", "part_msdos", "biosdisk"];
 
-/// Where such a core.img looks for grub.cfg: on the first partition of the disk it was booted from.
+/// The same on a disk with a GPT.
+pub const MODULES_EXT_ON_GPT: [&str; 3] = ["ext2", "part_gpt", "biosdisk"];
+
+/// Where a core.img looks for grub.cfg: on the first partition of the disk it was booted from.
 pub const PREFIX_MBR_1: &str = "(,msdos1)/boot/grub";
+
+/// The same on a disk with a GPT.
+pub const PREFIX_GPT_1: &str = "(,gpt1)/boot/grub";
 
 /// How to make the loader.
 #[derive(Clone, Copy, Debug)]

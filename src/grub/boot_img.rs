@@ -1,8 +1,8 @@
 //! boot.img to sector 0 of a disk, as `grub-bios-setup` patches it.
 
 use super::disk::{SECTOR, boot};
-use super::platform::BOOT_IMG;
-use super::{Files, GrubError, platform};
+use super::platform::{BOOT_IMG, Target};
+use super::{Files, GrubError};
 use crate::units::Lba;
 
 /// A jump of 5 bytes over the next instructions.
@@ -17,9 +17,9 @@ const NOP_NOP: [u8; 2] = [0x90, 0x90];
 ///
 /// boot.img is missing or has other values than GRUB's in the fields that are patched.
 pub fn boot_sector(files: &Files, sector0: &[u8; 512], core: Lba) -> Result<[u8; 512], GrubError> {
-    let image = platform::file(files, BOOT_IMG)?;
+    let image = Target::I386_PC.file(files, BOOT_IMG)?;
     let bad = |field, found: String, wanted: &str| GrubError::Format {
-        file: BOOT_IMG.to_owned(),
+        file: Target::I386_PC.path(BOOT_IMG),
         field,
         found,
         wanted: wanted.to_owned(),

@@ -1,7 +1,8 @@
 //! grub.cfg: one entry for the newest kernel, and a submenu of all with their recovery entries.
 //!
-//! What it does, in order: picks the entry that `grub-reboot` or `grub-set-default` chose (grubenv),
-//! opens VGA and serial consoles on a BIOS machine, finds the root filesystem, shows the menu. Names,
+//! One file serves every firmware. What it does, in order: picks the entry that `grub-reboot` or
+//! `grub-set-default` chose (grubenv), opens VGA and serial consoles on a BIOS machine and the screen's
+//! driver on a UEFI one, finds the root filesystem, shows the menu. Names,
 //! titles and ids are those of `grub-mkconfig`, so that choices outlive a later `update-grub`.
 
 use std::fmt::Write;
@@ -16,6 +17,11 @@ pub const MARKER: &str = "# Made by diskwright, and made anew when the image is 
 /// last and so `/dev/console`; and NVMe requests that never time out, as AWS advises for EBS.
 pub const DEFAULT_CMDLINE: &str =
     "console=tty0 console=ttyS0,115200n8 nvme_core.io_timeout=4294967295";
+
+/// The same on arm64, where the serial console of EC2 is ttyS0 too and that of qemu is ttyAMA0: the kernel
+/// passes over the one that is not there.
+pub const DEFAULT_CMDLINE_ARM64: &str = "console=tty0 console=ttyAMA0,115200n8 \
+     console=ttyS0,115200n8 nvme_core.io_timeout=4294967295";
 
 /// GRUB's side of the serial console: the same speed as the kernel's.
 pub(crate) const SERIAL_COMMAND: &str =
@@ -150,6 +156,11 @@ if [ "${{grub_platform}}" = pc ]; then
 		terminal_input console serial
 		terminal_output console serial
 	fi
+fi
+
+# Without a driver for the screen the kernel of an EFI machine would be handed none.
+if [ "${{grub_platform}}" = efi ]; then
+	insmod all_video
 fi
 
 set timeout_style=menu

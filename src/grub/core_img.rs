@@ -15,7 +15,7 @@ use super::disk::{
     BLOCKLIST, Blocklist, CORE_END, CORE_SEGMENT, DECOMPRESSOR_ADDR, LINK_ADDR, SECTOR,
     decompressor,
 };
-use super::platform::{DISKBOOT_IMG, Files, LZMA_DECOMPRESS_IMG, file};
+use super::platform::{DISKBOOT_IMG, Files, LZMA_DECOMPRESS_IMG, Target};
 use super::{GrubError, lzma, payload};
 use crate::units::{count, index32};
 
@@ -37,7 +37,7 @@ impl CoreImg {
     pub fn parse(bytes: Vec<u8>) -> Result<Self, GrubError> {
         let bad = |field, found: String, wanted: String| {
             Err(GrubError::Format {
-                file: "core.img".to_owned(),
+                file: Target::I386_PC.path("core.img"),
                 field,
                 found,
                 wanted,
@@ -125,8 +125,8 @@ pub fn core_img(
     modules: &[&str],
     config: Option<&str>,
 ) -> Result<CoreImg, GrubError> {
-    let diskboot = file(files, DISKBOOT_IMG)?;
-    let loader = file(files, LZMA_DECOMPRESS_IMG)?;
+    let diskboot = Target::I386_PC.file(files, DISKBOOT_IMG)?;
+    let loader = Target::I386_PC.file(files, LZMA_DECOMPRESS_IMG)?;
     check_diskboot(diskboot)?;
     check_decompressor(loader)?;
 
@@ -164,7 +164,7 @@ pub fn core_img(
 fn check_diskboot(diskboot: &[u8]) -> Result<(), GrubError> {
     let bad = |field, found: String, wanted: String| {
         Err(GrubError::Format {
-            file: DISKBOOT_IMG.to_owned(),
+            file: Target::I386_PC.path(DISKBOOT_IMG),
             field,
             found,
             wanted,
@@ -185,7 +185,7 @@ fn check_decompressor(loader: &[u8]) -> Result<(), GrubError> {
     let limit = LINK_ADDR - DECOMPRESSOR_ADDR;
     let bad = |field, found: String, wanted: String| {
         Err(GrubError::Format {
-            file: LZMA_DECOMPRESS_IMG.to_owned(),
+            file: Target::I386_PC.path(LZMA_DECOMPRESS_IMG),
             field,
             found,
             wanted,

@@ -34,8 +34,13 @@ pub fn drop_in(config: &Config) -> Result<String, GrubError> {
          GRUB_TIMEOUT={timeout}\n\
          GRUB_TIMEOUT_STYLE=menu\n\
          GRUB_DISTRIBUTOR={distributor}\n\
-         GRUB_TERMINAL='console serial'\n\
-         GRUB_SERIAL_COMMAND='{SERIAL_COMMAND}'\n\
+         # EFI firmware mirrors its console to the serial line by itself.\n\
+         if [ -d /sys/firmware/efi ]; then\n\
+         \tGRUB_TERMINAL=console\n\
+         else\n\
+         \tGRUB_TERMINAL='console serial'\n\
+         \tGRUB_SERIAL_COMMAND='{SERIAL_COMMAND}'\n\
+         fi\n\
          GRUB_CMDLINE_LINUX={cmdline}\n\
          GRUB_CMDLINE_LINUX_DEFAULT=''\n\
          {root}\
@@ -61,8 +66,13 @@ mod tests {
             GRUB_TIMEOUT=1
             GRUB_TIMEOUT_STYLE=menu
             GRUB_DISTRIBUTOR='Debian'
-            GRUB_TERMINAL='console serial'
-            GRUB_SERIAL_COMMAND='serial --unit=0 --speed=115200 --word=8 --parity=no --stop=1'
+            # EFI firmware mirrors its console to the serial line by itself.
+            if [ -d /sys/firmware/efi ]; then
+            	GRUB_TERMINAL=console
+            else
+            	GRUB_TERMINAL='console serial'
+            	GRUB_SERIAL_COMMAND='serial --unit=0 --speed=115200 --word=8 --parity=no --stop=1'
+            fi
             GRUB_CMDLINE_LINUX='console=tty0 console=ttyS0,115200n8 nvme_core.io_timeout=4294967295'
             GRUB_CMDLINE_LINUX_DEFAULT=''
             GRUB_DISABLE_OS_PROBER=true

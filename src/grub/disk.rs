@@ -31,6 +31,20 @@ pub(crate) struct ModuleInfo32 {
     pub(crate) size: U32,
 }
 
+/// `struct grub_module_info64`: opens the module area of a 64-bit platform.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub(crate) struct ModuleInfo64 {
+    /// [`MODULE_MAGIC`].
+    pub(crate) magic: U32,
+    /// 0.
+    pub(crate) padding: U32,
+    /// Offset of the first object: the size of this structure.
+    pub(crate) offset: U64,
+    /// Size of the area, this structure included.
+    pub(crate) size: U64,
+}
+
 /// `struct grub_module_header`: opens an object of the module area.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
@@ -79,6 +93,7 @@ pub(crate) struct Elf32Shdr {
 
 const _: () = assert!(size_of::<Blocklist>() == 12);
 const _: () = assert!(size_of::<ModuleInfo32>() == 12);
+const _: () = assert!(size_of::<ModuleInfo64>() == 24);
 const _: () = assert!(size_of::<ModuleHeader>() == 8);
 const _: () = assert!(size_of::<Elf32Ehdr>() == 52);
 const _: () = assert!(size_of::<Elf32Shdr>() == 40);
@@ -91,8 +106,6 @@ pub(crate) const OBJ_TYPE_ELF: u32 = 0;
 pub(crate) const OBJ_TYPE_CONFIG: u32 = 2;
 /// `OBJ_TYPE_PREFIX`: where grub.cfg and the modules lie.
 pub(crate) const OBJ_TYPE_PREFIX: u32 = 3;
-/// `sizeof (void *)` on i386: objects are padded to it.
-pub(crate) const VOIDP: usize = 4;
 
 /// Bytes in a sector, as a count in memory.
 pub(crate) const SECTOR: usize = 512;

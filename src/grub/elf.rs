@@ -10,7 +10,7 @@ use zerocopy::FromBytes;
 
 use super::GrubError;
 use super::disk::{Elf32Ehdr, Elf32Shdr, KERNEL_END, LINK_ADDR};
-use super::platform::KERNEL_IMG;
+use super::platform::{KERNEL_IMG, Target};
 use crate::units::index32;
 
 const ELFCLASS32_LSB: [u8; 6] = [0x7f, b'E', b'L', b'F', 1, 1];
@@ -22,7 +22,7 @@ const SHF_ALLOC: u32 = 2;
 
 fn bad(field: &'static str, found: &dyn Display, wanted: &dyn Display) -> GrubError {
     GrubError::Format {
-        file: KERNEL_IMG.to_owned(),
+        file: Target::I386_PC.path(KERNEL_IMG),
         field,
         found: found.to_string(),
         wanted: wanted.to_string(),
@@ -103,7 +103,7 @@ pub(crate) fn kernel_image(elf: &[u8]) -> Result<Vec<u8>, GrubError> {
 /// What is wrong with the file called `name`.
 pub fn check_module(name: &str, elf: &[u8]) -> Result<(), GrubError> {
     let bad = |field, found: String, wanted: String| GrubError::Format {
-        file: name.to_owned(),
+        file: Target::I386_PC.path(name),
         field,
         found,
         wanted,

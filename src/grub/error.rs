@@ -3,14 +3,16 @@
 /// What stands in the way of boot.img, core.img or grub.cfg.
 #[derive(Debug, thiserror::Error)]
 pub enum GrubError {
-    /// A file of `/usr/lib/grub/i386-pc` is not there.
-    #[error("GRUB's i386-pc/{name} is missing: add the package grub-pc-bin to the rootfs")]
+    /// A file of `/usr/lib/grub` is not there.
+    #[error("GRUB's {file} is missing: add the package {package} to the rootfs")]
     MissingFile {
-        /// Its name in that folder.
-        name: String,
+        /// The file, with the folder of its platform: `i386-pc/boot.img`.
+        file: String,
+        /// The package of Debian that brings it.
+        package: &'static str,
     },
     /// A module was asked for, or is a dependency, and moddep.lst does not know it.
-    #[error("GRUB module `{module}`{} is not in i386-pc/moddep.lst", needed(.needed_by))]
+    #[error("GRUB module `{module}`{} is not in moddep.lst", needed(.needed_by))]
     UnknownModule {
         /// Its name without `.mod`.
         module: String,
@@ -18,13 +20,13 @@ pub enum GrubError {
         needed_by: Option<String>,
     },
     /// Modules depend on each other in a circle: no order of loading exists.
-    #[error("i386-pc/moddep.lst: module `{module}` depends on itself")]
+    #[error("moddep.lst: module `{module}` depends on itself")]
     ModuleCycle {
         /// A module of the circle.
         module: String,
     },
     /// A line of moddep.lst has no `name:`.
-    #[error("i386-pc/moddep.lst line {line}: `{text}` is not `module: dependency …`")]
+    #[error("moddep.lst line {line}: `{text}` is not `module: dependency …`")]
     Moddep {
         /// Counted from 1.
         line: usize,
@@ -32,9 +34,9 @@ pub enum GrubError {
         text: String,
     },
     /// A file is not what its name says, or from a GRUB whose format changed.
-    #[error("i386-pc/{file}: {field} is {found}, must be {wanted}")]
+    #[error("{file}: {field} is {found}, must be {wanted}")]
     Format {
-        /// The file.
+        /// The file, with the folder of its platform.
         file: String,
         /// Structure and field.
         field: &'static str,

@@ -1,7 +1,7 @@
-//! GRUB for BIOS machines (i386-pc), written without `grub-install`: bytes in, bytes out.
+//! GRUB for BIOS and UEFI machines, written without `grub-install`: bytes in, bytes out.
 //!
-//! The parts come from `/usr/lib/grub/i386-pc` of the rootfs itself, so that core.img and the
-//! modules in `/boot/grub/i386-pc` are of one build.
+//! The parts come from one folder, `/usr/lib/grub` of the rootfs where it has one, so that the core image
+//! and the modules in `/boot/grub` are of one build. On a BIOS machine:
 //!
 //! ```text
 //! LBA 0           LBA 1 … (an embedding area: the gap behind the MBR)
@@ -18,6 +18,7 @@
 //! | `platform` | which files of `i386-pc` are needed and copied |
 //! | `modules`, `elf`, `payload`, `lzma`, `core_img` | core.img, as `grub-mkimage -O i386-pc` makes it |
 //! | `boot_img`, `embed`, `reed_solomon` | sector 0 and the embedding area, as `grub-bios-setup` does |
+//! | `efi` | the files of an EFI system partition |
 //! | `ext2_features` | which features of ext4 the rootfs's GRUB reads |
 //! | `kernels`, `dpkg_version` | which kernels of `/boot` to offer, newest first |
 //! | `config`, `grubenv`, `defaults` | grub.cfg, grubenv, the drop-in for `update-grub` |
@@ -31,6 +32,7 @@ mod core_img;
 mod defaults;
 mod disk;
 mod dpkg_version;
+mod efi;
 mod elf;
 mod embed;
 mod error;
@@ -46,12 +48,18 @@ mod reed_solomon;
 mod root;
 mod words;
 
-pub use bios::{BiosLoader, BiosSpec, MODULES_EXT_ON_MBR, PREFIX_MBR_1, bios};
+pub use bios::{
+    BiosLoader, BiosSpec, MODULES_EXT_ON_GPT, MODULES_EXT_ON_MBR, PREFIX_GPT_1, PREFIX_MBR_1, bios,
+};
 pub use boot_img::boot_sector;
-pub use config::{Config, DEFAULT_CMDLINE, MARKER, bears_marker, grub_cfg};
+pub use config::{Config, DEFAULT_CMDLINE, DEFAULT_CMDLINE_ARM64, MARKER, bears_marker, grub_cfg};
 pub use core_img::{CoreImg, core_img};
 pub use defaults::{DROP_IN_PATH, drop_in};
 pub use dpkg_version::compare as compare_versions;
+pub use efi::{
+    EfiArch, EspFile, LoaderKind, UefiChoice, UefiLoader, UefiSpec, choose_uefi, core_efi,
+    is_uefi_input, uefi,
+};
 pub use elf::check_module;
 pub use embed::{Area, embed};
 pub use error::GrubError;

@@ -5,16 +5,20 @@
 //!                        no alignment         grub_module_header, data, zeros to 4 bytes
 //! ```
 //!
+//! The module area of a UEFI loader is the same with 64-bit fields (`grub_module_info64`), objects padded
+//! to 8 bytes, in a section of its own.
+//!
 //! Objects, in this order: the modules, each behind those it depends on; CONFIG, if there is one;
 //! PREFIX.
 
 use zerocopy::IntoBytes;
-use zerocopy::little_endian::U32;
+use zerocopy::little_endian::{U32, U64};
 
 use super::disk::{
-    MODULE_MAGIC, ModuleHeader, ModuleInfo32, OBJ_TYPE_CONFIG, OBJ_TYPE_ELF, OBJ_TYPE_PREFIX, VOIDP,
+    MODULE_MAGIC, ModuleHeader, ModuleInfo32, ModuleInfo64, OBJ_TYPE_CONFIG, OBJ_TYPE_ELF,
+    OBJ_TYPE_PREFIX,
 };
-use super::platform::{Files, KERNEL_IMG, MODDEP_LST, file};
+use super::platform::{Files, KERNEL_IMG, MODDEP_LST, Target};
 use super::{GrubError, elf, modules};
 use crate::units::count;
 
@@ -25,49 +29,70 @@ pub(crate) fn payload(
     wanted: &[&str],
     config: Option<&str>,
 ) -> Result<Vec<u8>, GrubError> {
-    let moddep = String::from_utf8_lossy(file(files, MODDEP_LST)?);
-    let mut area = Vec::new();
+    let target = &Target::I386_PC;
+    let area = module_area(target, files, prefix, wanted, config)?;
+    let kernel = elf::kernel_image(target.file(files, KERNEL_IMG)?)?;
+    let payload = [kernel, area].concat();
+    fits_32(payload.len())?;
+    Ok(payload)
+}
+
+/// What lies behind GRUB's kernel: modules in load order, `config`, `prefix`.
+pub(crate) fn module_area(
+    target: &Target,
+    files: &Files,
+    prefix: &str,
+    wanted: &[&str],
+    config: Option<&str>,
+) -> Result<Vec<u8>, GrubError> {
+    let moddep = String::from_utf8_lossy(target.file(files, MODDEP_LST)?);
+    let mut objects = Vec::new();
     for module in modules::load_order(&moddep, wanted)? {
         let name = format!("{module}.mod");
-        let data = file(files, &name)?;
+        let data = target.file(files, &name)?;
         if !data.starts_with(b"\x7fELF") {
             let found = format!("{:02x?}", &data[..data.len().min(4)]);
             let wanted = "that of ELF".to_owned();
             return Err(GrubError::Format {
-                file: name,
+                file: target.path(&name),
                 field: "magic",
                 found,
                 wanted,
             });
         }
-        push_object(&mut area, OBJ_TYPE_ELF, data)?;
+        push_object(&mut objects, target, OBJ_TYPE_ELF, data)?;
     }
     if let Some(config) = config {
-        push_object(
-            &mut area,
-            OBJ_TYPE_CONFIG,
-            &c_string("config of core.img", config)?,
-        )?;
+        let text = c_string("config of the core image", config)?;
+        push_object(&mut objects, target, OBJ_TYPE_CONFIG, &text)?;
     }
-    push_object(
-        &mut area,
-        OBJ_TYPE_PREFIX,
-        &c_string("prefix of core.img", prefix)?,
-    )?;
+    let text = c_string("prefix of the core image", prefix)?;
+    push_object(&mut objects, target, OBJ_TYPE_PREFIX, &text)?;
 
-    let info = ModuleInfo32 {
+    if target.voidp == 4 {
+        let info = ModuleInfo32 {
+            magic: U32::new(MODULE_MAGIC),
+            offset: U32::new(12),
+            size: U32::new(fits_32(size_of::<ModuleInfo32>() + objects.len())?),
+        };
+        return Ok([info.as_bytes(), &objects].concat());
+    }
+    let info = ModuleInfo64 {
         magic: U32::new(MODULE_MAGIC),
-        offset: U32::new(12),
-        size: U32::new(fits_32(size_of::<ModuleInfo32>() + area.len())?),
+        padding: U32::ZERO,
+        offset: U64::new(24),
+        size: U64::new(count(size_of::<ModuleInfo64>() + objects.len())),
     };
-    let kernel = elf::kernel_image(file(files, KERNEL_IMG)?)?;
-    let payload = [kernel.as_slice(), info.as_bytes(), &area].concat();
-    fits_32(payload.len())?;
-    Ok(payload)
+    Ok([info.as_bytes(), &objects].concat())
 }
 
-fn push_object(area: &mut Vec<u8>, kind: u32, data: &[u8]) -> Result<(), GrubError> {
-    let padded = data.len().next_multiple_of(VOIDP);
+fn push_object(
+    area: &mut Vec<u8>,
+    target: &Target,
+    kind: u32,
+    data: &[u8],
+) -> Result<(), GrubError> {
+    let padded = data.len().next_multiple_of(target.voidp);
     let size = fits_32(size_of::<ModuleHeader>() + padded)?;
     let header = ModuleHeader {
         kind: U32::new(kind),

@@ -1,5 +1,5 @@
-//! The files of `/usr/lib/grub/i386-pc`: which ones the loader is made of, which ones GRUB loads
-//! from `/boot/grub/i386-pc` at run time.
+//! The platforms of GRUB and the files of their folders in `/usr/lib/grub`: which ones the loader is made
+//! of, which ones GRUB loads from `/boot/grub/i386-pc` at run time.
 
 use std::collections::BTreeMap;
 
@@ -43,14 +43,63 @@ pub fn is_module_file(name: &str) -> bool {
     name.ends_with(".mod") || name.ends_with(".lst")
 }
 
-/// The bytes of `name`.
-pub(crate) fn file<'a>(files: &'a Files, name: &str) -> Result<&'a [u8], GrubError> {
-    files
-        .get(name)
-        .map(Vec::as_slice)
-        .ok_or_else(|| GrubError::MissingFile {
-            name: name.to_owned(),
+/// What differs between the platforms that GRUB is built for.
+#[derive(Debug)]
+pub(crate) struct Target {
+    /// GRUB's name of it, and of its folder.
+    pub(crate) name: &'static str,
+    /// Debian's package with that folder.
+    pub(crate) package: &'static str,
+    /// `sizeof (void *)`: objects of the module area are padded to it.
+    pub(crate) voidp: usize,
+}
+
+impl Target {
+    /// PCs with a BIOS.
+    pub(crate) const I386_PC: Self = Self {
+        name: "i386-pc",
+        package: "grub-pc-bin",
+        voidp: 4,
+    };
+    /// UEFI on amd64.
+    pub(crate) const X86_64_EFI: Self = Self {
+        name: "x86_64-efi",
+        package: "grub-efi-amd64-bin",
+        voidp: 8,
+    };
+    /// UEFI on arm64.
+    pub(crate) const ARM64_EFI: Self = Self {
+        name: "arm64-efi",
+        package: "grub-efi-arm64-bin",
+        voidp: 8,
+    };
+
+    /// A file of the platform's folder, for messages.
+    pub(crate) fn path(&self, name: &str) -> String {
+        format!("{}/{name}", self.name)
+    }
+
+    /// The bytes of a file that is known by its path below `/usr/lib`.
+    pub(crate) fn below_lib<'a>(
+        &self,
+        files: &'a Files,
+        path: &str,
+    ) -> Result<&'a [u8], GrubError> {
+        let found = files.get(path).map(Vec::as_slice);
+        found.ok_or_else(|| GrubError::MissingFile {
+            file: path.to_owned(),
+            package: self.package,
         })
+    }
+
+    /// The bytes of `name` in the platform's folder.
+    pub(crate) fn file<'a>(&self, files: &'a Files, name: &str) -> Result<&'a [u8], GrubError> {
+        let found = files.get(name).map(Vec::as_slice);
+        found.ok_or_else(|| GrubError::MissingFile {
+            file: self.path(name),
+            package: self.package,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -75,7 +124,10 @@ mod tests {
 
     #[test]
     fn a_missing_file_names_the_package_to_add() {
-        let err = file(&Files::new(), "boot.img").unwrap_err().to_string();
+        let err = Target::I386_PC
+            .file(&Files::new(), "boot.img")
+            .unwrap_err()
+            .to_string();
         assert!(
             err.contains("boot.img") && err.contains("grub-pc-bin"),
             "{err}"

@@ -76,7 +76,8 @@ fn partuuid_value(partuuid: &str) -> Result<String, GrubError> {
     Ok(format!("PARTUUID={}", uuid("PARTUUID", partuuid)?))
 }
 
-fn uuid<'a>(what: &'static str, value: &'a str) -> Result<&'a str, GrubError> {
+/// `value`, when it is hexadecimal digits and hyphens alone.
+pub(crate) fn uuid<'a>(what: &'static str, value: &'a str) -> Result<&'a str, GrubError> {
     if value.is_empty() {
         return Err(GrubError::Text {
             what,

@@ -1,28 +1,26 @@
 //! The stages in order.
 
 use super::accounts;
+use super::assemble::Assembly;
 use super::ingest::Ingest;
-use super::prepare::{self, Facts, Prepared};
-use super::{Boot, BuildError, Free, Image, Report, Scheme, Size, Source, Spec, Spool, seed::seed};
-use crate::archive::Rootfs;
-use crate::ext4::{Available, Fit, FitSize, Formatter, Identity, Plan, lost_found};
-use crate::extent::{Content, Extent, SourceNr, push};
-use crate::grub::{Area, BiosSpec, MODULES_EXT_ON_MBR, PREFIX_MBR_1};
+use super::mode::{Mode, Room, choose, contradiction, room as room_of};
+use super::places::Places;
+use super::prepare::{self, Facts, Prepared, Read};
+use super::report::PartitionReport;
+use super::{Boot, BuildError, Free, Image, Report, Scheme, Size, Spec, Spool, seed::seed};
+use crate::archive::Rootfs as Archive;
+use crate::ext4::{Available, Fit, FitSize, Formatter, Identity, lost_found};
+use crate::grub::LoaderKind;
 use crate::observe::{Observer, Stage};
-use crate::partition::{FIRST_PARTITION, MAX_DISK_SECTORS, MbrLayout, PartitionError, mbr};
+use crate::partition::{MAX_DISK_SECTORS, PartitionError};
 use crate::seed::Seed;
 use crate::tree::{NodeKind, ROOT, Tree};
-use crate::units::{MIB, SECTOR, Timestamp, count};
-use std::sync::Arc;
+use crate::units::{MIB, SECTOR, Timestamp};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tracing::info_span;
 
 /// The least that a percentage of free space comes to.
 const FREE_MIN: u64 = 64 * MIB;
-
-const PLAN: SourceNr = SourceNr(0);
-const SPOOL: SourceNr = SourceNr(1);
-const LOADER: SourceNr = SourceNr(2);
 
 /// What [`build`] gives: the image, and what to say about it.
 #[derive(Debug)]
@@ -39,17 +37,15 @@ pub struct Built {
 /// # Errors
 /// When the archive is damaged, the tree does not fit, or the image could not boot.
 pub fn build(
-    rootfs: &mut Rootfs,
+    rootfs: &mut Archive,
     spec: &Spec,
     spool: &mut dyn Spool,
     observer: &dyn Observer,
 ) -> Result<Built, BuildError> {
     check(spec)?;
-    let base = match spec.scheme {
-        Scheme::Mbr => FIRST_PARTITION.byte_offset(),
-        Scheme::None => 0,
-    };
-    let mut ingest = Ingest::new(formatter(spec, base)?, base, spool, observer);
+    let room = room_of(spec);
+    let base = room.base;
+    let mut ingest = Ingest::new(formatter(spec, room)?, base, spool, observer);
     info_span!("archive").in_scope(|| ingest.archive(rootfs))?;
 
     let prepare_span = info_span!("prepare").entered();
@@ -57,12 +53,25 @@ pub fn build(
     // The tree as it was read: edits come behind it, and look nothing up among themselves.
     let sorted = ingest.tree.sorted();
     accounts::settle_acls(&mut ingest, &sorted)?;
-    let seed = seed(&ingest.tree, &sorted, spec);
-    let facts = Facts {
-        uuid: spec.uuid.unwrap_or_else(|| seed.uuid("root filesystem")),
-        disk_signature: seed.nonzero_u32("disk signature"),
-        time: time(spec, &ingest.tree),
+    let places = Places::find(&ingest.tree, &sorted, &spec.grub)?;
+    let read = Read {
+        sorted: &sorted,
+        places: &places,
     };
+    let carried = prepare::carried(&mut ingest, &read, spec.boot)?;
+    let mode = choose(spec, &carried)?;
+    // What was chosen and what was asked for by name have one seed where they have one layout.
+    let asked = mode.asked(spec);
+    let asked = if room_of(&asked) == room {
+        asked
+    } else {
+        Spec {
+            grub: Vec::new(),
+            ..spec.clone()
+        }
+    };
+    let seed = seed(&ingest.tree, &sorted, &asked);
+    let facts = facts(spec, &seed, &ingest.tree);
     if let Some(days @ 1..) = days_ahead(facts.time) {
         ingest.warn(&format!(
             "the newest file is of a time {days} days from now, which becomes the image's: until then \
@@ -70,7 +79,7 @@ pub fn build(
              SOURCE_DATE_EPOCH sets an earlier one"
         ));
     }
-    let prepared = prepare::prepare(&mut ingest, &sorted, spec, &facts)?;
+    let prepared = prepare::prepare(&mut ingest, &read, spec, &mode, &facts)?;
     // Before the plan does it: a file of that name in the archive must leave the spool.
     if let Some(entry) = lost_found(&ingest.tree, facts.time) {
         ingest.edit(&entry, bytes::Bytes::new())?;
@@ -91,12 +100,18 @@ pub fn build(
         formatter.finish(tree, &identity, &mut |w| warnings.warn(&w))
     })?;
     warnings.close();
-    let disk_size = match spec.size {
-        Size::Bytes(n) => n,
-        Size::Fit => (base + plan.size()).next_multiple_of(spec.round.unwrap_or(SECTOR)),
+    let size = mode.disk_size(spec, base + plan.size());
+    let disk = Assembly {
+        spec,
+        mode: &mode,
+        facts: &facts,
+        prepared: &prepared,
+        base,
+        end: room_of(&mode.asked(spec)).end(size),
+        size,
     };
-    let image = assemble(plan, &zeros.finish(), base, disk_size, &prepared, &facts)?;
-    let report = report(&image, spec, &facts, prepared, data);
+    let (image, partitions) = disk.assemble(plan, &zeros.finish())?;
+    let report = report(&image, spec, &mode, &facts, prepared, partitions, data);
     Ok(Built { image, report })
 }
 
@@ -108,8 +123,8 @@ fn check(spec: &Spec) -> Result<(), BuildError> {
             len: spec.label.len(),
         });
     }
-    if spec.boot == Boot::Bios && spec.scheme == Scheme::None {
-        return Err(BuildError::BootNeedsTable);
+    if let Some(why) = contradiction(spec.scheme, spec.boot) {
+        return Err(BuildError::Contradiction { why });
     }
     if spec.large_dir && !spec.features.may_have_large_dir() {
         let profile = spec.features.name();
@@ -125,21 +140,45 @@ fn check(spec: &Spec) -> Result<(), BuildError> {
         if size % SECTOR != 0 {
             return Err(BuildError::DiskNotSectors { size });
         }
-        if spec.scheme == Scheme::Mbr && size / SECTOR > MAX_DISK_SECTORS {
+        let mbr = !room_of(spec).gpt() && spec.scheme != Scheme::None;
+        if mbr && size / SECTOR > MAX_DISK_SECTORS {
             let sectors = size / SECTOR;
             return Err(PartitionError::DiskTooLarge { sectors }.into());
         }
-        if spec.scheme == Scheme::Mbr && size <= FIRST_PARTITION.byte_offset() {
-            return Err(BuildError::DiskTooSmall { size });
+        let room = room_of(spec);
+        if room.base > 0 && room.end(size) <= room.base {
+            let smaller = match (spec.scheme, spec.boot) {
+                (Scheme::Auto, Boot::Auto) => "; with `--boot bios` root begins at 1 MiB",
+                _ => "",
+            };
+            return Err(BuildError::DiskTooSmall {
+                size,
+                root: room.base,
+                smaller,
+            });
         }
     }
     Ok(())
 }
 
-fn formatter(spec: &Spec, base: u64) -> Result<Formatter, BuildError> {
+/// The names that derive from the seed.
+fn facts(spec: &Spec, seed: &Seed, tree: &Tree) -> Facts {
+    Facts {
+        uuid: spec.uuid.unwrap_or_else(|| seed.uuid("root filesystem")),
+        disk_signature: seed.nonzero_u32("disk signature"),
+        disk_guid: seed.uuid("disk"),
+        root_guid: seed.uuid("root partition"),
+        bios_guid: seed.uuid("BIOS boot partition"),
+        esp_guid: seed.uuid("EFI system partition"),
+        esp_id: seed.nonzero_u32("EFI system volume"),
+        time: time(spec, tree),
+    }
+}
+
+fn formatter(spec: &Spec, room: Room) -> Result<Formatter, BuildError> {
     let options = spec.filesystem();
     Ok(match spec.size {
-        Size::Bytes(disk) => Formatter::sized(disk - base, &options)?,
+        Size::Bytes(disk) => Formatter::sized(room.end(disk) - room.base, &options)?,
         Size::Fit => {
             let available = match spec.free {
                 Free::Bytes(n) => Available::Bytes(n),
@@ -152,7 +191,7 @@ fn formatter(spec: &Spec, base: u64) -> Result<Formatter, BuildError> {
                 None => FitSize::Least,
                 Some(multiple) => FitSize::Round {
                     multiple,
-                    offset: base,
+                    offset: room.base + room.tail(),
                 },
             };
             Formatter::fitted(Fit { available, size }, &options)
@@ -185,107 +224,15 @@ fn identity(spec: &Spec, facts: &Facts, seed: &Seed) -> Identity {
     }
 }
 
-/// Filesystem, partition table and loader as one list of extents.
-fn assemble(
-    plan: Plan,
-    zero_runs: &[std::ops::Range<u64>],
-    base: u64,
-    disk_size: u64,
-    prepared: &Prepared,
+fn report(
+    image: &Image,
+    spec: &Spec,
+    mode: &Mode,
     facts: &Facts,
-) -> Result<Image, BuildError> {
-    let plan = Arc::new(plan);
-    let end = base + plan.size();
-    let mut extents = Vec::new();
-    let mut front = Vec::new();
-    if base > 0 {
-        front = loader(prepared, facts, base, end, disk_size)?;
-        let content = Content::Bytes {
-            source: LOADER,
-            offset: 0,
-        };
-        push(
-            &mut extents,
-            Extent {
-                start: 0,
-                len: count(front.len()),
-                content,
-            },
-        );
-        let start = count(front.len());
-        push(
-            &mut extents,
-            Extent {
-                start,
-                len: base - start,
-                content: Content::Free,
-            },
-        );
-    }
-    plan.extents(base, PLAN, SPOOL, zero_runs)
-        .into_iter()
-        .for_each(|e| push(&mut extents, e));
-    push(
-        &mut extents,
-        Extent {
-            start: end,
-            len: disk_size - end,
-            content: Content::Free,
-        },
-    );
-    let sources = vec![
-        Source::Rendered(Arc::<Plan>::clone(&plan)),
-        Source::Spool,
-        Source::Rendered(Arc::new(front)),
-    ];
-    let size = disk_size;
-    Ok(Image {
-        size,
-        extents,
-        sources,
-        filesystem: plan,
-        filesystem_offset: base,
-    })
-}
-
-/// The sectors in front of the first partition: MBR, and core.img where there is a loader.
-fn loader(
-    prepared: &Prepared,
-    facts: &Facts,
-    base: u64,
-    end: u64,
-    disk_size: u64,
-) -> Result<Vec<u8>, BuildError> {
-    let sector0 = mbr(&MbrLayout {
-        disk_signature: facts.disk_signature,
-        disk_sectors: disk_size / SECTOR,
-        start: FIRST_PARTITION,
-        // To the end of the filesystem when fitted; where a size was asked for, to the end of the disk.
-        sectors: (disk_size.max(end) - base) / SECTOR,
-    })?;
-    let Some(files) = &prepared.grub else {
-        return Ok(sector0.to_vec());
-    };
-    let loader = crate::grub::bios(
-        files,
-        &BiosSpec {
-            prefix: PREFIX_MBR_1,
-            modules: &MODULES_EXT_ON_MBR,
-            config: None,
-            sector0: &sector0,
-            area: Area {
-                first: crate::units::Lba(1),
-                sectors: FIRST_PARTITION.0 - 1,
-            },
-            rs: true,
-        },
-    )?;
-    let mut front = loader.boot_sector.to_vec();
-    front.extend_from_slice(&loader.area);
-    Ok(front)
-}
-
-fn report(image: &Image, spec: &Spec, facts: &Facts, prepared: Prepared, data: u64) -> Report {
+    prepared: Prepared,
+    partitions: Vec<PartitionReport>,
+    data: u64,
+) -> Report {
     let plan = image.filesystem();
     let g = plan.geometry();
     let mut counts = [0_u64; 4];
@@ -310,15 +257,13 @@ fn report(image: &Image, spec: &Spec, facts: &Facts, prepared: Prepared, data: u
         uuid: facts.uuid,
         label: spec.label.clone(),
         root: prepared.root,
-        scheme: match spec.scheme {
-            Scheme::Mbr => "mbr",
-            Scheme::None => "none",
-        },
-        boot: match spec.boot {
-            Boot::Bios => "bios",
-            Boot::None => "none",
-        },
-        disk_signature: (spec.scheme == Scheme::Mbr)
+        scheme: mode.scheme.word(),
+        boot: mode.boot.word(),
+        boot_why: mode.why.clone(),
+        uefi_loader: prepared.uefi.map(LoaderKind::word),
+        loader_from: prepared.from,
+        partitions,
+        disk_signature: (mode.scheme == Scheme::Mbr)
             .then(|| format!("{:08x}", facts.disk_signature)),
         kernel: prepared.kernel,
         files,

@@ -2,9 +2,11 @@
 
 use crate::archive::ArchiveError;
 use crate::ext4::{EntryError, GeometryError, PlanError};
+use crate::fat::FatError;
 use crate::grub::GrubError;
 use crate::partition::PartitionError;
 use std::io;
+use std::path::PathBuf;
 
 /// Why a build ends without an image.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +27,7 @@ pub enum BuildError {
     #[error(transparent)]
     Partition(#[from] PartitionError),
     /// The boot loader cannot be made.
-    #[error("the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs")]
+    #[error("the boot loader cannot be made")]
     Grub(#[from] GrubError),
     /// No kernel to boot.
     #[error(
@@ -35,12 +37,18 @@ pub enum BuildError {
     NoKernel,
     /// No loader to boot it with.
     #[error(
-        "the rootfs has no GRUB for BIOS machines: /usr/lib/grub/i386-pc is {what}; on Debian the \
-         package grub-pc-bin brings it. Say `--boot none` for an image that need not boot"
+        "there is no GRUB for BIOS machines: /usr/lib/grub/i386-pc of the rootfs is missing or empty; on \
+         Debian the package grub-pc-bin brings it. `--grub DIR` names another folder like /usr/lib/grub; \
+         say `--boot none` for an image that need not boot"
     )]
-    NoGrub {
-        /// What is there instead.
-        what: &'static str,
+    NoGrub,
+    /// A folder with GRUB's files cannot be read.
+    #[error("cannot read GRUB's files: {}", .path.display())]
+    GrubFolder {
+        /// The folder, or a file in it.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
     },
     /// A loader that refuses the root filesystem.
     #[error(
@@ -71,12 +79,44 @@ pub enum BuildError {
         /// What is missing.
         why: &'static str,
     },
-    /// A boot loader without a partition table to put it behind.
+    /// No loader for UEFI to boot it with.
     #[error(
-        "`--boot bios` needs a partition table: GRUB lives in front of the first partition; \
-         say `--scheme mbr`, or `--boot none`"
+        "there is no loader for UEFI on {arch}: the rootfs has neither a signed nor a monolithic GRUB nor \
+         the modules to make one; on Debian the packages shim-signed and grub-efi-amd64-signed bring the \
+         first (arm64: grub-efi-arm64-signed). `--grub DIR` names another folder like /usr/lib/grub; say \
+         `--boot none` for an image that need not boot"
     )]
-    BootNeedsTable,
+    NoUefi {
+        /// The architecture of the rootfs.
+        arch: &'static str,
+    },
+    /// No telling which loader for UEFI would do.
+    #[error(
+        "`--boot uefi` needs to know what machines the rootfs is for: it has no dynamic linker and no shell \
+         of x86-64 or arm64"
+    )]
+    UnknownArch,
+    /// A BIOS on arm64.
+    #[error(
+        "the rootfs is for arm64, and no machine of that kind has a BIOS: say `--boot uefi`, or leave \
+         `--boot` out"
+    )]
+    ArmBios,
+    /// An MBR, and a loader that needs a GPT.
+    #[error(
+        "the rootfs has a loader for UEFI alone, which needs a GPT: leave out `--scheme mbr`, add GRUB for \
+         BIOS machines (on Debian grub-pc-bin), or say `--boot none`"
+    )]
+    UefiOnMbr,
+    /// The EFI system partition cannot be made.
+    #[error(transparent)]
+    Esp(#[from] FatError),
+    /// A scheme and a way to boot that exclude each other.
+    #[error("{why}; say another `--scheme`, or `--boot none`")]
+    Contradiction {
+        /// Why they do.
+        why: &'static str,
+    },
     /// A label that the superblock has no room for.
     #[error("the label '{label}' has {len} bytes; ext4 holds 16")]
     Label {
@@ -95,12 +135,16 @@ pub enum BuildError {
     },
     /// A disk too small for a partition.
     #[error(
-        "a disk of {size} bytes has no room behind the first MiB; say a larger `--size`, \
-         or `--size fit`"
+        "a disk of {size} bytes has no room for a root partition, which begins at byte {root}; say a \
+         larger `--size`, or `--size fit`{}", .smaller
     )]
     DiskTooSmall {
         /// Its size.
         size: u64,
+        /// Where the root partition begins.
+        root: u64,
+        /// What would make it begin earlier.
+        smaller: &'static str,
     },
     /// A disk that no sector divides.
     #[error("a disk of {size} bytes is not a whole number of 512-byte sectors; {} bytes are",

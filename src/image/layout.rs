@@ -6,6 +6,7 @@ use crate::read_at::ReadAt;
 use crate::units::index32;
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Where bytes of an image come from.
@@ -32,8 +33,19 @@ pub struct Image {
     pub(super) size: u64,
     pub(super) extents: Vec<Extent>,
     pub(super) sources: Vec<Source>,
+    /// Everything outside of the filesystem that is not free, in order.
+    pub(super) regions: Vec<Region>,
     pub(super) filesystem: Arc<Plan>,
     pub(super) filesystem_offset: u64,
+}
+
+/// A structure outside of the filesystem.
+#[derive(Clone, Debug)]
+pub(super) struct Region {
+    /// Its bytes on the disk.
+    pub(super) range: Range<u64>,
+    /// Its name.
+    pub(super) name: &'static str,
 }
 
 /// A kind of structure, all of its extents together.
@@ -176,12 +188,15 @@ impl Image {
     fn parts(&self) -> impl Iterator<Item = Part> + '_ {
         self.extents.iter().flat_map(|e| {
             let (content, structure) = match e.content {
-                Content::Bytes { .. } if e.start < self.filesystem_offset => {
-                    ("bytes", "boot.img, MBR, core.img")
-                }
-                Content::Bytes { .. } => return self.pieces_in(e),
+                Content::Bytes { .. } => match self.region(e) {
+                    Some(name) => ("bytes", name),
+                    None => return self.pieces_in(e),
+                },
                 Content::File { .. } => ("file", "file data"),
-                Content::Zero => ("zero", "journal, unused inodes, zero runs of files"),
+                Content::Zero => {
+                    let inside = "journal, unused inodes, zero runs of files";
+                    ("zero", self.region(e).unwrap_or(inside))
+                }
                 Content::Free => ("free", "free"),
             };
             vec![Part {
@@ -191,6 +206,13 @@ impl Image {
                 structure,
             }]
         })
+    }
+
+    /// The structure outside of the filesystem that an extent belongs to.
+    fn region(&self, extent: &Extent) -> Option<&'static str> {
+        let mut regions = self.regions.iter();
+        let region = regions.find(|r| r.range.contains(&extent.start))?;
+        Some(region.name)
     }
 
     fn pieces_in(&self, extent: &Extent) -> Vec<Part> {

@@ -1,16 +1,20 @@
 //! Plans in, an image out: what was asked for, what was made.
 //!
 //! [`build`] runs the stages: entries are put into the tree and their data into the spool as they come
-//! (`ingest`), `prepare` decides what the image adds, `ext4`, `partition` and `grub` plan their parts,
+//! (`ingest`), `prepare` decides what the image adds, `mode` how the image boots; `ext4`, `fat`, `partition` and `grub` plan their parts,
 //! and the extents of all of them make one [`Image`].
 
 mod accounts;
+mod arch;
+mod assemble;
 mod build;
 mod disk;
 mod error;
 mod grow;
 mod ingest;
 mod layout;
+mod mode;
+mod places;
 mod prepare;
 mod report;
 mod seed;
@@ -23,6 +27,7 @@ pub use build::{Built, build};
 pub use disk::{Disk, DiskError};
 pub use error::BuildError;
 pub use layout::{Image, ImageError, Source, Structure};
-pub use report::Report;
-pub use spec::{Boot, Free, GrowAtBoot, Profile, RootBy, Scheme, Size, Spec};
+pub use mode::contradiction;
+pub use report::{PartitionReport, Report};
+pub use spec::{Boot, DEFAULT_ESP_SIZE, Free, GrowAtBoot, Profile, RootBy, Scheme, Size, Spec};
 pub use spool::{MemorySpool, PlanSpool, Spool};

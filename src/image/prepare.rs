@@ -5,22 +5,27 @@
 
 use super::grow::{FSTAB_OPTION, Grower, REPART_CONF, REPART_TEXT};
 use super::ingest::Ingest;
-use super::wanted::{FSTAB, GRUB_CFG, HOSTS, OS_RELEASE, PLATFORM};
-use super::{Boot, BuildError, RootBy, Scheme, Spec};
+use super::mode::{Carried, Mode};
+use super::places::Places;
+use super::wanted::{FSTAB, GRUB_CFG, HOSTS, OS_RELEASE};
+use super::{Boot, BuildError, RootBy, Scheme, Spec, arch};
 use crate::entry::{Entry, EntryKind};
 use crate::grub::{
-    Config, DEFAULT_CMDLINE, DROP_IN_PATH, Files, KernelEntry, MARKER, READ_SINCE_2_02, RootIds,
-    RootNamed, bears_marker, check_module, drop_in, find_kernels, grub_cfg, grubenv, is_core_input,
-    is_module_file, readable_incompat, root_named,
+    Config, DEFAULT_CMDLINE, DEFAULT_CMDLINE_ARM64, DROP_IN_PATH, EfiArch, EspFile, Files,
+    KernelEntry, LoaderKind, MARKER, READ_SINCE_2_02, RootIds, RootNamed, UefiSpec, bears_marker,
+    drop_in, find_kernels, grub_cfg, grubenv, is_module_file, readable_incompat, root_named,
 };
 use crate::partition::partuuid;
 use crate::tree::{NodeId, NodeKind, ROOT, Sorted, Tree};
-use crate::units::{Timestamp, count};
+use crate::units::{Timestamp, count, hi16, lo16};
 use bytes::Bytes;
 use uuid::Uuid;
 
-/// Where GRUB loads its modules from.
-const BOOT_PLATFORM: &str = "boot/grub/i386-pc";
+/// GRUB loads the modules of a platform from its folder below.
+const BOOT_GRUB: &str = "boot/grub";
+const I386_PC: &str = "i386-pc";
+/// Where the EFI system partition is mounted.
+const BOOT_EFI: &str = "boot/efi";
 const GRUB_CFG_ORIG: &str = "boot/grub/grub.cfg.orig";
 const GRUBENV: &str = "boot/grub/grubenv";
 const HOSTNAME: &str = "etc/hostname";
@@ -36,15 +41,57 @@ const TIMEOUT: u32 = 1;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Facts {
     pub(super) uuid: Uuid,
+    /// Of an MBR.
     pub(super) disk_signature: u32,
+    /// Of a GPT and its partitions.
+    pub(super) disk_guid: Uuid,
+    pub(super) root_guid: Uuid,
+    pub(super) bios_guid: Uuid,
+    pub(super) esp_guid: Uuid,
+    /// Of the filesystem in the EFI system partition.
+    pub(super) esp_id: u32,
     pub(super) time: Timestamp,
+}
+
+/// The tree that was read, in order, and where loaders come from.
+#[derive(Debug)]
+pub(super) struct Read<'a> {
+    pub(super) sorted: &'a Sorted,
+    pub(super) places: &'a Places,
+}
+
+/// What there is to boot with.
+pub(super) fn carried(
+    ingest: &mut Ingest<'_>,
+    rootfs: &Read<'_>,
+    boot: Boot,
+) -> Result<Carried, BuildError> {
+    let arch = arch::arch(ingest)?;
+    let places = rootfs.places;
+    let (bios, uefi) = match boot {
+        Boot::Auto => places.carried(arch),
+        _ => (places.has_bios(), arch.and_then(|a| places.uefi_kind(a))),
+    };
+    let kernel = !kernels(&ingest.tree, rootfs.sorted).is_empty();
+    Ok(Carried {
+        kernel,
+        bios,
+        uefi,
+        arch,
+    })
 }
 
 /// What was prepared beside the edits, which are in the tree.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    /// The files that the loader is made of.
+    /// The files that the loader for BIOS machines is made of.
     pub(super) grub: Option<Files>,
+    /// What goes to the EFI system partition.
+    pub(super) esp: Vec<EspFile>,
+    /// Of what the loader for UEFI is made.
+    pub(super) uefi: Option<LoaderKind>,
+    /// Where the loaders come from.
+    pub(super) from: Vec<String>,
     /// `root=` of the newest kernel.
     pub(super) root: String,
     /// The newest kernel's path.
@@ -58,14 +105,15 @@ pub(super) struct Prepared {
 /// Puts everything that the image needs into the tree.
 pub(super) fn prepare(
     ingest: &mut Ingest<'_>,
-    sorted: &Sorted,
+    rootfs: &Read<'_>,
     spec: &Spec,
+    mode: &Mode,
     facts: &Facts,
 ) -> Result<Prepared, BuildError> {
     let ids = RootIds {
         fs_uuid: facts.uuid.to_string(),
         label: spec.label.clone(),
-        partuuid: root_partuuid(spec, facts),
+        partuuid: root_partuuid(mode, facts),
     };
     let root = match (spec.root_by, &ids.partuuid) {
         (RootBy::Uuid, _) | (RootBy::PartUuid, None) => format!("UUID={}", ids.fs_uuid),
@@ -74,6 +122,9 @@ pub(super) fn prepare(
     };
     let mut p = Prepared {
         grub: None,
+        esp: Vec::new(),
+        uefi: None,
+        from: Vec::new(),
         root,
         kernel: None,
         grower: Grower::Nobody,
@@ -88,40 +139,82 @@ pub(super) fn prepare(
         editor.write(HOSTNAME, format!("{name}\n").into_bytes())?;
         editor.hosts(name)?;
     }
-    if spec.boot == Boot::Bios {
-        let kernels = kernels(&editor.ingest.tree, sorted);
-        let newest = kernels.first().ok_or(BuildError::NoKernel)?;
-        p.kernel = Some(newest.kernel_path.clone());
-        if !newest.has_initrd && spec.root_by != RootBy::PartUuid {
-            editor.ingest.warn(&format!(
-                "{} has no initrd in /boot: it is given root=PARTUUID=, and must have the drivers of \
-                 its disk and ext4 built in",
-                newest.kernel_path
-            ));
-        }
-        let files = platform(editor.ingest, sorted)?;
-        readable(editor.ingest, &files, spec)?;
-        let config = config(editor.ingest, spec, ids, kernels)?;
-        editor.modules(sorted, &files)?;
-        editor.grub_cfg(&config)?;
-        if editor.ingest.tree.find(GRUBENV.as_bytes()).is_none() {
-            editor.write(GRUBENV, grubenv().to_vec())?;
-        }
-        editor.write(
-            DROP_IN_PATH.trim_start_matches('/'),
-            drop_in(&config)?.into_bytes(),
-        )?;
-        p.grower = editor.grower(spec)?;
-        editor.fstab(&p.root, p.grower)?;
-        p.grub = Some(files);
+    if mode.boot != Boot::None {
+        boot(&mut editor, rootfs, spec, mode, facts, ids, &mut p)?;
     }
     p.edits = editor.edits;
     Ok(p)
 }
 
+/// What an image needs that boots.
+fn boot(
+    editor: &mut Editor<'_, '_>,
+    rootfs: &Read<'_>,
+    spec: &Spec,
+    mode: &Mode,
+    facts: &Facts,
+    ids: RootIds,
+    p: &mut Prepared,
+) -> Result<(), BuildError> {
+    let sorted = rootfs.sorted;
+    let kernels = kernels(&editor.ingest.tree, sorted);
+    let newest = kernels.first().ok_or(BuildError::NoKernel)?;
+    p.kernel = Some(newest.kernel_path.clone());
+    if !newest.has_initrd && spec.root_by != RootBy::PartUuid {
+        editor.ingest.warn(&format!(
+            "{} has no initrd in /boot: it is given root=PARTUUID=, and must have the drivers of \
+             its disk and ext4 built in",
+            newest.kernel_path
+        ));
+    }
+    let fs_uuid = ids.fs_uuid.clone();
+    let config = config(editor.ingest, spec, mode, ids, kernels)?;
+    if mode.bios() {
+        let found = rootfs.places.bios(editor.ingest)?;
+        let found = found.ok_or(BuildError::NoGrub)?;
+        readable(editor.ingest, &found.made, spec)?;
+        editor.modules(sorted, I386_PC, &found.made)?;
+        p.from.push(found.from);
+        p.grub = Some(found.made);
+    }
+    if let Some(arch) = mode.uefi() {
+        let hint = config.hint.as_str();
+        let wanted = UefiSpec {
+            arch,
+            fs_uuid: &fs_uuid,
+            hint,
+        };
+        let found = rootfs.places.uefi(editor.ingest, &wanted)?;
+        let arch_name = arch::name(arch);
+        let found = found.ok_or(BuildError::NoUefi { arch: arch_name })?;
+        if !mode.bios() {
+            readable(editor.ingest, &found.made.modules, spec)?;
+        }
+        if !found.made.modules.is_empty() {
+            editor.modules(sorted, arch.platform(), &found.made.modules)?;
+        }
+        p.from.push(found.from);
+        p.uefi = Some(found.made.kind);
+        p.esp = found.made.files;
+        editor.directory(BOOT_EFI)?;
+    }
+    p.from.dedup();
+    editor.grub_cfg(&config)?;
+    if editor.ingest.tree.find(GRUBENV.as_bytes()).is_none() {
+        editor.write(GRUBENV, grubenv().to_vec())?;
+    }
+    editor.write(
+        DROP_IN_PATH.trim_start_matches('/'),
+        drop_in(&config)?.into_bytes(),
+    )?;
+    p.grower = editor.grower(spec, mode)?;
+    editor.fstab(&p.root, p.grower, mode.uefi().map(|_| facts.esp_id))
+}
+
 fn config(
     ingest: &mut Ingest<'_>,
     spec: &Spec,
+    mode: &Mode,
     root: RootIds,
     kernels: Vec<KernelEntry>,
 ) -> Result<Config, BuildError> {
@@ -140,11 +233,14 @@ fn config(
             RootBy::Label => crate::grub::RootBy::Label,
             RootBy::PartUuid => crate::grub::RootBy::PartUuid,
         },
-        hint: "hd0,msdos1".into(),
-        cmdline: spec
-            .cmdline
-            .clone()
-            .unwrap_or_else(|| DEFAULT_CMDLINE.into()),
+        hint: match mode.scheme {
+            Scheme::Gpt => "hd0,gpt1".into(),
+            _ => "hd0,msdos1".into(),
+        },
+        cmdline: spec.cmdline.clone().unwrap_or_else(|| match mode.uefi() {
+            Some(EfiArch::Arm64) => DEFAULT_CMDLINE_ARM64.into(),
+            _ => DEFAULT_CMDLINE.into(),
+        }),
         timeout: TIMEOUT,
     })
 }
@@ -176,34 +272,6 @@ fn kernels(tree: &Tree, sorted: &Sorted) -> Vec<KernelEntry> {
         boot.iter().map(String::as_str),
         root.iter().map(String::as_str),
     )
-}
-
-/// The rootfs's own GRUB: core.img and modules must be of one build.
-fn platform(ingest: &mut Ingest<'_>, sorted: &Sorted) -> Result<Files, BuildError> {
-    let Some(folder) = ingest.tree.resolve(PLATFORM.as_bytes()) else {
-        return Err(BuildError::NoGrub { what: "missing" });
-    };
-    if !ingest.tree.node(folder).is_directory() {
-        return Err(BuildError::NoGrub {
-            what: "no directory",
-        });
-    }
-    let mut files = Files::new();
-    for name in files_in(&ingest.tree, sorted, folder) {
-        if is_core_input(&name) || is_module_file(&name) {
-            let path = format!("{PLATFORM}/{name}");
-            if let Some(bytes) = ingest.read(path.as_bytes())? {
-                if name.ends_with(".mod") {
-                    check_module(&name, &bytes)?;
-                }
-                files.insert(name, bytes);
-            }
-        }
-    }
-    if files.is_empty() {
-        return Err(BuildError::NoGrub { what: "empty" });
-    }
-    Ok(files)
 }
 
 /// Refuses a root filesystem that GRUB could not read; warns where its module does not tell.
@@ -249,14 +317,32 @@ struct Editor<'a, 'b> {
 }
 
 impl Editor<'_, '_> {
-    fn write(&mut self, path: &str, bytes: Vec<u8>) -> Result<(), BuildError> {
-        let size = count(bytes.len());
-        let entry = Entry {
+    fn entry(&self, path: &str, kind: EntryKind) -> Entry {
+        Entry {
             mode: 0o644,
             mtime: self.time,
-            ..Entry::new(path, EntryKind::File { size, data: None })
-        };
+            ..Entry::new(path, kind)
+        }
+    }
+
+    fn write(&mut self, path: &str, bytes: Vec<u8>) -> Result<(), BuildError> {
+        let size = count(bytes.len());
+        let entry = self.entry(path, EntryKind::File { size, data: None });
         self.ingest.edit(&entry, Bytes::from(bytes))?;
+        self.edits.push(format!("/{path}"));
+        Ok(())
+    }
+
+    /// A directory, where there is none.
+    fn directory(&mut self, path: &str) -> Result<(), BuildError> {
+        if self.ingest.tree.resolve(path.as_bytes()).is_some() {
+            return Ok(());
+        }
+        let entry = Entry {
+            mode: 0o755,
+            ..self.entry(path, EntryKind::Directory)
+        };
+        self.ingest.edit(&entry, Bytes::new())?;
         self.edits.push(format!("/{path}"));
         Ok(())
     }
@@ -287,17 +373,22 @@ impl Editor<'_, '_> {
         self.write(HOSTS, lines.join(&b'\n'))
     }
 
-    /// Copies of the modules, where GRUB finds them: on the root filesystem, of core.img's build.
-    fn modules(&mut self, sorted: &Sorted, files: &Files) -> Result<(), BuildError> {
+    /// Copies of a platform's modules, where GRUB finds them: on the root filesystem, of its core's build.
+    fn modules(
+        &mut self,
+        sorted: &Sorted,
+        platform: &str,
+        files: &Files,
+    ) -> Result<(), BuildError> {
+        let folder = format!("{BOOT_GRUB}/{platform}");
         // Modules of another build that an earlier grub-install left behind.
-        let stale = self.ingest.tree.resolve(BOOT_PLATFORM.as_bytes());
+        let stale = self.ingest.tree.resolve(folder.as_bytes());
         let stale = stale.map_or_else(Vec::new, |n| files_in(&self.ingest.tree, sorted, n));
         for name in stale.iter().filter(|n| !files.contains_key(*n)) {
-            self.ingest
-                .forget(format!("{BOOT_PLATFORM}/{name}").as_bytes())?;
+            self.ingest.forget(format!("{folder}/{name}").as_bytes())?;
         }
         for (name, bytes) in files.iter().filter(|(name, _)| is_module_file(name)) {
-            self.write(&format!("{BOOT_PLATFORM}/{name}"), bytes.clone())?;
+            self.write(&format!("{folder}/{name}"), bytes.clone())?;
         }
         Ok(())
     }
@@ -323,8 +414,8 @@ impl Editor<'_, '_> {
     }
 
     /// Chooses who grows the root, and tells them.
-    fn grower(&mut self, spec: &Spec) -> Result<Grower, BuildError> {
-        let (mut warning, gpt) = (None, spec.scheme != Scheme::Mbr);
+    fn grower(&mut self, spec: &Spec, mode: &Mode) -> Result<Grower, BuildError> {
+        let (mut warning, gpt) = (None, mode.scheme == Scheme::Gpt);
         let tree = &self.ingest.tree;
         let grower = Grower::choose(spec.grow_at_boot, tree, gpt, |w| {
             warning = Some(w.to_owned());
@@ -338,8 +429,9 @@ impl Editor<'_, '_> {
         Ok(grower)
     }
 
-    /// An fstab that mounts the root, unless the rootfs has one with an entry of its own.
-    fn fstab(&mut self, root: &str, grower: Grower) -> Result<(), BuildError> {
+    /// An fstab that mounts the root and the EFI system partition `esp`, unless the rootfs has one with an
+    /// entry of its own.
+    fn fstab(&mut self, root: &str, grower: Grower, esp: Option<u32>) -> Result<(), BuildError> {
         let own = self.ingest.read(FSTAB.as_bytes())?;
         let has_entry = |text: &[u8]| {
             let text = String::from_utf8_lossy(text);
@@ -362,12 +454,23 @@ impl Editor<'_, '_> {
         } else {
             String::new()
         };
-        let text = format!("{MARKER}\n{root} / ext4 rw,discard,errors=remount-ro{grow} 0 1\n");
+        let mut text = format!("{MARKER}\n{root} / ext4 rw,discard,errors=remount-ro{grow} 0 1\n");
+        if let Some(id) = esp {
+            // The running system needs it for updates of the loader alone: a kernel without FAT boots too.
+            let (high, low) = (hi16(id), lo16(id));
+            text.push_str(&format!(
+                "UUID={high:04X}-{low:04X} /{BOOT_EFI} vfat umask=0077,nofail 0 2\n"
+            ));
+        }
         self.write(FSTAB, text.into_bytes())
     }
 }
 
 /// The PARTUUID of the root, where there is a partition.
-fn root_partuuid(spec: &Spec, facts: &Facts) -> Option<String> {
-    (spec.scheme == Scheme::Mbr).then(|| partuuid(facts.disk_signature, 1))
+fn root_partuuid(mode: &Mode, facts: &Facts) -> Option<String> {
+    match mode.scheme {
+        Scheme::Gpt => Some(facts.root_guid.to_string()),
+        Scheme::Mbr | Scheme::Auto => Some(partuuid(facts.disk_signature, 1)),
+        Scheme::None => None,
+    }
 }

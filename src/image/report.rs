@@ -18,10 +18,18 @@ pub struct Report {
     pub label: String,
     /// `root=` of the kernel command line.
     pub root: String,
-    /// Partition table: `mbr` or `none`.
+    /// Partition table: `mbr`, `gpt` or `none`.
     pub scheme: &'static str,
-    /// Boot loader: `bios` or `none`.
+    /// Boot loader: `bios`, `uefi`, `hybrid` or `none`.
     pub boot: &'static str,
+    /// Why this one, where it was not asked for.
+    pub boot_why: Option<String>,
+    /// Of what the loader for UEFI is made: `signed`, `monolithic` or `own`.
+    pub uefi_loader: Option<&'static str>,
+    /// Where the loaders' files come from: `the rootfs`, or a folder.
+    pub loader_from: Vec<String>,
+    /// The partitions, root first.
+    pub partitions: Vec<PartitionReport>,
     /// MBR disk signature, eight hex digits.
     pub disk_signature: Option<String>,
     /// Kernel the menu starts, newest first in `/boot`.
@@ -51,4 +59,21 @@ pub struct Report {
     /// SHA-256 of the image in hex, when asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+}
+
+/// A partition that was made.
+#[derive(Clone, Debug, Serialize)]
+pub struct PartitionReport {
+    /// Its number.
+    pub number: u32,
+    /// First sector.
+    pub start: u64,
+    /// Sectors of 512 bytes.
+    pub sectors: u64,
+    /// Type: two hexadecimal digits in an MBR, a GUID in a GPT.
+    pub kind: String,
+    /// PARTLABEL.
+    pub name: Option<String>,
+    /// PARTUUID.
+    pub partuuid: String,
 }

@@ -1,8 +1,13 @@
 //! What the user asked for.
 
 use crate::ext4::{BlockSize, Features, Journal, Options};
+use crate::units::MIB;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 use uuid::Uuid;
+
+/// Size of the EFI system partition of Debian's cloud images, with which root begins at 128 MiB.
+pub const DEFAULT_ESP_SIZE: u64 = 124 * MIB;
 
 /// Everything that shapes an image beside the archive. Defaults are the command line's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,12 +33,16 @@ pub struct Spec {
     pub scheme: Scheme,
     /// Boot loader.
     pub boot: Boot,
+    /// Size of the EFI system partition in bytes, rounded up to a whole MiB.
+    pub esp_size: u64,
     /// Size in bytes up to which the root can grow online through its reserved descriptors.
     pub max_grow: Option<u64>,
     /// Who makes the root fill a larger disk at first boot.
     pub grow_at_boot: GrowAtBoot,
     /// Inodes to make, at least.
     pub inodes: Option<u32>,
+    /// Folders like `/usr/lib/grub`, in the order in which GRUB is looked for when the rootfs has none.
+    pub grub: Vec<PathBuf>,
     /// Bytes in a block of the root filesystem.
     pub block_size: BlockSize,
     /// Bytes for each inode; by the size of the filesystem when `None`.
@@ -63,11 +72,13 @@ impl Default for Spec {
             hostname: None,
             cmdline: None,
             root_by: RootBy::Uuid,
-            scheme: Scheme::Mbr,
-            boot: Boot::Bios,
+            scheme: Scheme::Auto,
+            boot: Boot::Auto,
+            esp_size: DEFAULT_ESP_SIZE,
             max_grow: None,
             grow_at_boot: GrowAtBoot::Auto,
             inodes: None,
+            grub: Vec::new(),
             block_size: BlockSize::KiB4,
             inode_ratio: None,
             reserved_percent: 5,
@@ -192,18 +203,55 @@ pub enum GrowAtBoot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scheme {
-    /// MBR with one Linux partition from LBA 2048.
+    /// What the boot loader needs: a GPT for UEFI, else an MBR.
+    Auto,
+    /// MBR with one Linux partition.
     Mbr,
+    /// GPT: root as partition 1, last on the disk, behind BIOS boot (14) and EFI system partition (15).
+    Gpt,
     /// None: the filesystem begins at byte 0.
     None,
+}
+
+impl Scheme {
+    /// Its word on the command line and in reports.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Mbr => "mbr",
+            Self::Gpt => "gpt",
+            Self::None => "none",
+        }
+    }
 }
 
 /// Boot loader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Boot {
-    /// GRUB for i386-pc, in the gap before the first partition.
+    /// The most that can be made of what the rootfs carries.
+    Auto,
+    /// GRUB for i386-pc, in the gap before the first partition or in a BIOS boot partition.
     Bios,
+    /// GRUB for UEFI, in an EFI system partition.
+    Uefi,
+    /// Both.
+    Hybrid,
     /// None.
     None,
+}
+
+impl Boot {
+    /// Its word on the command line and in reports.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Bios => "bios",
+            Self::Uefi => "uefi",
+            Self::Hybrid => "hybrid",
+            Self::None => "none",
+        }
+    }
 }

@@ -1,12 +1,14 @@
 //! The few files of the rootfs that are read again when the archive has ended: a spool keeps them.
 
+use super::arch::SHELLS;
+use super::places;
 use crate::units::MIB;
 
 /// No file that is read here is larger.
 pub(super) const READ_MAX: u64 = 16 * MIB;
 
-/// GRUB's files in the rootfs, and where GRUB loads them from.
-pub(super) const PLATFORM: &str = "usr/lib/grub/i386-pc";
+/// Where GRUB and shim lie in the rootfs.
+pub(super) const LIB: &str = "usr/lib";
 /// GRUB's menu.
 pub(super) const GRUB_CFG: &str = "boot/grub/grub.cfg";
 /// What is mounted where.
@@ -33,8 +35,11 @@ pub(super) fn trimmed(mut path: &[u8]) -> &[u8] {
 /// Whether [`super::prepare`] or [`super::accounts`] may read the file at `path`, so that a spool keeps it.
 pub(super) fn wants(path: &[u8]) -> bool {
     let path = trimmed(path);
-    path.strip_prefix(PLATFORM.as_bytes())
-        .is_some_and(|rest| rest.first() == Some(&b'/'))
+    let in_lib = path.strip_prefix(LIB.as_bytes());
+    let in_lib = in_lib.and_then(|rest| rest.strip_prefix(b"/"));
+    in_lib
+        .and_then(|rest| std::str::from_utf8(rest).ok())
+        .is_some_and(places::is_input)
         || [
             GRUB_CFG,
             FSTAB,
@@ -45,5 +50,6 @@ pub(super) fn wants(path: &[u8]) -> bool {
             OS_RELEASE[1],
         ]
         .iter()
+        .chain(&SHELLS)
         .any(|p| p.as_bytes() == path)
 }

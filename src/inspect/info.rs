@@ -4,9 +4,10 @@ use super::features;
 use crate::ext4::disk::superblock::{
     EXT4_SUPER_MAGIC, EXT4_VALID_FS, SUPERBLOCK_OFFSET, Superblock,
 };
-use crate::partition::{self, PartitionError};
+use crate::fat;
+use crate::partition::{self, GptFound, PartitionError, read_gpt};
 use crate::read_at::ReadAt;
-use crate::units::SECTOR;
+use crate::units::{SECTOR, hi16, lo16};
 use serde::Serialize;
 use std::io;
 use uuid::Uuid;
@@ -28,7 +29,7 @@ pub enum InspectError {
     Partition(#[from] PartitionError),
     /// There is no ext4 filesystem on it.
     #[error(
-        "no ext4 filesystem on it: neither at byte 0 nor in a partition of an MBR; \
+        "no ext4 filesystem on it: neither at byte 0 nor in a partition of an MBR or GPT; \
          is it a raw disk image?"
     )]
     NoRoot,
@@ -48,10 +49,14 @@ pub struct Root {
 pub struct Info {
     /// Size in bytes.
     pub size: u64,
-    /// Partition table: `mbr` or `none`.
+    /// Partition table: `mbr`, `gpt` or `none`.
     pub scheme: &'static str,
     /// MBR disk signature.
     pub disk_signature: Option<String>,
+    /// GPT disk GUID.
+    pub disk_guid: Option<Uuid>,
+    /// What is wrong with the partition table.
+    pub faults: Vec<Fault>,
     /// Whether sector 0 begins as GRUB's boot.img does.
     pub grub: bool,
     /// Its partitions.
@@ -69,14 +74,44 @@ pub struct Partition {
     pub start: u64,
     /// Sectors of 512 bytes.
     pub sectors: u64,
-    /// Type byte in hex: 83 is Linux.
+    /// Type: a byte in hex in an MBR (83 is Linux), a GUID in a GPT.
     pub kind: String,
+    /// The type in words; `unknown` for the many that no image of ours has.
+    pub type_name: &'static str,
+    /// PARTLABEL of a GPT.
+    pub label: Option<String>,
     /// Marked active.
     pub active: bool,
     /// PARTUUID as Linux derives it.
     pub partuuid: String,
-    /// What it holds.
+    /// The ext2, ext3 or ext4 filesystem that it holds.
     pub filesystem: Option<Filesystem>,
+    /// The FAT volume that it holds.
+    pub fat: Option<Fat>,
+}
+
+/// Something wrong with a partition table that can still be read.
+#[derive(Clone, Debug, Serialize)]
+pub struct Fault {
+    /// Byte of the disk.
+    pub offset: u64,
+    /// The structure at fault.
+    pub structure: &'static str,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// A FAT volume, by its boot sector.
+#[derive(Clone, Debug, Serialize)]
+pub struct Fat {
+    /// 12, 16 or 32.
+    pub bits: u8,
+    /// Volume id, as fstab(5) has it.
+    pub uuid: String,
+    /// Label.
+    pub label: String,
+    /// Size in bytes.
+    pub size: u64,
 }
 
 /// An ext2, ext3 or ext4 filesystem, by its superblock. Sizes in bytes.
@@ -176,37 +211,98 @@ pub fn info(disk: &dyn ReadAt) -> Result<Info, InspectError> {
         size: disk.len(),
         scheme: "none",
         disk_signature: None,
+        disk_guid: None,
+        faults: Vec::new(),
         // boot.img jumps over the BPB to its code: `eb 63 90`.
         grub: sector0.starts_with(&[0xEB, 0x63, 0x90]),
         partitions: Vec::new(),
         filesystem: bare,
     };
-    if info.filesystem.is_some() || !whole || sector0[510..] != [0x55, 0xAA] {
+    if info.filesystem.is_some() || !whole {
+        return Ok(info);
+    }
+    if let Some(found) = read_gpt(disk)? {
+        gpt(disk, found, &mut info)?;
+        return Ok(info);
+    }
+    if sector0[510..] != [0x55, 0xAA] {
         return Ok(info);
     }
     let signature = partition::signature(&sector0);
     info.scheme = "mbr";
     info.disk_signature = Some(format!("{signature:08x}"));
     for p in partition::read(&sector0)? {
+        let at = p.start.byte_offset();
         info.partitions.push(Partition {
             number: p.number,
             start: p.start.0,
             sectors: p.sectors,
             kind: format!("{:02x}", p.kind),
+            type_name: match p.kind {
+                partition::LINUX => "Linux",
+                0xef => "EFI system",
+                _ => "unknown",
+            },
+            label: None,
             active: p.active,
             partuuid: partition::partuuid(signature, p.number),
-            filesystem: filesystem(disk, p.start.byte_offset())?,
+            filesystem: filesystem(disk, at)?,
+            fat: fat_volume(disk, at)?,
         });
     }
     Ok(info)
+}
+
+fn gpt(disk: &dyn ReadAt, found: GptFound, info: &mut Info) -> Result<(), InspectError> {
+    info.scheme = "gpt";
+    info.disk_guid = Some(found.disk_guid);
+    let faults = found.faults.into_iter().map(|f| Fault {
+        offset: f.offset,
+        structure: f.structure,
+        message: f.message,
+    });
+    info.faults = faults.collect();
+    for p in found.entries {
+        let at = p.start.byte_offset();
+        info.partitions.push(Partition {
+            number: p.number,
+            start: p.start.0,
+            sectors: p.sectors,
+            kind: p.kind.to_string(),
+            type_name: match p.kind {
+                partition::BIOS_BOOT => "BIOS boot",
+                partition::EFI_SYSTEM => "EFI system",
+                partition::ROOT_X86_64 => "root, x86-64",
+                partition::ROOT_ARM64 => "root, arm64",
+                partition::LINUX_DATA => "Linux",
+                _ => "unknown",
+            },
+            label: Some(p.name),
+            active: false,
+            partuuid: p.guid.to_string(),
+            filesystem: filesystem(disk, at)?,
+            fat: fat_volume(disk, at)?,
+        });
+    }
+    Ok(())
+}
+
+fn fat_volume(disk: &dyn ReadAt, offset: u64) -> Result<Option<Fat>, InspectError> {
+    let found = fat::probe(disk, offset);
+    let found = found.map_err(|source| InspectError::Read { offset, source })?;
+    Ok(found.map(|f| Fat {
+        bits: f.bits,
+        uuid: format!("{:04X}-{:04X}", hi16(f.id), lo16(f.id)),
+        label: f.label,
+        size: f.size,
+    }))
 }
 
 /// The first ext4 filesystem of a disk.
 ///
 /// # Errors
 /// When there is none.
-pub fn root(disk: &dyn ReadAt) -> Result<Root, InspectError> {
-    let info = info(disk)?;
+pub fn root(info: &Info) -> Result<Root, InspectError> {
     if info.filesystem.is_some() {
         return Ok(Root {
             offset: 0,
@@ -216,8 +312,9 @@ pub fn root(disk: &dyn ReadAt) -> Result<Root, InspectError> {
     let mut with = info.partitions.iter().filter(|p| p.filesystem.is_some());
     let p = with.next().ok_or(InspectError::NoRoot)?;
     Ok(Root {
+        // The superblock was read there: no product is beyond the disk.
         offset: p.start * SECTOR,
-        len: p.sectors * SECTOR,
+        len: p.sectors.saturating_mul(SECTOR),
     })
 }
 

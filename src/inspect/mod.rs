@@ -3,4 +3,4 @@
 mod features;
 mod info;
 
-pub use info::{Filesystem, Info, InspectError, Partition, Root, info, root};
+pub use info::{Fat, Fault, Filesystem, Info, InspectError, Partition, Root, info, root};

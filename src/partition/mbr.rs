@@ -96,6 +96,40 @@ pub enum PartitionError {
     /// Sector 0 is no MBR.
     #[error("sector 0 holds no MBR (byte 0x1fe must be 55 aa, boot flags 00 or 80)")]
     NotMbr(#[source] mbrman::Error),
+    /// The disk has no room for a GPT and its backup.
+    #[error(
+        "a disk of {sectors} sectors of 512 bytes has no room for a GPT: choose a larger --size"
+    )]
+    DiskTooSmall {
+        /// Its size in sectors.
+        sectors: u64,
+    },
+    /// A partition number that is taken, or that the array does not have.
+    #[error("partition number {number} is taken, or not between 1 and 128")]
+    Number {
+        /// The number.
+        number: u32,
+    },
+    /// A partition name that the entry has no room for.
+    #[error("the partition name '{name}' is longer than 36 UTF-16 code units")]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// The MBR promises a GPT, and there is none.
+    #[error(
+        "sector 0 says that the disk has a GPT, but neither copy can be read: primary: {primary}; \
+         backup: {backup}"
+    )]
+    NotGpt {
+        /// What is wrong with the primary.
+        primary: String,
+        /// What is wrong with the backup.
+        backup: String,
+    },
+    /// gptman refused a table of ours.
+    #[error("the GPT cannot be made")]
+    Gpt(#[source] gptman::Error),
     /// mbrman refused to encode a table of ours.
     #[error("the MBR cannot be encoded")]
     Encode(#[source] mbrman::Error),

@@ -12,10 +12,25 @@
 //!           0x1BE four entries of 16 bytes 0x1FE 55 AA
 //! ```
 //!
+//! A disk with a GPT, laid out as Debian's cloud images are. Root lies last, so that it can grow:
+//!
+//! ```text
+//! LBA 0              34     2048       8192     …          disk_sectors - 33
+//!  | protective MBR, | free | p14      | p15    | p1       | entries, |
+//!  | header, entries |      | BIOS boot| ESP    | root     | header   |
+//! ```
+//!
 //! This module knows nothing of filesystems or loaders.
 
+mod gpt;
+mod gpt_read;
 mod mbr;
 
+pub use gpt::{
+    BIOS_BOOT, EFI_SYSTEM, GPT_BACK, GPT_FRONT, Gpt, GptLayout, GptPartition, LINUX_DATA,
+    ROOT_ARM64, ROOT_X86_64, gpt,
+};
+pub use gpt_read::{GptCopy, GptEntry, GptFault, GptFound, read_gpt};
 pub use mbr::{
     FIRST_PARTITION, LINUX, MAX_DISK_SECTORS, MbrLayout, PartitionError, PartitionInfo, mbr,
     mbr_of, partuuid, read, signature,

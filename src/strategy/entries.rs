@@ -124,7 +124,11 @@ fn what() -> impl Strategy<Value = What> + Clone {
     let gap = prop_oneof![4 => 0_u64..40_000, 1 => 0_u64..1 << 38];
     let runs = vec((gap.clone(), 1_u64..20_000), 0..8);
     let many = prop_oneof![3 => 0_u16..100, 1 => 0_u16..1500];
-    let target = prop_oneof![name(), vec(1_u8..=255, 1..=120), vec(Just(b'x'), 900..1000)];
+    let target = prop_oneof![
+        name(),
+        vec(1_u8..=255, 1..=120),
+        vec(prop_oneof![Just(b'x'), Just(b'/')], 900..1000)
+    ];
     prop_oneof![
         6 => size.prop_map(What::File),
         5 => Just(What::Directory),

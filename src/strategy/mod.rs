@@ -3,7 +3,7 @@
 //! | strategy | what it makes |
 //! |---|---|
 //! | [`files()`] | [`Files`]: a list as an archive has it, every entry of which a tree takes |
-//! | [`format()`] | [`Format`](crate::ext4::Format): size, inodes, room to grow, all of which make a filesystem |
+//! | [`format()`] | [`Format`](crate::ext4::Format): size, block size, features, inodes, which make a filesystem |
 //! | [`disk()`] | [`DiskLayout`]: a disk and up to four partitions that fit it |
 //!
 //! What fails shrinks to few entries with short names, in the order in which it was found, and prints as
@@ -42,4 +42,4 @@ mod format;
 pub use disk::{DiskLayout, disk};
 pub use entries::{files, meta, name, xattrs};
 pub use files::{File, Files, Pattern};
-pub use format::format;
+pub use format::{format, options};

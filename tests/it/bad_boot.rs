@@ -11,6 +11,9 @@ const BUILD: [&str; 4] = ["build", "a.tar", "-o", "out/disk.img"];
 /// Without the warning that nothing in these root filesystems would grow the root.
 const QUIET: [&str; 3] = ["--quiet", "--grow-at-boot", "none"];
 
+/// For a BIOS, and with no GRUB but the rootfs's own: this machine has one.
+const BIOS: [&str; 4] = ["--boot", "bios", "--grub", "no-grub"];
+
 /// What becomes of a file of GRUB; `None` leaves it out.
 type Change = dyn Fn(&str, Vec<u8>) -> Option<Vec<u8>>;
 
@@ -37,11 +40,17 @@ fn kernel() -> Vec<Vec<u8>> {
     ]
 }
 
+fn desk(members: &[Vec<u8>]) -> Desk {
+    let desk = Desk::new();
+    std::fs::create_dir(desk.path("no-grub")).unwrap();
+    desk.write("a.tar", &archive(members));
+    desk
+}
+
 #[track_caller]
 fn refused(members: &[Vec<u8>], expected: Expect) {
-    let desk = Desk::new();
-    desk.write("a.tar", &archive(members));
-    let mut ran = desk.run(&[&BUILD[..], &QUIET].concat());
+    let desk = desk(members);
+    let mut ran = desk.run(&[&BUILD[..], &QUIET, &BIOS].concat());
     // Where the tables of an ELF file lie depends on GRUB's version.
     let words = ran.stderr.split(' ').scan("", |before, word| {
         let table = word.starts_with("0x") || *before == "byte";
@@ -54,11 +63,10 @@ fn refused(members: &[Vec<u8>], expected: Expect) {
 
 #[track_caller]
 fn mended(members: &[Vec<u8>], flags: &[&str], expected: Expect) -> Desk {
-    let desk = Desk::new();
-    desk.write("a.tar", &archive(members));
-    let ran: Ran = desk.builds("a.tar", &[&QUIET, flags].concat());
+    let desk = desk(members);
+    let ran: Ran = desk.builds("a.tar", &[&QUIET[..], &BIOS, flags].concat());
     expected.assert_eq(&ran.stderr);
-    desk.fsck(1 << 20);
+    desk.fsck();
     desk
 }
 
@@ -73,21 +81,21 @@ fn a_rootfs_without_kernel_or_grub_is_refused_with_the_packages_to_add() {
     refused(
         &kernel(),
         expect![[r#"
-        error: the rootfs has no GRUB for BIOS machines: /usr/lib/grub/i386-pc is missing; on Debian the package grub-pc-bin brings it. Say `--boot none` for an image that need not boot
+        error: there is no GRUB for BIOS machines: /usr/lib/grub/i386-pc of the rootfs is missing or empty; on Debian the package grub-pc-bin brings it. `--grub DIR` names another folder like /usr/lib/grub; say `--boot none` for an image that need not boot
     "#]],
     );
     let folder = Header::new(PLATFORM, b'5', 0).block();
     refused(
         &[kernel(), vec![folder]].concat(),
         expect![[r#"
-        error: the rootfs has no GRUB for BIOS machines: /usr/lib/grub/i386-pc is empty; on Debian the package grub-pc-bin brings it. Say `--boot none` for an image that need not boot
-    "#]],
+            error: there is no GRUB for BIOS machines: /usr/lib/grub/i386-pc of the rootfs is missing or empty; on Debian the package grub-pc-bin brings it. `--grub DIR` names another folder like /usr/lib/grub; say `--boot none` for an image that need not boot
+        "#]],
     );
     refused(
         &[kernel(), vec![file(PLATFORM, b"")]].concat(),
         expect![[r#"
-        error: the rootfs has no GRUB for BIOS machines: /usr/lib/grub/i386-pc is no directory; on Debian the package grub-pc-bin brings it. Say `--boot none` for an image that need not boot
-    "#]],
+            error: there is no GRUB for BIOS machines: /usr/lib/grub/i386-pc of the rootfs is missing or empty; on Debian the package grub-pc-bin brings it. `--grub DIR` names another folder like /usr/lib/grub; say `--boot none` for an image that need not boot
+        "#]],
     );
 }
 
@@ -117,79 +125,79 @@ fn damaged_files_of_grub_are_refused_by_name() {
         (
             without("kernel.img"),
             expect![[r#"
-            error: the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs
-              because: GRUB's i386-pc/kernel.img is missing: add the package grub-pc-bin to the rootfs
-        "#]],
+                error: the boot loader cannot be made
+                  because: GRUB's i386-pc/kernel.img is missing: add the package grub-pc-bin to the rootfs
+            "#]],
         ),
         (
             without("ext2.mod"),
             expect![[r#"
-            error: the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs
-              because: GRUB's i386-pc/ext2.mod is missing: add the package grub-pc-bin to the rootfs
-        "#]],
+                error: the boot loader cannot be made
+                  because: GRUB's i386-pc/ext2.mod is missing: add the package grub-pc-bin to the rootfs
+            "#]],
         ),
         (
             without("moddep.lst"),
             expect![[r#"
-            error: the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs
-              because: GRUB's i386-pc/moddep.lst is missing: add the package grub-pc-bin to the rootfs
-        "#]],
+                error: the boot loader cannot be made
+                  because: GRUB's i386-pc/moddep.lst is missing: add the package grub-pc-bin to the rootfs
+            "#]],
         ),
         (
             moddep,
             expect![[r#"
-            error: the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs
-              because: GRUB module `ext2` is not in i386-pc/moddep.lst
-        "#]],
+                error: the boot loader cannot be made
+                  because: GRUB module `ext2` is not in moddep.lst
+            "#]],
         ),
         (
             cut("kernel.img", 0),
             expect![[r#"
-            error: the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs
-              because: i386-pc/kernel.img: length is 0, must be at least 52 bytes of Elf32_Ehdr
-        "#]],
+                error: the boot loader cannot be made
+                  because: i386-pc/kernel.img: length is 0, must be at least 52 bytes of Elf32_Ehdr
+            "#]],
         ),
         (
             cut("kernel.img", 1000),
             expect![[r#"
-            error: the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs
-              because: i386-pc/kernel.img: Elf32_Ehdr.e_shoff is TABLE with 6 sections, must be inside 1000 bytes
-        "#]],
+                error: the boot loader cannot be made
+                  because: i386-pc/kernel.img: Elf32_Ehdr.e_shoff is TABLE with 6 sections, must be inside 1000 bytes
+            "#]],
         ),
         (
             cut("boot.img", 100),
             expect![[r#"
-            error: the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs
-              because: i386-pc/boot.img: length is 100, must be 512 bytes
-        "#]],
+                error: the boot loader cannot be made
+                  because: i386-pc/boot.img: length is 100, must be 512 bytes
+            "#]],
         ),
         (
             cut("diskboot.img", 100),
             expect![[r#"
-            error: the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs
-              because: i386-pc/diskboot.img: length is 100, must be 512 bytes
-        "#]],
+                error: the boot loader cannot be made
+                  because: i386-pc/diskboot.img: length is 100, must be 512 bytes
+            "#]],
         ),
         (
             cut("lzma_decompress.img", 1),
             expect![[r#"
-            error: the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs
-              because: i386-pc/lzma_decompress.img: length is 1, must be 28 to 3584 bytes
-        "#]],
+                error: the boot loader cannot be made
+                  because: i386-pc/lzma_decompress.img: length is 1, must be 28 to 3584 bytes
+            "#]],
         ),
         (
             cut("ext2.mod", 100),
             expect![[r#"
-            error: the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs
-              because: i386-pc/ext2.mod: Elf32_Ehdr.e_shoff is up to byte TABLE must be inside the file's 100 bytes
-        "#]],
+                error: the boot loader cannot be made
+                  because: i386-pc/ext2.mod: Elf32_Ehdr.e_shoff is up to byte TABLE must be inside the file's 100 bytes
+            "#]],
         ),
         (
             cut("moddep.lst", 0),
             expect![[r#"
-            error: the boot loader cannot be made from /usr/lib/grub/i386-pc of the rootfs
-              because: GRUB module `ext2` is not in i386-pc/moddep.lst
-        "#]],
+                error: the boot loader cannot be made
+                  because: GRUB module `ext2` is not in moddep.lst
+            "#]],
         ),
     ] {
         let Some(members) = members else { return };
@@ -259,9 +267,8 @@ fn a_command_line_cannot_break_out_of_grub_cfg() {
         "$(id) `id` ${x}",
         "back\\slash {} #",
     ] {
-        let desk = Desk::new();
-        desk.write("a.tar", &archive(&members));
-        let ran = desk.run(&[&BUILD[..], &QUIET, &["--cmdline", cmdline]].concat());
+        let desk = desk(&members);
+        let ran = desk.run(&[&BUILD[..], &QUIET, &BIOS, &["--cmdline", cmdline]].concat());
         if ran.code == Some(3) {
             assert!(ran.stderr.contains("error: "), "{ran:?}");
             assert_eq!(desk.out().len(), 0);
@@ -327,4 +334,34 @@ fn a_root_that_nothing_would_grow_is_told_and_a_grower_that_is_missing_refused()
     members.push(file("usr/bin/growpart", b""));
     desk.write("a.tar", &archive(&members));
     assert_eq!(build(&["--force"]).stderr, "");
+}
+
+/// ext2.mod tests the incompatible features against a literal: here it becomes that of 2.02.
+#[test]
+fn features_that_the_rootfs_own_grub_does_not_read_are_refused_by_flag() {
+    let test = |read: u32| (!read).to_le_bytes();
+    let old = grub(|name, mut data| {
+        let at = data.windows(4).position(|bytes| bytes == test(0x1_63D6));
+        if let Some(at) = at.filter(|_| name == "ext2.mod") {
+            data[at..at + 4].copy_from_slice(&test(0x03D6));
+        }
+        Some(data)
+    });
+    let Some(old) = old else { return };
+    let members = [kernel(), old].concat();
+    let told = |flags: &[&str], expected: Expect| {
+        let desk = desk(&members);
+        let ran = desk.run(&[&BUILD[..], &QUIET, &BIOS, flags].concat());
+        desk.told(&ran, 3, expected);
+    };
+    told(&["--large-dir"], expect![[r#"
+        error: the GRUB of the rootfs could not read its root: ext2.mod refuses the incompatible features 0x4000 of `--large-dir` (0x2000 is metadata_csum_seed and 0x4000 is large_dir, which GRUB reads from 2.12 and Debian's from 2.06-8 on); leave out `--large-dir`
+    "#]]);
+    told(&["--large-dir", "--features", "modern"], expect![[r#"
+        error: the GRUB of the rootfs could not read its root: ext2.mod refuses the incompatible features 0x6000 of `--features modern` and `--large-dir` (0x2000 is metadata_csum_seed and 0x4000 is large_dir, which GRUB reads from 2.12 and Debian's from 2.06-8 on); leave out `--features modern` and `--large-dir`
+    "#]]);
+    let Some(new) = grub(|_, data| Some(data)) else {
+        return;
+    };
+    mended(&[kernel(), new].concat(), &["--large-dir"], expect![[r#""#]]);
 }

@@ -32,8 +32,8 @@ fn sizes_that_no_disk_has_are_refused() {
         &size("1M"),
         3,
         expect![[r#"
-        error: a disk of 1048576 bytes has no room behind the first MiB; say a larger `--size`, or `--size fit`
-    "#]],
+            error: a disk of 1048576 bytes has no room for a root partition, which begins at byte 1048576; say a larger `--size`, or `--size fit`
+        "#]],
     );
     refused(
         &size("1100K"),
@@ -189,16 +189,16 @@ fn names_that_would_break_a_file_are_refused() {
         &["--boot", "bios", "--scheme", "none"],
         2,
         expect![[r#"
-        error: --boot bios needs a partition table: GRUB lies in the gap before partition 1
-        help: leave out --scheme none, or say --boot none
-    "#]],
+            error: --boot bios needs a partition table: GRUB lies in front of the first partition
+            help: leave out --scheme none, or say --boot none
+        "#]],
     );
     refused(
         &["--root-by", "partuuid", "--scheme", "none"],
         2,
         expect![[r#"
-        error: --root-by partuuid needs a partition: --scheme mbr
-    "#]],
+            error: --root-by partuuid needs a partition: --scheme mbr or gpt
+        "#]],
     );
     refused(
         &["--inodes", "5000000000"],
@@ -227,7 +227,7 @@ fn missing(desk: &Desk, size: u64) -> Option<u64> {
     ];
     let ran = desk.run(&args);
     if ran.code == Some(0) {
-        desk.fsck(1 << 20);
+        desk.fsck();
         return None;
     }
     assert_eq!((ran.code, desk.out().len()), (Some(3), 0), "{ran:?}");
@@ -255,7 +255,7 @@ fn a_disk_that_is_too_small_is_refused_with_the_bytes_that_are_missing() {
         ],
         3,
         expect![[r#"
-            error: the tree does not fit a filesystem of 7340032 bytes: it needs 20975616, and 499712 are the filesystem's own; 19681280 bytes are missing, those for larger tables among them; say a `--size` larger by as much, or `--size fit`
+            error: the tree does not fit a filesystem of 7340032 bytes; it needs one of 27021312: 21082112 for files and directories, 4194304 for the journal and 1744896 for tables; 19681280 bytes are missing: say a `--size` larger by as much, or `--size fit`
         "#]],
     );
 }

@@ -1,7 +1,7 @@
 //! `boot` with the real qemu and SeaBIOS: a boot sector of 36 bytes stands in for a system, so that a run
 //! takes a second and shows what the harness does, not what Debian does.
 
-use diskwright::boot::{Accel, Machine, Outcome, Script, Step, Verdict, find_qemu, run};
+use diskwright::boot::{Accel, Arch, Machine, Outcome, Script, Step, Verdict, find_qemu, run};
 use diskwright::observe::{Observer, Silent};
 use regex::bytes::Regex;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ const CODE: [u8; 36] = [
 
 /// A 1 MiB disk that prints `text`; `None` where there is no qemu, which in CI is a failure.
 fn disk(folder: &Path, text: &str) -> Option<PathBuf> {
-    if find_qemu().is_err() {
+    if find_qemu(Arch::X86_64).is_err() {
         assert!(
             std::env::var_os("CI").is_none(),
             "qemu-system-x86_64 is missing"

@@ -7,7 +7,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use diskwright::boot::{DEFAULT_FAIL, Machine, Outcome, Script, Step, Verdict, find_qemu, run};
+use diskwright::boot::{
+    Arch, DEFAULT_FAIL, Machine, Outcome, Script, Step, Verdict, find_qemu, run,
+};
 use diskwright::observe::Silent;
 use regex::bytes::Regex;
 
@@ -97,7 +99,7 @@ pub(crate) fn log(outcome: &Outcome) -> String {
 
 /// Whether a virtual machine can be had.
 pub(crate) fn can_boot() -> bool {
-    find_qemu().is_ok() || skip("qemu-system-x86_64 is not installed")
+    find_qemu(Arch::X86_64).is_ok() || skip("qemu-system-x86_64 is not installed")
 }
 
 /// The tar's own /etc/shadow, root's password made empty.

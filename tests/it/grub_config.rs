@@ -109,7 +109,8 @@ fn a_shell_reads_from_the_drop_in_what_was_meant() {
                 .strip_suffix(" GNU/Linux")
                 .unwrap_or(&config.title)
         );
-        assert_eq!(lines[3], "console serial");
+        let efi = std::path::Path::new("/sys/firmware/efi").exists();
+        assert_eq!(lines[3], if efi { "console" } else { "console serial" });
         // The first entry's parameters end with what update-grub would write there.
         let linux = text
             .lines()

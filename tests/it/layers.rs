@@ -93,7 +93,7 @@ fn no_byte_of_a_removed_or_replaced_file_is_in_the_image() {
         let flags = ["--boot", "none", "--size", size, "--scheme", "none"];
         let ran = desk.builds("oci:img:t", &flags);
         assert_eq!(ran.stderr.matches("warning").count(), 0, "{}", ran.stderr);
-        desk.fsck(0);
+        desk.fsck();
         assert_eq!(
             marks(&desk),
             ["folder", "kept", "linked", "new", "own"],
@@ -152,7 +152,7 @@ fn plain_archives_as_layers_have_no_whiteouts() {
             assert!(listed.contains(name), "{name}: {listed}");
         }
     }
-    desk.fsck(1 << 20);
+    desk.fsck();
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn the_image_of_a_folder_is_that_of_its_tar() {
             .stdout
     };
     assert_eq!(sum("root"), sum("root.tar"));
-    desk.fsck(1 << 20);
+    desk.fsck();
 }
 
 #[test]

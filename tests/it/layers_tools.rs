@@ -69,7 +69,7 @@ fn every_form_of_an_image_gives_the_same_disk() {
         printf '{\"imageLayoutVersion\":\"1.0.0\"}' > v2/oci-layout
         printf '{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"application/vnd.docker.distribution.manifest.v2+json\",\"digest\":\"sha256:%s\",\"size\":%d}]}' $d $(stat -c %s dir/manifest.json) > v2/index.json");
     let first = sum(&desk, "oci:img:t");
-    desk.fsck(0);
+    desk.fsck();
     for argument in [
         "oci:img",
         "oci:zimg:t",
@@ -123,7 +123,7 @@ fn the_disk_holds_what_umoci_unpacks() {
         $T -C bundle/rootfs -cf flat.tar .",
     );
     sum(&desk, "oci:img:t");
-    desk.fsck(0);
+    desk.fsck();
     let image = desk.path("out/disk.img");
     let dump = |image: &std::path::Path, to: &str| {
         std::fs::create_dir(desk.path(to)).unwrap();

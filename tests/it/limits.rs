@@ -12,7 +12,7 @@ fn built(members: &[Vec<u8>]) -> (Desk, String) {
     let desk = Desk::new();
     desk.write("in.tar", &archive(members));
     let ran = desk.builds("in.tar", &FLAGS);
-    desk.fsck(0);
+    desk.fsck();
     let verified = desk.run(&["verify", "out/disk.img"]);
     assert_eq!(verified.code, Some(0), "{verified:?}");
     let warnings = ran.stderr.lines().filter(|l| l.starts_with("warning: "));

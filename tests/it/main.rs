@@ -9,13 +9,18 @@
 //! | `disk_full`, `signals` | a build that is refused or stopped half way leaves nothing |
 //! | `boot`, `cli` | the program's verbs, exit codes and streams |
 //! | `determinism` | same archive, same spec, same bytes; and which bytes they were |
+//! | `efi` | core.efi and what lies on an EFI system partition, against grub-mkimage |
+//! | `efi_boot` | OVMF and AAVMF start our loaders, Secure Boot the signed pair alone |
 //! | `ext4_check` | that the checker finds whatever damage e2fsck finds |
 //! | `ext4_geometry` | layout of a filesystem against mke2fs, at a hundred sizes |
 //! | `ext4_shapes` | every block size and profile: e2fsck, files read back, resize2fs, fit, refusals |
+//! | `fat` | the EFI system partition against dosfstools, mtools, blkid |
 //! | `fidelity` | every file of an image against the tar, through other readers |
 //! | `boot_debian` | a Debian boots, writes, reboots and leaves a clean filesystem |
+//! | `gpt*` | every mode with a GPT against sgdisk, sfdisk, parted, blkid, checkers, GRUB; a boot |
 //! | `grow_boot` | a Debian on a larger disk grows its partition and its root by itself |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
+//! | `large_dir` | directories whose index has three levels, and who refuses them |
 //! | `layers*` | folders and container images against tar, umoci, skopeo and buildah; damaged images |
 //! | `props` | that replaced files leave no byte, and that very large directories are clean |
 //! | `props_disk`, `props_ext4` | what holds for any tree, any filesystem, any disk |
@@ -52,14 +57,20 @@ mod cli;
 mod common;
 mod determinism;
 mod disk_full;
+mod efi;
+mod efi_boot;
 mod ext4_check;
 mod ext4_geometry;
 mod ext4_shapes;
+mod fat;
 mod fidelity;
+mod gpt;
+mod gpt_boot;
 mod grow_boot;
 mod grub;
 mod grub_boot;
 mod grub_config;
+mod large_dir;
 mod layers;
 mod layers_bad;
 mod layers_folder;

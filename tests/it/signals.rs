@@ -186,7 +186,7 @@ fn a_named_temporary_becomes_the_image() {
         );
         assert_eq!(desk.out(), ["disk.img"]);
     }
-    desk.fsck(1 << 20);
+    desk.fsck();
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn closed_streams_do_no_harm() {
             (Some(0), vec!["disk.img".into()]),
             "{name}"
         );
-        desk.fsck(1 << 20);
+        desk.fsck();
         std::fs::remove_file(desk.path("out/disk.img")).unwrap();
     }
     assert_eq!(std::fs::read_to_string(desk.path("code")).unwrap(), "0\n");

@@ -71,8 +71,8 @@ pub(crate) fn rec_len(name: &[u8]) -> usize {
 /// A directory that is too large.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "its {entries} entries fill {leaves} blocks of {block_size} bytes; an index of {} levels reaches {most}; \
-     {}spread the files over several directories", if *large_dir { 3 } else { 2 }, advice(self)
+    "its {entries} entries fill {leaves} blocks of {block_size} bytes; an index of {} levels reaches {most} \
+     of them; {}spread the files over several directories", if *large_dir { 3 } else { 2 }, advice(self)
 )]
 pub struct DirectoryTooLarge {
     /// Its entries.

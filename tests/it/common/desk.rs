@@ -99,12 +99,17 @@ impl Desk {
 
     /// What e2fsck says about the root filesystem of `out/disk.img`, which must be nothing.
     #[track_caller]
-    pub fn fsck(&self, offset: u64) {
+    pub fn fsck(&self) {
         if !crate::tools::have("e2fsck") {
             return;
         }
-        let image = format!("{}?offset={offset}", self.path("out/disk.img").display());
+        let image = self.device();
         crate::tools::stdout("e2fsck", &["-fn", &image]);
+    }
+
+    fn device(&self) -> String {
+        let image = self.path("out/disk.img");
+        super::image::device(&image, super::image::offset_of(&image))
     }
 
     /// What debugfs answers about the root filesystem of `out/disk.img`; `None` without debugfs.
@@ -112,7 +117,7 @@ impl Desk {
         if !crate::tools::have("debugfs") {
             return None;
         }
-        let image = format!("{}?offset=1048576", self.path("out/disk.img").display());
+        let image = self.device();
         Some(crate::tools::stdout("debugfs", &["-R", request, &image]))
     }
 }

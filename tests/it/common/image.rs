@@ -61,13 +61,28 @@ pub fn device(image: &Path, offset: u64) -> String {
     }
 }
 
-/// Where the filesystem of an image of ours begins, by its first bytes: the magic at 1080.
+/// Where the root filesystem of an image of ours begins, by its first bytes: the magic at 1080, else what
+/// the first entry of its MBR says, or of the GPT that the MBR protects.
 pub fn offset_of(image: &Path) -> u64 {
     use std::os::unix::fs::FileExt;
-    let mut magic = [0; 2];
     let file = std::fs::File::open(image).unwrap();
-    file.read_exact_at(&mut magic, 1080).unwrap();
-    if magic == [0x53, 0xEF] { 0 } else { PARTITION }
+    let bytes = |at: u64| {
+        let mut bytes = [0; 8];
+        file.read_exact_at(&mut bytes, at).unwrap();
+        bytes
+    };
+    if bytes(1080)[..2] == [0x53, 0xEF] {
+        return 0;
+    }
+    let entry = bytes(0x1be);
+    let start = if entry[4] == 0xEE {
+        u64::from_le_bytes(bytes(2 * 512 + 32))
+    } else {
+        u64::from(u32::from_le_bytes(
+            bytes(0x1be + 8)[..4].try_into().unwrap(),
+        ))
+    };
+    start * 512
 }
 
 /// Writes an archive beside the image to come.

@@ -4,6 +4,7 @@ pub mod acl;
 pub mod debugfs;
 pub mod desk;
 pub mod features;
+pub mod grub;
 pub mod image;
 pub mod layout;
 pub mod manifest;
