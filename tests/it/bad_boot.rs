@@ -354,14 +354,24 @@ fn features_that_the_rootfs_own_grub_does_not_read_are_refused_by_flag() {
         let ran = desk.run(&[&BUILD[..], &QUIET, &BIOS, flags].concat());
         desk.told(&ran, 3, expected);
     };
-    told(&["--large-dir"], expect![[r#"
+    told(
+        &["--large-dir"],
+        expect![[r#"
         error: the GRUB of the rootfs could not read its root: ext2.mod refuses the incompatible features 0x4000 of `--large-dir` (0x2000 is metadata_csum_seed and 0x4000 is large_dir, which GRUB reads from 2.12 and Debian's from 2.06-8 on); leave out `--large-dir`
-    "#]]);
-    told(&["--large-dir", "--features", "modern"], expect![[r#"
+    "#]],
+    );
+    told(
+        &["--large-dir", "--features", "modern"],
+        expect![[r#"
         error: the GRUB of the rootfs could not read its root: ext2.mod refuses the incompatible features 0x6000 of `--features modern` and `--large-dir` (0x2000 is metadata_csum_seed and 0x4000 is large_dir, which GRUB reads from 2.12 and Debian's from 2.06-8 on); leave out `--features modern` and `--large-dir`
-    "#]]);
+    "#]],
+    );
     let Some(new) = grub(|_, data| Some(data)) else {
         return;
     };
-    mended(&[kernel(), new].concat(), &["--large-dir"], expect![[r#""#]]);
+    mended(
+        &[kernel(), new].concat(),
+        &["--large-dir"],
+        expect![[r#""#]],
+    );
 }
