@@ -3,13 +3,17 @@
 pub mod acl;
 pub mod debugfs;
 pub mod desk;
+pub mod fault;
 pub mod features;
 pub mod grub;
+pub mod guest;
 pub mod image;
 pub mod layout;
 pub mod manifest;
 pub mod member;
+pub mod memory;
 pub mod mounted;
+pub mod oci;
 pub mod rootfs;
 pub mod seal;
 pub mod tarball;
