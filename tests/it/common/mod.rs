@@ -10,6 +10,7 @@ pub mod layout;
 pub mod manifest;
 pub mod member;
 pub mod mounted;
+pub mod peers;
 pub mod rootfs;
 pub mod seal;
 pub mod tarball;
