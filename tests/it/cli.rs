@@ -97,8 +97,9 @@ fn help_of_build_shows_every_flag_with_its_default() {
               --uuid <UUID>          UUID of the root filesystem [default: from the seed]
               --seed <TEXT>          Text from which every UUID derives [default: a digest of the archive
                                      and these flags]
-              --scheme <SCHEME>      Partition table; `none` puts the filesystem at byte 0 [default: mbr]
-                                     [possible values: mbr, none]
+              --scheme <SCHEME>      Partition table [default: auto] [possible values: auto, mbr, gpt, none]
+              --esp-size <SIZE>      Size of the EFI system partition, rounded up to a whole MiB [default:
+                                     124M]
               --round <SIZE>         A fitted disk is a multiple of this, its filesystem as large as that
                                      allows
 
@@ -118,12 +119,14 @@ fn help_of_build_shows_every_flag_with_its_default() {
         Boot:
               --grow-at-boot <GROW_AT_BOOT>  Who makes the root fill a larger disk at first boot [default:
                                              auto] [possible values: auto, repart, cloud-init, none]
-              --boot <BOOT>                  Boot loader [default: bios, or none with --scheme none]
-                                             [possible values: bios, none]
+              --boot <BOOT>                  Boot loader [default: auto] [possible values: auto, bios, uefi,
+                                             hybrid, none]
               --root-by <ROOT_BY>            How the kernel and fstab name the root [default: uuid]
                                              [possible values: uuid, label, partuuid]
               --cmdline <TEXT>               Kernel command line without root= [default: both consoles,
                                              patient NVMe]
+              --grub <DIR>                   Folder like /usr/lib/grub, for a rootfs without GRUB [default:
+                                             see vendor-grub/README.md]
               --hostname <NAME>              Host name to write to /etc/hostname and, at 127.0.1.1, to
                                              /etc/hosts
 
