@@ -16,7 +16,7 @@
 //! | `ext4_shapes` | every block size and profile: e2fsck, files read back, resize2fs, fit, refusals |
 //! | `fat` | the EFI system partition against dosfstools, mtools, blkid |
 //! | `fidelity` | every file of an image against the tar, through other readers |
-//! | `fidelity_table` | the README's table of what diskwright and others keep of an archive |
+//! | `fidelity_rows`, `fidelity_table` | the README's table of what diskwright and others keep of an archive |
 //! | `boot_debian` | a Debian boots, writes, reboots and leaves a clean filesystem |
 //! | `gpt*` | every mode with a GPT against sgdisk, sfdisk, parted, blkid, checkers, GRUB; a boot |
 //! | `golden` | which bytes those were in the last commit |
@@ -65,6 +65,7 @@ mod ext4_geometry;
 mod ext4_shapes;
 mod fat;
 mod fidelity;
+mod fidelity_rows;
 mod fidelity_table;
 mod golden;
 mod gpt;

@@ -103,10 +103,17 @@ impl Peer {
             Self::Diskwright => "diskwright".into(),
             Self::Mke2fsFolder => format!("`mke2fs -d` folder, {}", mke2fs_version()),
             Self::Mke2fsTar => format!("`mke2fs -d` tar, {}", mke2fs_version()),
-            // 1.5.0 still says 1.4.2 of itself: Debian knows better.
             Self::Genext2fs => {
-                let args = ["-W", "-f", "${Version}", "genext2fs"];
-                let version = tools::stdout("dpkg-query", &args);
+                // 1.5.0 still says 1.4.2 of itself: Debian knows better.
+                let known = tools::run("dpkg-query", &["-W", "-f", "${Version}", "genext2fs"]);
+                let said = tools::run("genext2fs", &["-V"]);
+                let of = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
+                let version = if known.status.success() {
+                    of(&known.stdout)
+                } else {
+                    of(&said.stdout) + &of(&said.stderr)
+                };
+                let version = version.trim().trim_start_matches("genext2fs ");
                 let upstream = version.split('-').next().unwrap();
                 format!("`genext2fs -a` tar, {upstream}")
             }
