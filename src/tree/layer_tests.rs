@@ -25,7 +25,7 @@ fn layers(layers: Vec<Vec<Step>>) -> (Tree, Vec<u32>) {
             };
             dropped.extend(done.dropped.iter().map(|d| d.0));
             if let (Put(entry), Some(id)) = (&step, done.node)
-                && matches!(entry.kind, crate::archive::EntryKind::File { .. })
+                && matches!(entry.kind, crate::entry::EntryKind::File { .. })
             {
                 t.set_data(id, DataId(nr));
                 nr += 1;

@@ -18,6 +18,8 @@
 //! | `fidelity` | every file of an image against the tar, through other readers |
 //! | `fidelity_rows`, `fidelity_table` | the README's table of what diskwright and others keep of an archive |
 //! | `boot_debian` | a Debian boots, writes, reboots and leaves a clean filesystem |
+//! | `kernel` | Linux finds in an image what the archive says |
+//! | `growth` | Linux grows an image online, fills it and leaves it clean |
 //! | `gpt*` | every mode with a GPT against sgdisk, sfdisk, parted, blkid, checkers, GRUB; a boot |
 //! | `golden` | which bytes those were in the last commit |
 //! | `grow_boot` | a Debian on a larger disk grows its partition and its root by itself |
@@ -31,6 +33,7 @@
 //! | `poison` | that nobody looks at what an image calls free |
 //! | `privilege` | that a build needs no privilege and little memory |
 //! | `readme` | that the README says what the program does |
+//! | `scale` | sizes and numbers of files that nobody tries by hand |
 //! | `tidy` | the rules of the house: dependency direction, lengths, introductions |
 
 #![allow(
@@ -71,9 +74,11 @@ mod golden;
 mod gpt;
 mod gpt_boot;
 mod grow_boot;
+mod growth;
 mod grub;
 mod grub_boot;
 mod grub_config;
+mod kernel;
 mod layers;
 mod layers_bad;
 mod layers_folder;
@@ -87,6 +92,7 @@ mod props;
 mod props_disk;
 mod props_ext4;
 mod readme;
+mod scale;
 mod signals;
 mod tidy;
 mod tools;
