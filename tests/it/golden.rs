@@ -141,9 +141,10 @@ fn write_inputs(folder: &Path) {
 
 /// Builds through the library, which can say what lies where; the layout, with a digest of each content.
 fn layout_of(folder: &Path, golden: &Golden, disk: &Path) -> String {
-    let (scheme, path) = golden
-        .input
-        .split_at(golden.input.rfind("oci:").map_or(0, |at| at + 4));
+    let (scheme, path) = match golden.input.strip_prefix("oci:") {
+        Some(path) => ("oci:", path),
+        None => ("", golden.input),
+    };
     let argument = format!("{scheme}{}", folder.join(path).display());
     let origins = [Origin::parse(argument.as_ref())];
     let mut rootfs = Rootfs::open_with(&origins, &Options::default()).unwrap();
