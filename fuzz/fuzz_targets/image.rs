@@ -55,7 +55,7 @@ fn run(data: &[u8]) {
     };
     match formatter.finish(tree, &identity, &mut |w| says(&w)) {
         Ok(plan) => sound(&plan, &shape, data.len()),
-        Err(PlanError::Unplaced) => panic!("nothing here needs 16 TiB"),
+        Err(PlanError::Unplaced { .. }) => panic!("nothing here needs 16 TiB"),
         Err(e) => says(&e.to_string()),
     }
 }

@@ -23,6 +23,11 @@ pub(super) struct Ext4Shape {
     #[arg(long, value_enum, value_name = "PROFILE", default_value = "default")]
     pub(super) features: ProfileArg,
 
+    /// Directories of millions of files: Linux 4.13, GRUB 2.12, e2fsck 1.44
+    #[arg(help_heading = HEADING)]
+    #[arg(long)]
+    pub(super) large_dir: bool,
+
     /// Size up to which it can grow online [default: 2 TiB for fit, else as mke2fs]
     #[arg(help_heading = HEADING)]
     #[arg(long, value_name = "SIZE", value_parser = sizes::bytes)]

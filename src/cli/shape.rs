@@ -4,7 +4,9 @@ use super::exit::Usage;
 use super::ext4_shape::Ext4Shape;
 use super::sizes;
 use anyhow::Context;
-use diskwright::image::{Boot, Free, GrowAtBoot, RootBy, Scheme, Size, Spec, contradiction};
+use diskwright::image::{
+    Boot, Free, GrowAtBoot, Profile, RootBy, Scheme, Size, Spec, contradiction,
+};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use uuid::Uuid;
@@ -164,6 +166,14 @@ impl Shape {
             )
             .into());
         }
+        let profile = Profile::from(self.ext4.features);
+        if self.ext4.large_dir && !profile.may_have_large_dir() {
+            let why = format!(
+                "--large-dir: those for whom --features {} is do not read it",
+                profile.name()
+            );
+            return Err(Usage::with_help(why, "leave out one of them").into());
+        }
         if matches!(self.size, Size::Bytes(_)) && self.round.is_some() {
             let help = "leave out --round, or say --size fit";
             return Err(Usage::with_help("--round is for a fitted disk", help).into());
@@ -201,7 +211,8 @@ impl Shape {
             inode_ratio: self.ext4.inode_ratio,
             reserved_percent: self.ext4.reserved_percent,
             journal: self.ext4.journal_size.unwrap_or_default(),
-            features: self.ext4.features.into(),
+            features: profile,
+            large_dir: self.ext4.large_dir,
             round: self.round,
             grub: super::grub_folders::list(self.grub),
             source_date_epoch,

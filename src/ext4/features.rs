@@ -9,6 +9,7 @@
 //! | either of them | `bg_flags`, `bg_itable_unused` |
 //! | `metadata_csum_seed` | `s_checksum_seed` |
 //! | `orphan_file` | one inode and its blocks, `s_orphan_file_inum` |
+//! | `large_dir` | `indirect_levels` of a directory's index may be 2 |
 //!
 //! All others are the same in every profile. Bits: Linux `fs/ext4/ext4.h`.
 
@@ -90,6 +91,16 @@ impl Features {
         }
     }
 
+    /// The same with `large_dir`, which Linux reads from 4.13 on, e2fsck from 1.44, GRUB from 2.12 (Debian's
+    /// from 2.06-8).
+    #[must_use]
+    pub const fn with_large_dir(self) -> Self {
+        Self {
+            incompat: self.incompat | bit::INCOMPAT_LARGEDIR,
+            ..self
+        }
+    }
+
     /// Whether all metadata bears a CRC32C.
     #[must_use]
     pub const fn metadata_csum(self) -> bool {
@@ -118,6 +129,12 @@ impl Features {
     #[must_use]
     pub const fn orphan_file(self) -> bool {
         self.compat & bit::COMPAT_ORPHAN_FILE != 0
+    }
+
+    /// Whether the index of a directory may have three levels.
+    #[must_use]
+    pub const fn large_dir(self) -> bool {
+        self.incompat & bit::INCOMPAT_LARGEDIR != 0
     }
 
     /// Whether block numbers have 64 bits.
@@ -171,6 +188,8 @@ mod tests {
         assert_eq!(words(Features::DEFAULT), (0x3C, 0x2C2, 0x46B));
         assert_eq!(words(Features::MODERN), (0x103C, 0x22C2, 0x46B));
         assert_eq!(words(Features::PV), (0x3C, 0x242, 0x7B));
+        let large = Features::DEFAULT.with_large_dir();
+        assert_eq!(words(large), (0x3C, 0x42C2, 0x46B));
     }
 
     #[test]

@@ -49,9 +49,9 @@ impl Fixed {
         self.geometry.blocks - self.blocks.len()
     }
 
-    /// The size in bytes of a filesystem like this one that is large enough, where this one lacks
-    /// `missing` blocks and the tree has `inodes`.
-    fn enough(&self, missing: u64, inodes: u64) -> Result<u64, GeometryError> {
+    /// A filesystem like this one that is large enough, where this one lacks `missing` blocks and the tree
+    /// has `inodes`; and the blocks that are the tree's.
+    fn enough(&self, missing: u64, inodes: u64) -> Result<(Self, u64), GeometryError> {
         // Extent trees of files that were not placed: each extent that a node lists has at least a block.
         let per_node = crate::units::count(self.options.block_size.extents()) - 4;
         let wanted = self.free() + missing + missing / per_node + 16;
@@ -62,7 +62,7 @@ impl Fixed {
             let short_of_inodes = inodes.saturating_sub(larger.geometry.inodes());
             let short = wanted.saturating_sub(larger.free());
             if short == 0 && (short_of_inodes == 0 || self.options.inodes.is_some()) {
-                return Ok(size);
+                return Ok((larger, wanted));
             }
             // Tables grow with the size, so that what is short of now is always short of enough.
             blocks += short.max(short_of_inodes / 4).max(1);
@@ -71,13 +71,15 @@ impl Fixed {
 
     /// Why a tree with `inodes` inodes does not fit, where `missing` blocks are missing.
     pub(super) fn full(&self, missing: u64, inodes: u64) -> Result<PlanError, GeometryError> {
+        let (larger, tree) = self.enough(missing, inodes)?;
+        let (blocks, journal) = (larger.geometry.blocks, larger.geometry.journal_blocks);
         let block = self.geometry.block();
-        let size = self.geometry.blocks * block;
         Ok(PlanError::Full {
-            size,
-            own: self.blocks.len() * block,
-            needed: (self.free() + missing) * block,
-            missing: self.enough(missing, inodes)? - size,
+            size: self.geometry.blocks * block,
+            needed: blocks * block,
+            tree: tree * block,
+            journal: journal * block,
+            tables: (blocks - tree - journal) * block,
         })
     }
 

@@ -21,7 +21,8 @@ use std::ops::Range;
 
 fn options() -> impl Strategy<Value = Options> {
     let sizes = prop::sample::select(&BlockSize::ALL);
-    let features = prop::sample::select(vec![Features::DEFAULT, Features::MODERN, Features::PV]);
+    let large = Features::MODERN.with_large_dir();
+    let features = prop::sample::select(vec![Features::DEFAULT, Features::PV, large]);
     let ratio = prop::option::weighted(0.2, 1u64 << 12..1 << 20);
     (sizes, features, ratio, 0u8..=50).prop_map(
         |(block_size, features, inode_ratio, reserved_percent)| Options {
@@ -230,9 +231,9 @@ proptest! {
             }
             layout @ Layout::Htree { .. } => {
                 let blocks = layout.blocks();
-                let Layout::Htree { order, leaves, nodes } = layout else { unreachable!() };
-                prop_assert_eq!(blocks, 1 + count(nodes + leaves.len()));
-                prop_assert!(nodes == 0 && leaves.len() <= room.root_limit || leaves.len() <= nodes * room.node_limit);
+                let Layout::Htree { order, leaves, levels } = layout else { unreachable!() };
+                prop_assert_eq!(blocks, count(levels.blocks()));
+                prop_assert_eq!(levels.reached(), (0..leaves.len()).collect::<Vec<_>>());
                 let mut seen = order.clone();
                 seen.sort_unstable();
                 prop_assert!(seen.iter().enumerate().all(|(i, &n)| i == index32(n)));

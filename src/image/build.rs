@@ -126,6 +126,10 @@ fn check(spec: &Spec) -> Result<(), BuildError> {
     if let Some(why) = contradiction(spec.scheme, spec.boot) {
         return Err(BuildError::Contradiction { why });
     }
+    if spec.large_dir && !spec.features.may_have_large_dir() {
+        let profile = spec.features.name();
+        return Err(BuildError::LargeDirOfOld { profile });
+    }
     if let Some(name) = &spec.hostname {
         let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
         if name.is_empty() || name.len() > 64 || !name.chars().all(legal) || name.starts_with('-') {

@@ -53,14 +53,23 @@ pub enum BuildError {
     /// A loader that refuses the root filesystem.
     #[error(
         "the GRUB of the rootfs could not read its root: ext2.mod refuses the incompatible features \
-         {refused:#x} of `--features {profile}` (0x2000 is metadata_csum_seed, which GRUB reads from 2.12 \
-         and Debian's from 2.06-8 on); say `--features default`"
+         {refused:#x} of {flags} (0x2000 is metadata_csum_seed and 0x4000 is large_dir, which GRUB reads \
+         from 2.12 and Debian's from 2.06-8 on); leave out {flags}"
     )]
     GrubRefuses {
-        /// The profile asked for.
-        profile: &'static str,
+        /// The flags that asked for them.
+        flags: String,
         /// Bits of `s_feature_incompat`.
         refused: u32,
+    },
+    /// A feature that those for whom the profile is meant do not read.
+    #[error(
+        "`--large-dir` and `--features {profile}` exclude each other: large_dir needs Linux 4.13 and GRUB \
+         2.12; leave out one of them"
+    )]
+    LargeDirOfOld {
+        /// The profile.
+        profile: &'static str,
     },
     /// Nobody to grow the root at first boot, and one was asked for.
     #[error("`--grow-at-boot {by}` cannot work: {why}; mend that, or say `--grow-at-boot auto`")]

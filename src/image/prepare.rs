@@ -278,18 +278,35 @@ fn kernels(tree: &Tree, sorted: &Sorted) -> Vec<KernelEntry> {
 fn readable(ingest: &mut Ingest<'_>, files: &Files, spec: &Spec) -> Result<(), BuildError> {
     let asked = spec.filesystem().features.incompat();
     let known = files.get("ext2.mod").and_then(|m| readable_incompat(m));
-    let profile = spec.features.name();
     match asked & !known.unwrap_or(READ_SINCE_2_02) {
         0 => Ok(()),
-        refused if known.is_some() => Err(BuildError::GrubRefuses { profile, refused }),
-        _ => {
+        refused if known.is_some() => Err(BuildError::GrubRefuses {
+            flags: flags(spec, refused),
+            refused,
+        }),
+        unknown => {
             ingest.warn(&format!(
-                "`--features {profile}`: whether the rootfs's GRUB reads it cannot be told from its ext2.mod; \
-                 GRUB does from 2.12 on"
+                "{}: whether the rootfs's GRUB reads it cannot be told from its ext2.mod; GRUB does from \
+                 2.12 on",
+                flags(spec, unknown)
             ));
             Ok(())
         }
     }
+}
+
+/// The flags that asked for these incompatible features.
+fn flags(spec: &Spec, incompat: u32) -> String {
+    let (profile, all) = (spec.features, spec.filesystem().features.incompat());
+    let by_profile = profile.features().incompat();
+    let mut flags = Vec::new();
+    if incompat & by_profile != 0 {
+        flags.push(format!("`--features {}`", profile.name()));
+    }
+    if incompat & all & !by_profile != 0 {
+        flags.push("`--large-dir`".to_owned());
+    }
+    flags.join(" and ")
 }
 
 /// Puts files of ours into the tree and remembers which.

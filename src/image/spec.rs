@@ -53,6 +53,8 @@ pub struct Spec {
     pub journal: Journal,
     /// Features of the root filesystem.
     pub features: Profile,
+    /// Whether directories may have an index of three levels (`large_dir`).
+    pub large_dir: bool,
     /// A fitted disk is a multiple of so many bytes.
     pub round: Option<u64>,
     /// Latest time that an image may show, in seconds since 1970 (`SOURCE_DATE_EPOCH`).
@@ -82,6 +84,7 @@ impl Default for Spec {
             reserved_percent: 5,
             journal: Journal::BySize,
             features: Profile::Default,
+            large_dir: false,
             round: None,
             source_date_epoch: None,
         }
@@ -92,9 +95,13 @@ impl Spec {
     /// How the root filesystem shall be made.
     #[must_use]
     pub fn filesystem(&self) -> Options {
+        let features = match self.large_dir {
+            true => self.features.features().with_large_dir(),
+            false => self.features.features(),
+        };
         Options {
             block_size: self.block_size,
-            features: self.features.features(),
+            features,
             inodes: self.inodes.map(u64::from),
             inode_ratio: self.inode_ratio,
             reserved_percent: self.reserved_percent,
@@ -129,6 +136,12 @@ impl Profile {
             Self::Modern => "modern",
             Self::Pv => "pv",
         }
+    }
+
+    /// Whether those for whom it is meant read `large_dir` too, which came with Linux 4.13 and GRUB 2.12.
+    #[must_use]
+    pub fn may_have_large_dir(self) -> bool {
+        matches!(self, Self::Default | Self::Modern)
     }
 
     /// The features.

@@ -335,3 +335,43 @@ fn a_root_that_nothing_would_grow_is_told_and_a_grower_that_is_missing_refused()
     desk.write("a.tar", &archive(&members));
     assert_eq!(build(&["--force"]).stderr, "");
 }
+
+/// ext2.mod tests the incompatible features against a literal: here it becomes that of 2.02.
+#[test]
+fn features_that_the_rootfs_own_grub_does_not_read_are_refused_by_flag() {
+    let test = |read: u32| (!read).to_le_bytes();
+    let old = grub(|name, mut data| {
+        let at = data.windows(4).position(|bytes| bytes == test(0x1_63D6));
+        if let Some(at) = at.filter(|_| name == "ext2.mod") {
+            data[at..at + 4].copy_from_slice(&test(0x03D6));
+        }
+        Some(data)
+    });
+    let Some(old) = old else { return };
+    let members = [kernel(), old].concat();
+    let told = |flags: &[&str], expected: Expect| {
+        let desk = desk(&members);
+        let ran = desk.run(&[&BUILD[..], &QUIET, &BIOS, flags].concat());
+        desk.told(&ran, 3, expected);
+    };
+    told(
+        &["--large-dir"],
+        expect![[r#"
+        error: the GRUB of the rootfs could not read its root: ext2.mod refuses the incompatible features 0x4000 of `--large-dir` (0x2000 is metadata_csum_seed and 0x4000 is large_dir, which GRUB reads from 2.12 and Debian's from 2.06-8 on); leave out `--large-dir`
+    "#]],
+    );
+    told(
+        &["--large-dir", "--features", "modern"],
+        expect![[r#"
+        error: the GRUB of the rootfs could not read its root: ext2.mod refuses the incompatible features 0x6000 of `--features modern` and `--large-dir` (0x2000 is metadata_csum_seed and 0x4000 is large_dir, which GRUB reads from 2.12 and Debian's from 2.06-8 on); leave out `--features modern` and `--large-dir`
+    "#]],
+    );
+    let Some(new) = grub(|_, data| Some(data)) else {
+        return;
+    };
+    mended(
+        &[kernel(), new].concat(),
+        &["--large-dir"],
+        expect![[r#""#]],
+    );
+}

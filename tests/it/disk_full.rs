@@ -2,6 +2,7 @@
 //! fail, which needs no privilege; a limit on the size of files is the one refusal that needs no tool.
 
 use crate::common::desk::{Desk, Ran, Running, ran};
+use crate::common::fault::wait_until;
 use crate::common::tarball::{Header, archive, file};
 use crate::tools::have;
 use expect_test::{Expect, expect};
@@ -30,23 +31,10 @@ fn desk() -> Desk {
     desk
 }
 
-/// Builds while `call` fails with `error`, from its `when`-th time on.
+/// Builds while `call` fails with `error`, the `when`-th time.
 fn injected(desk: &Desk, call: &str, error: &str, when: &str, flags: &[&str]) -> Ran {
-    let (trace, inject) = (
-        format!("trace={call}"),
-        format!("inject={call}:error={error}:when={when}"),
-    );
-    let strace = [
-        "strace", "-f", "-qq", "-o", "trace", "-e", &trace, "-e", &inject,
-    ];
-    let args = [&BUILD[..], flags].concat();
-    let ran = ran(&desk.prefixed(&strace, &args).output().unwrap());
-    let log = std::fs::read_to_string(desk.path("trace")).unwrap();
-    assert!(
-        log.contains("(INJECTED)"),
-        "{call} {when} was never called:\n{log}"
-    );
-    ran
+    let fault = format!("error={error}:when={when}");
+    desk.run_with_fault(call, &fault, &[&BUILD[..], flags].concat())
 }
 
 #[track_caller]
@@ -61,23 +49,14 @@ fn a_disk_that_fills_up_is_told_at_every_write() {
         return;
     }
     let desk = desk();
-    let strace = [
-        "strace",
-        "-f",
-        "-qq",
-        "-o",
-        "trace",
-        "-e",
-        "trace=pwrite64,pwritev,pwritev2",
-    ];
-    let whole = ran(&desk.prefixed(&strace, &BUILD).output().unwrap());
+    let calls = "pwrite64,pwritev,pwritev2";
+    let whole = ran(&desk.traced(calls, None, &BUILD).output().unwrap());
     assert_eq!(whole.code, Some(0), "{whole:?}");
-    let log = std::fs::read_to_string(desk.path("trace")).unwrap();
+    let log = desk.trace();
     let writes = log.matches("pwrite").count();
     assert!(writes > 3, "{log}");
     std::fs::remove_file(desk.path("out/disk.img")).unwrap();
     for nth in 1..=writes {
-        let calls = "pwrite64,pwritev,pwritev2";
         let told = injected(&desk, calls, "ENOSPC", &nth.to_string(), &[]);
         desk.told(
             &told,
@@ -207,55 +186,23 @@ fn an_archive_that_shrinks_while_it_is_read_is_told() {
         .unwrap();
     tar.set_len((256 << 20) + 512 + 1024).unwrap();
     // Reads of a MiB; from the 40th on each takes a while.
-    let strace = [
-        "strace",
-        "-f",
-        "-qq",
-        "-o",
-        "trace",
-        "-e",
-        "trace=read",
-        "-e",
-        "inject=read:delay_enter=20000:when=40+",
-    ];
-    let mut command = desk.prefixed(&strace, &BUILD);
+    let slow = Some("delay_enter=20000:when=40+");
+    let mut command = desk.traced("read", slow, &BUILD);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut running = Running(command.spawn().unwrap());
-    let begun = std::time::Instant::now();
-    while std::fs::read_to_string(desk.path("trace"))
-        .unwrap_or_default()
-        .lines()
-        .count()
-        < 45
-    {
-        assert!(begun.elapsed().as_secs() < 30 && running.0.try_wait().unwrap().is_none());
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    wait_until("slow read", || {
+        assert!(running.0.try_wait().unwrap().is_none(), "{}", desk.trace());
+        desk.trace().lines().count() >= 45
+    });
     tar.set_len(1 << 20).unwrap();
-    let mut texts = [String::new(), String::new()];
-    use std::io::Read;
-    running
-        .0
-        .stdout
-        .take()
-        .unwrap()
-        .read_to_string(&mut texts[0])
-        .unwrap();
-    running
-        .0
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut texts[1])
-        .unwrap();
-    let code = running.0.wait().unwrap().code();
-    assert_eq!((code, texts[0].as_str()), (Some(3), ""), "{texts:?}");
+    let ran = running.end();
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(3), ""), "{ran:?}");
     assert!(
-        texts[1].starts_with(
+        ran.stderr.starts_with(
             "error: a.tar: entry 'big' (header at byte 0): the archive ends inside the file's data: \
              268435456 bytes expected, "
-        ) && texts[1].contains("changed while it was read"),
-        "{texts:?}"
+        ) && ran.stderr.contains("changed while it was read"),
+        "{ran:?}"
     );
     assert_eq!(desk.out(), Vec::<String>::new());
 }

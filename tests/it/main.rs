@@ -24,6 +24,7 @@
 //! | `golden` | which bytes those were in the last commit |
 //! | `grow_boot` | a Debian on a larger disk grows its partition and its root by itself |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
+//! | `large_dir` | directories whose index has three levels, and who refuses them |
 //! | `layers*` | folders and container images against tar, umoci, skopeo and buildah; damaged images |
 //! | `props` | that replaced files leave no byte, and that very large directories are clean |
 //! | `props_disk`, `props_ext4` | what holds for any tree, any filesystem, any disk |
@@ -79,6 +80,7 @@ mod grub;
 mod grub_boot;
 mod grub_config;
 mod kernel;
+mod large_dir;
 mod layers;
 mod layers_bad;
 mod layers_folder;

@@ -1,9 +1,10 @@
 //! Signals and closed streams: the exit codes of a shell, and nothing left in the output's folder.
 
-use crate::common::desk::{Desk, Ran, Running, ran};
+use crate::common::desk::{Desk, Running};
+use crate::common::fault::wait_until;
 use crate::common::tarball::{Header, archive, file};
 use crate::tools::have;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::process::{ChildStdin, Stdio};
 use std::time::{Duration, Instant};
 
@@ -17,27 +18,9 @@ const BUILD: [&str; 7] = [
     "--quiet",
 ];
 
-/// strace that makes the filesystem one without `O_TMPFILE`: the program opens its temporary with open(2)
-/// and nothing else that way.
-const NO_TMPFILE: [&str; 8] = [
-    "strace",
-    "-f",
-    "-qq",
-    "-o",
-    "/dev/null",
-    "-e",
-    "trace=open",
-    "-e",
-];
-const INJECT: &str = "inject=open:error=EOPNOTSUPP";
-
-fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !done() {
-        assert!(begun.elapsed() < Duration::from_secs(30), "no {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
+/// The filesystem is one without `O_TMPFILE`: the program opens its temporary with open(2) and nothing else
+/// that way.
+const NO_TMPFILE: (&str, &str) = ("open", "error=EOPNOTSUPP");
 
 /// The program's own process: strace's child where strace started it.
 fn program(running: &Running, traced: bool) -> u32 {
@@ -57,9 +40,11 @@ fn program(running: &Running, traced: bool) -> u32 {
 
 /// A build that has written some of its data and waits for the rest of its archive on a pipe.
 fn half_way(desk: &Desk, traced: bool) -> (Running, u32, ChildStdin) {
-    let prefix: Vec<&str> = NO_TMPFILE.into_iter().chain([INJECT]).collect();
-    let prefix = if traced { &prefix[..] } else { &[] };
-    let mut command = desk.prefixed(prefix, &BUILD);
+    let (calls, fault) = NO_TMPFILE;
+    let mut command = match traced {
+        true => desk.traced(calls, Some(fault), &BUILD),
+        false => desk.command(&BUILD),
+    };
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut running = Running(command.stderr(Stdio::piped()).spawn().unwrap());
     let mut pipe = running.0.stdin.take().unwrap();
@@ -80,31 +65,6 @@ fn send(signal: &str, id: u32) {
     crate::common::run("/".as_ref(), "kill", &["-s", signal, &id.to_string()]);
 }
 
-fn end(mut running: Running) -> Ran {
-    let mut texts = [String::new(), String::new()];
-    running
-        .0
-        .stdout
-        .take()
-        .unwrap()
-        .read_to_string(&mut texts[0])
-        .unwrap();
-    running
-        .0
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut texts[1])
-        .unwrap();
-    let [stdout, stderr] = texts;
-    let code = running.0.wait().unwrap().code();
-    Ran {
-        code,
-        stdout,
-        stderr,
-    }
-}
-
 #[test]
 fn a_signal_in_the_middle_leaves_nothing() {
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
@@ -113,7 +73,7 @@ fn a_signal_in_the_middle_leaves_nothing() {
         send(signal, id);
         // More data lets it notice; without, it would end by itself after three seconds.
         let _ = pipe.write_all(&vec![7; 8 << 20]);
-        let ran = end(running);
+        let ran = running.end();
         assert_eq!(ran.stderr, "error: interrupted\n");
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(code), ""), "{ran:?}");
         assert_eq!(desk.out(), Vec::<String>::new());
@@ -125,7 +85,7 @@ fn a_signal_ends_a_build_whose_pipe_is_silent() {
     let desk = Desk::new();
     let (running, id, _pipe) = half_way(&desk, false);
     send("INT", id);
-    assert_eq!(end(running).code, Some(130));
+    assert_eq!(running.end().code, Some(130));
     assert_eq!(desk.out(), Vec::<String>::new());
 }
 
@@ -137,7 +97,7 @@ fn a_second_signal_ends_it_at_once() {
     std::thread::sleep(Duration::from_millis(100));
     let begun = Instant::now();
     send("TERM", id);
-    assert_eq!(end(running).code, Some(143));
+    assert_eq!(running.end().code, Some(143));
     assert!(begun.elapsed() < Duration::from_secs(2));
     assert_eq!(desk.out(), Vec::<String>::new());
 }
@@ -159,7 +119,7 @@ fn a_named_temporary_is_removed_by_every_signal_that_can_be_caught() {
         if !silent {
             let _ = pipe.write_all(&vec![7; 8 << 20]);
         }
-        assert_eq!(end(running).code, Some(code));
+        assert_eq!(running.end().code, Some(code));
         assert_eq!(desk.out(), Vec::<String>::new());
     }
 }
@@ -169,7 +129,7 @@ fn a_named_temporary_becomes_the_image() {
     if !have("strace") {
         return;
     }
-    let prefix: Vec<&str> = NO_TMPFILE.into_iter().chain([INJECT]).collect();
+    let (calls, fault) = NO_TMPFILE;
     let desk = Desk::new();
     desk.write("a.tar", &archive(&[file("a", b"data")]));
     for flags in [&["--quiet"][..], &["--force", "--sync"]] {
@@ -178,7 +138,7 @@ fn a_named_temporary_becomes_the_image() {
             flags,
         ]
         .concat();
-        let made = ran(&desk.prefixed(&prefix, &args).output().unwrap());
+        let made = desk.run_with_fault(calls, fault, &args);
         assert_eq!(
             (made.code, made.stdout.as_str()),
             (Some(0), "out/disk.img\n"),

@@ -10,7 +10,7 @@ use crate::ext4::disk::htree::{
     DxCountLimit, DxEntry, DxRootInfo,
 };
 use crate::ext4::plan::Plan;
-use crate::ext4::plan::directory::{Layout, Leaf, Room, rec_len};
+use crate::ext4::plan::directory::{Layout, Leaf, Levels, Room, rec_len};
 use crate::tree::{Child, NodeId, NodeKind};
 use crate::units::{count, index, index32, lo8, lo16, lo32};
 use zerocopy::IntoBytes;
@@ -22,31 +22,32 @@ pub(super) fn block(plan: &Plan, node: NodeId, logical: u64, out: &mut [u8]) {
     let room = Room::new(plan.geometry.block_size, plan.geometry.features);
     let at = index(logical);
     match plan.htrees.get(&node) {
-        Some(&Layout::Htree {
-            ref order,
-            ref leaves,
-            nodes,
+        Some(Layout::Htree {
+            order,
+            leaves,
+            levels,
         }) => {
             let index = Index {
                 leaves,
-                nodes,
+                levels,
                 room,
                 seed,
             };
-            if at == 0 {
-                index.root(dots(plan, node), out);
-            } else if at <= nodes {
-                index.node(at - 1, out);
-            } else {
-                let n = at - 1 - nodes;
-                let from = index32(leaves[n].first);
-                let to = leaves.get(n + 1).map_or(order.len(), |l| index32(l.first));
-                let mut writer = Entries::new(out, room.linear);
-                for &nth in &order[from..to] {
-                    writer.child(plan, plan.tree.nth_child(&plan.sorted, node, nth));
+            match levels.locate(at).expect("the directory has that block") {
+                (0, _) => index.root(dots(plan, node), out),
+                (level, nth) if level <= levels.of_nodes() => index.node(level, nth, out),
+                (_, nth) => {
+                    let from = index32(leaves[nth].first);
+                    let to = leaves
+                        .get(nth + 1)
+                        .map_or(order.len(), |l| index32(l.first));
+                    let mut writer = Entries::new(out, room.linear);
+                    for &child in &order[from..to] {
+                        writer.child(plan, plan.tree.nth_child(&plan.sorted, node, child));
+                    }
+                    writer.finish();
+                    seal(seed, room, out);
                 }
-                writer.finish();
-                seal(seed, room, out);
             }
         }
         _ => {
@@ -159,8 +160,7 @@ fn seal(seed: Option<u32>, room: Room, out: &mut [u8]) {
 /// The nodes of an htree.
 struct Index<'a> {
     leaves: &'a [Leaf],
-    /// Between root and leaves.
-    nodes: usize,
+    levels: &'a Levels,
     room: Room,
     seed: Option<u32>,
 }
@@ -176,49 +176,40 @@ impl Index<'_> {
             reserved_zero: U32::new(0),
             hash_version: DX_HASH_HALF_MD4,
             info_length: 8,
-            indirect_levels: u8::from(self.nodes > 0),
+            indirect_levels: lo8(count(self.levels.of_nodes())),
             unused_flags: 0,
         };
         out[DX_ROOT_INFO_OFFSET..DX_ROOT_INFO_OFFSET + 8].copy_from_slice(info.as_bytes());
-        let leaves = self.leaves;
-        let entries: Vec<(u32, usize)> = if self.nodes == 0 {
-            (1..).zip(leaves).map(|(at, l)| (l.hash, at)).collect()
-        } else {
-            (0..self.nodes)
-                .map(|n| (leaves[n * self.room.node_limit].hash, 1 + n))
-                .collect()
-        };
-        self.slots(&entries, DX_ROOT_ENTRIES_OFFSET, self.room.root_limit, out);
+        self.slots(0, 0, DX_ROOT_ENTRIES_OFFSET, self.room.root_limit, out);
     }
 
-    fn node(&self, n: usize, out: &mut [u8]) {
+    fn node(&self, level: usize, nth: usize, out: &mut [u8]) {
         // An unused entry that covers the block, for readers without htree.
         out[4..6].copy_from_slice(narrow(self.room.block).as_bytes());
-        let from = n * self.room.node_limit;
-        let to = self.leaves.len().min(from + self.room.node_limit);
-        let entries: Vec<(u32, usize)> = (from..to)
-            .map(|i| (self.leaves[i].hash, 1 + self.nodes + i))
-            .collect();
-        self.slots(&entries, DX_NODE_ENTRIES_OFFSET, self.room.node_limit, out);
+        let limit = self.room.node_limit;
+        self.slots(level, nth, DX_NODE_ENTRIES_OFFSET, limit, out);
     }
 
     /// The slots of a node: hash and file block of each child. The first slot's hash is implied; count
     /// and limit stand there.
-    fn slots(&self, entries: &[(u32, usize)], at: usize, limit: usize, out: &mut [u8]) {
-        for (slot, &(hash, block)) in out[at..].chunks_exact_mut(8).zip(entries) {
+    fn slots(&self, level: usize, nth: usize, at: usize, limit: usize, out: &mut [u8]) {
+        let mut used = 0;
+        let children = self.levels.children(level, nth);
+        for (slot, (leaf, block)) in out[at..].chunks_exact_mut(8).zip(children) {
             let entry = DxEntry {
-                hash: U32::new(hash),
+                hash: U32::new(self.leaves[leaf].hash),
                 block: U32::new(lo32(count(block))),
             };
             slot.copy_from_slice(entry.as_bytes());
+            used += 1;
         }
         let head = DxCountLimit {
             limit: narrow(limit),
-            count: narrow(entries.len()),
+            count: narrow(used),
         };
         out[at..at + 4].copy_from_slice(head.as_bytes());
         let tail = at + limit * 8;
-        let (used, limit) = (short(entries.len()), short(limit));
+        let (used, limit) = (short(used), short(limit));
         let sum = self
             .seed
             .and_then(|seed| checksum::dx_node(seed, out, at, used, limit));

@@ -15,19 +15,22 @@ pub enum PlanError {
     Tree(#[from] TreeError),
     /// The files do not fit the size asked for.
     #[error(
-        "the tree does not fit a filesystem of {size} bytes: it needs {needed}, and {own} are the \
-         filesystem's own; {missing} bytes are missing, those for larger tables among them; say a \
-         `--size` larger by as much, or `--size fit`"
+        "the tree does not fit a filesystem of {size} bytes; it needs one of {needed}: {tree} for files and \
+         directories, {journal} for the journal and {tables} for tables; {} bytes are missing: say a \
+         `--size` larger by as much, or `--size fit`", needed - size
     )]
     Full {
         /// Size of the filesystem in bytes.
         size: u64,
-        /// What of it the filesystem itself takes, in bytes: tables, journal, descriptors.
-        own: u64,
-        /// Bytes that the tree needs, in whole blocks.
+        /// Size in bytes of one that is large enough; its tables and journal, which grow with it, are
+        /// counted.
         needed: u64,
-        /// How much larger it must be, in bytes; its tables, which grow with it, are counted.
-        missing: u64,
+        /// What of that the tree takes, in whole blocks.
+        tree: u64,
+        /// What of it the journal takes.
+        journal: u64,
+        /// The rest: inode tables, bitmaps, descriptors.
+        tables: u64,
     },
     /// The files outnumber the inodes.
     #[error(

@@ -3,6 +3,7 @@
 pub mod acl;
 pub mod debugfs;
 pub mod desk;
+pub mod fault;
 pub mod features;
 pub mod grub;
 pub mod guest;
