@@ -5,11 +5,9 @@
 //! for each number of groups, from the least up, the sizes are raised to the least that satisfies itself,
 //! and the first found is the smallest of all.
 
-use super::block_size::BlockSize;
-use super::features::Features;
-use super::geometry::{Geometry, LAST_GROUP_SPARE};
+use super::geometry::{GROWTH_CREDITS, Geometry, LAST_GROUP_SPARE};
 use super::geometry_error::GeometryError;
-use super::options::Options;
+use super::options::{Journal, Options};
 use crate::units::KIB;
 
 /// Bytes for each inode, unless there are more files.
@@ -82,15 +80,21 @@ pub struct Reached {
 }
 
 /// The descriptors of a fitted filesystem, decided before its size is known: as many blocks as `max_grow`
-/// bytes need, used and reserved together.
+/// bytes need, used and reserved together, and no more than a journal of chosen length can take in a
+/// quarter of it: growing past them goes without (`meta_bg`), and needs less of a journal.
 #[must_use]
-pub fn descriptor_blocks(max_grow: u64, block_size: BlockSize, features: Features) -> u64 {
+pub fn descriptor_blocks(max_grow: u64, options: &Options) -> u64 {
+    let block_size = options.block_size;
     let groups = block_size.blocks(max_grow).div_ceil(block_size.bits());
-    let per_block = block_size.bytes() / features.descriptor();
+    let per_block = block_size.bytes() / options.features.descriptor();
+    let most = match options.journal {
+        Journal::Bytes(bytes) => (block_size.blocks(bytes) / 4).saturating_sub(GROWTH_CREDITS),
+        Journal::BySize | Journal::None => block_size.pointers(),
+    };
     // One block is always in use; no more than the resize inode can list are reserved.
     groups
         .div_ceil(per_block)
-        .clamp(1, block_size.pointers() + 1)
+        .clamp(1, block_size.pointers().min(most) + 1)
 }
 
 impl Geometry {
@@ -209,13 +213,15 @@ impl Geometry {
         let inodes = need.inodes.max(size / ratio);
         // Whole table blocks, which with blocks of 1 KiB are not always multiples of 8.
         let per_group = inodes.div_ceil(groups).next_multiple_of(bs.inodes().max(8));
-        Ok(Self {
+        let mut g = Self {
             groups,
             inodes_per_group: per_group.min(bs.bits()),
             gdt_blocks,
             reserved_gdt_blocks: (need.descriptor_blocks - gdt_blocks).min(bs.pointers()),
             ..g
-        })
+        };
+        g.lengthen_journal(need.options.journal);
+        Ok(g)
     }
 
     /// The least size from `blocks` on whose last group could stand on its own: the kernel, growing a

@@ -52,7 +52,7 @@ impl Formatter {
     #[must_use]
     pub fn fitted(fit: Fit, options: &Options) -> Self {
         let max_grow = options.max_grow.unwrap_or(DEFAULT_MAX_GROW);
-        let descriptor_blocks = descriptor_blocks(max_grow, options.block_size, options.features);
+        let descriptor_blocks = descriptor_blocks(max_grow, options);
         let alloc = Allocator::fitted(descriptor_blocks, options.block_size);
         let shape = Shape::Fitted {
             descriptor_blocks,

@@ -22,6 +22,9 @@ pub const FLEX: u64 = 1 << LOG_GROUPS_PER_FLEX;
 pub const FIRST_INODE: u64 = 11;
 /// Blocks that must be left over in a last group for it to be worth its tables (mke2fs).
 pub(super) const LAST_GROUP_SPARE: u64 = 50;
+/// Blocks that the kernel's growing transaction may touch beside reserved descriptors: six, and room.
+pub(super) const GROWTH_CREDITS: u64 = 16;
+
 /// Fewest and most blocks of a journal (`JBD2_MIN_JOURNAL_BLOCKS`, `JBD2_MAX_JOURNAL_BLOCKS`).
 pub(super) const JOURNAL_BLOCKS: (u64, u64) = (1024, 10_240_000);
 /// Most bytes of an orphan file by default (`EXT4_DEFAULT_ORPHAN_FILE_SIZE`).
@@ -106,6 +109,7 @@ impl Geometry {
             }
             g.inodes_per_group = round_inodes(per_group, g.groups, bs.inodes());
             g.reserved_gdt_blocks = g.reserved_for_growth(options.max_grow);
+            g.lengthen_journal(options.journal);
             if g.reserved_gdt_blocks + g.gdt_blocks > g.blocks_per_group * 3 / 4 {
                 return Err(GeometryError::TooManyDescriptors {
                     size,
@@ -166,6 +170,19 @@ impl Geometry {
             reserved_blocks: blocks * u64::from(options.reserved_percent) / 100,
             journal_blocks,
         })
+    }
+
+    /// Makes a journal whose length nobody chose as long as growing takes.
+    ///
+    /// The kernel adds groups in one transaction that may touch every reserved descriptor block
+    /// (`ext4_flex_group_add`: six more for itself), and a transaction may fill a quarter of the journal, in
+    /// newer kernels less its own descriptors. In a shorter one online growth ends with ENOSPC; mke2fs makes
+    /// such filesystems.
+    pub(super) fn lengthen_journal(&mut self, asked: Journal) {
+        if asked == Journal::BySize && self.journal_blocks > 0 {
+            let least = 4 * (self.reserved_gdt_blocks + GROWTH_CREDITS);
+            self.journal_blocks = self.journal_blocks.max(least);
+        }
     }
 
     /// Reserved descriptor blocks, as `calc_reserved_gdt_blocks`: room to grow 1024-fold, or to

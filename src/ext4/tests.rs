@@ -77,7 +77,7 @@ fn need() -> impl Strategy<Value = Need> {
             available,
             size: FitSize::Least,
         },
-        descriptor_blocks: descriptor_blocks(1 << 41, options.block_size, options.features),
+        descriptor_blocks: descriptor_blocks(1 << 41, &options),
         options,
     })
 }

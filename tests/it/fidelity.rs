@@ -16,9 +16,13 @@ fn through_debugfs(tar: &Path, flags: &[&str]) {
     manifest::assert_same(&found, &manifest::of_tar(tar));
 }
 
+fn judges() -> bool {
+    tools::have("debugfs") && tools::have("python3")
+}
+
 #[test]
 fn every_feature_comes_back_through_debugfs() {
-    if !tools::have("debugfs") {
+    if !judges() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -37,7 +41,7 @@ fn every_feature_comes_back_through_debugfs() {
 
 #[test]
 fn every_file_of_debian_comes_back_through_debugfs() {
-    let Some(tar) = crate::common::rootfs::debian().filter(|_| tools::have("debugfs")) else {
+    let Some(tar) = crate::common::rootfs::debian().filter(|_| judges()) else {
         return;
     };
     through_debugfs(&tar, &["--boot", "none"]);
@@ -46,6 +50,9 @@ fn every_file_of_debian_comes_back_through_debugfs() {
 /// libext2fs behind system calls: names are looked up as a program does it.
 #[test]
 fn every_feature_comes_back_through_a_mount() {
+    if !tools::have("python3") {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let tar = image::write_tar(folder.path(), "features.tar", &features::members());
     let disk = folder.path().join("disk.img");

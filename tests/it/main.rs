@@ -17,6 +17,8 @@
 //! | `fat` | the EFI system partition against dosfstools, mtools, blkid |
 //! | `fidelity` | every file of an image against the tar, through other readers |
 //! | `boot_debian` | a Debian boots, writes, reboots and leaves a clean filesystem |
+//! | `kernel` | Linux finds in an image what the archive says |
+//! | `growth` | Linux grows an image online, fills it and leaves it clean |
 //! | `gpt*` | every mode with a GPT against sgdisk, sfdisk, parted, blkid, checkers, GRUB; a boot |
 //! | `grow_boot` | a Debian on a larger disk grows its partition and its root by itself |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
@@ -30,6 +32,7 @@
 //! | `poison` | that nobody looks at what an image calls free |
 //! | `privilege` | that a build needs no privilege and little memory |
 //! | `readme` | that the README says what the program does |
+//! | `scale` | sizes and numbers of files that nobody tries by hand |
 //! | `tidy` | the rules of the house: dependency direction, lengths, introductions |
 
 #![allow(
@@ -67,9 +70,11 @@ mod fidelity;
 mod gpt;
 mod gpt_boot;
 mod grow_boot;
+mod growth;
 mod grub;
 mod grub_boot;
 mod grub_config;
+mod kernel;
 mod large_dir;
 mod layers;
 mod layers_bad;
@@ -84,6 +89,7 @@ mod props;
 mod props_disk;
 mod props_ext4;
 mod readme;
+mod scale;
 mod signals;
 mod tidy;
 mod tools;

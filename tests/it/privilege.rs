@@ -3,10 +3,9 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::{Command, Stdio};
 
-use crate::common::rootfs;
+use crate::common::{memory, rootfs};
 use crate::tools::have;
 
 /// nobody, in no group, without a capability to inherit, hold or gain.
@@ -294,27 +293,6 @@ fn the_judge_of_traces_objects() {
     }
 }
 
-/// Bytes of anonymous and shared memory in a process's `/proc/PID/status`; `None` once it has ended. Pages
-/// of files are the kernel's to drop.
-fn held(pid: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let kib = |field: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(field))?;
-        line.trim().strip_suffix(" kB")?.parse::<u64>().ok()
-    };
-    Some((kib("RssAnon:")? + kib("RssShmem:")?) << 10)
-}
-
-/// The most that a process held, looked at every millisecond.
-fn peak(child: &mut Child) -> u64 {
-    let mut peak = 0;
-    while child.try_wait().unwrap().is_none() {
-        peak = peak.max(held(child.id()).unwrap_or(0));
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    peak
-}
-
 #[test]
 fn memory_follows_the_number_of_files_and_not_their_size() {
     let Some(debian) = rootfs::debian() else {
@@ -328,13 +306,13 @@ fn memory_follows_the_number_of_files_and_not_their_size() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let peak = peak(&mut child);
+    let peak = memory::peak(&mut child);
     let printed = child.wait_with_output().unwrap();
     assert!(printed.status.success());
     let json: serde_json::Value = serde_json::from_slice(&printed.stdout).unwrap();
     let of = |name: &str| json[name].as_u64().unwrap();
     let files = of("files") + of("directories") + of("symlinks") + of("specials");
-    let limit = (48 << 20) + files * 6 * 1024 / 10;
+    let limit = memory::limit(files);
     eprintln!(
         "{files} files; at its peak {} KiB of {} KiB",
         peak >> 10,

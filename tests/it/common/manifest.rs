@@ -1,9 +1,9 @@
 //! What a tree holds, file by file, as an archive says it and as somebody else's reader finds it.
 
 use super::acl;
-use diskwright::archive::{ArchiveReader, DataRun, EntryKind};
+use crate::tools;
 use diskwright::units::Timestamp;
-use sha2::{Digest, Sha256};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -37,159 +37,6 @@ pub struct Record {
 
 /// Path without a leading slash (the root is empty) → record. lost+found is left out.
 pub type Manifest = BTreeMap<Vec<u8>, Record>;
-
-pub fn hex(digest: &[u8]) -> String {
-    digest.iter().fold(String::new(), |mut s, b| {
-        write!(s, "{b:02x}").unwrap();
-        s
-    })
-}
-
-/// Joins the names of an inode: first name and number of links, directories by their children.
-pub fn join<K: Ord>(list: Vec<(Vec<u8>, K, Record)>) -> Manifest {
-    let mut names: BTreeMap<&K, Vec<&Vec<u8>>> = BTreeMap::new();
-    for (path, key, _) in &list {
-        names.entry(key).or_default().push(path);
-    }
-    let firsts: Vec<Vec<u8>> = list
-        .iter()
-        .map(|(_, key, _)| (*names[key].iter().min().unwrap()).clone())
-        .collect();
-    list.into_iter()
-        .zip(firsts)
-        .map(|((path, _, mut record), first)| {
-            record.first_name = first;
-            (path, record)
-        })
-        .collect()
-}
-
-/// What the archive says, by rules of its own making: a naive reading, to hold the tree against.
-pub fn of_tar(tar: &Path) -> Manifest {
-    let mut reader = ArchiveReader::open(tar).unwrap();
-    let mut naive = Naive::default();
-    naive.put(Vec::new(), folder());
-    let mut newest = Timestamp::from_secs(i64::MIN);
-    while let Some(entry) = reader.next_entry().unwrap() {
-        newest = newest.max(entry.mtime);
-        let path = naive.resolve(&entry.path);
-        if let EntryKind::HardLink { target } = &entry.kind {
-            let target = naive.resolve(target);
-            let nr = naive.names[&target];
-            naive.names.insert(path, nr);
-            continue;
-        }
-        let text = |text: &Option<Vec<u8>>, name: &[u8]| {
-            let stands_above = entry.xattrs.iter().any(|(n, _)| n == name);
-            text.clone().filter(|_| !stands_above).unwrap_or_default()
-        };
-        let texts = [
-            text(&entry.acl_access, b"system.posix_acl_access"),
-            text(&entry.acl_default, b"system.posix_acl_default"),
-        ];
-        let mut record = Record {
-            mode: u32::from(entry.mode),
-            uid: entry.uid,
-            gid: entry.gid,
-            times: [
-                entry.mtime,
-                entry.atime.unwrap_or(entry.mtime),
-                entry.ctime.unwrap_or(entry.mtime),
-            ],
-            xattrs: entry.xattrs.iter().cloned().collect(),
-            ..Record::default()
-        };
-        record.kind = match &entry.kind {
-            EntryKind::File { size, data } => {
-                record.size = *size;
-                let pieces = std::iter::from_fn(|| reader.next_data().unwrap());
-                if matches!(&path[..], b"etc/passwd" | b"etc/group") {
-                    let bytes: Vec<u8> = pieces.flatten().collect();
-                    record.sha256 = hex(&Sha256::digest(&bytes));
-                    naive.accounts.insert(path.clone(), bytes);
-                } else if *size <= CONTENT_MAX {
-                    record.sha256 = digest(*size, data.as_deref(), pieces);
-                }
-                'f'
-            }
-            EntryKind::Symlink { target } => {
-                record.target.clone_from(target);
-                'l'
-            }
-            EntryKind::Directory => 'd',
-            EntryKind::CharDevice { major, minor } => {
-                record.device = (*major, *minor);
-                'c'
-            }
-            EntryKind::BlockDevice { major, minor } => {
-                record.device = (*major, *minor);
-                'b'
-            }
-            EntryKind::Fifo => 'p',
-            EntryKind::HardLink { .. } => unreachable!("done above"),
-        };
-        record.take_acls();
-        let nr = naive.put(path, record);
-        naive.texts.insert(nr, texts);
-    }
-    naive.finish(newest)
-}
-
-/// SHA-256 of a file from its runs of data, holes being zeros.
-fn digest(
-    size: u64,
-    runs: Option<&[DataRun]>,
-    pieces: impl Iterator<Item = bytes::Bytes>,
-) -> String {
-    let dense = [DataRun {
-        offset: 0,
-        len: size,
-    }];
-    let runs = runs.unwrap_or(&dense);
-    let mut hasher = Sha256::new();
-    let zeros = |hasher: &mut Sha256, mut len: u64| {
-        while len > 0 {
-            let n = len.min(65_536);
-            hasher.update(vec![0; n.try_into().unwrap()]);
-            len -= n;
-        }
-    };
-    let (mut at, mut runs, mut left) = (0, runs.iter(), 0);
-    for mut piece in pieces {
-        while !piece.is_empty() {
-            while left == 0 {
-                let run = runs.next().unwrap();
-                zeros(&mut hasher, run.offset - at);
-                at = run.offset + run.len;
-                left = run.len;
-            }
-            let n = left.min(piece.len().try_into().unwrap());
-            hasher.update(piece.split_to(n.try_into().unwrap()));
-            left -= n;
-        }
-    }
-    zeros(&mut hasher, size - at);
-    hex(&hasher.finalize())
-}
-
-/// A folder that no entry describes: root's, of the image's own time.
-fn folder() -> Record {
-    Record {
-        kind: 'd',
-        mode: 0o755,
-        times: [Timestamp::from_secs(i64::MAX); 3],
-        ..Record::default()
-    }
-}
-
-#[derive(Default)]
-struct Naive {
-    names: BTreeMap<Vec<u8>, usize>,
-    records: Vec<Record>,
-    /// ACLs as text, until the accounts are known.
-    texts: BTreeMap<usize, [Vec<u8>; 2]>,
-    accounts: BTreeMap<Vec<u8>, Vec<u8>>,
-}
 
 impl Record {
     /// Turns the attributes that are ACLs into their text.
@@ -227,89 +74,115 @@ impl Record {
     }
 }
 
-impl Naive {
-    fn put(&mut self, path: Vec<u8>, record: Record) -> usize {
-        if let Some(&nr) = self.names.get(&path)
-            && self.records[nr].kind == 'd'
-            && record.kind == 'd'
-        {
-            self.records[nr] = record;
-            return nr;
-        }
-        self.names.insert(path, self.records.len());
-        self.records.push(record);
-        self.records.len() - 1
-    }
+pub fn hex(digest: &[u8]) -> String {
+    digest.iter().fold(String::new(), |mut s, b| {
+        write!(s, "{b:02x}").unwrap();
+        s
+    })
+}
 
-    /// The name without `.` and `//`, its parents made, or followed where they are symbolic links.
-    fn resolve(&mut self, path: &[u8]) -> Vec<u8> {
-        let parts: Vec<&[u8]> = path
-            .split(|&b| b == b'/')
-            .filter(|p| !p.is_empty() && *p != b".")
-            .collect();
-        let Some((last, parents)) = parts.split_last() else {
-            return Vec::new();
+/// Joins the names of an inode: first name and number of links, directories by their children.
+pub fn join<K: Ord>(list: Vec<(Vec<u8>, K, Record)>) -> Manifest {
+    let mut names: BTreeMap<&K, Vec<&Vec<u8>>> = BTreeMap::new();
+    for (path, key, _) in &list {
+        names.entry(key).or_default().push(path);
+    }
+    let firsts: Vec<Vec<u8>> = list
+        .iter()
+        .map(|(_, key, _)| (*names[key].iter().min().unwrap()).clone())
+        .collect();
+    list.into_iter()
+        .zip(firsts)
+        .map(|((path, _, mut record), first)| {
+            record.first_name = first;
+            (path, record)
+        })
+        .collect()
+}
+
+/// What only the kernel shows beside a [`Record`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extra {
+    /// Blocks that data touches.
+    pub blocks: u64,
+    /// As `getfacl --numeric` prints it; nothing without an ACL.
+    pub acl: String,
+    /// SHA-256 of the last 64 KiB of a file beyond [`CONTENT_MAX`].
+    pub tail: String,
+}
+
+/// What archives say, lowest first, by a reading that shares nothing with ours: `manifest.py`, whose `flags`
+/// these are.
+#[track_caller]
+pub fn of_layers(tars: &[&Path], flags: &[&str]) -> (Manifest, BTreeMap<Vec<u8>, Extra>) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/common/manifest.py");
+    let tars = tars.iter().map(|tar| tar.to_str().unwrap());
+    let args: Vec<&str> = [script.to_str().unwrap()]
+        .into_iter()
+        .chain(flags.iter().copied())
+        .chain(tars)
+        .collect();
+    let (mut records, mut extras) = (Manifest::new(), BTreeMap::new());
+    for line in tools::stdout("python3", &args).lines() {
+        let file: Value = serde_json::from_str(line).unwrap();
+        let text = |key: &str| file[key].as_str().unwrap().to_owned();
+        let number = |value: &Value| u32::try_from(value.as_u64().unwrap()).unwrap();
+        let pair = |value: &Value| (value[0].clone(), value[1].clone());
+        let (major, minor) = pair(&file["device"]);
+        let times = [0, 1, 2].map(|n| {
+            let (sec, nsec) = pair(&file["times"][n]);
+            Timestamp {
+                sec: sec.as_i64().unwrap(),
+                nsec: number(&nsec),
+            }
+        });
+        let xattrs = file["xattrs"].as_object().unwrap().iter();
+        let mut record = Record {
+            acl: Vec::new(),
+            kind: text("kind").chars().next().unwrap(),
+            mode: number(&file["mode"]),
+            uid: number(&file["uid"]),
+            gid: number(&file["gid"]),
+            size: file["size"].as_u64().unwrap(),
+            sha256: text("sha256"),
+            target: latin(&text("target")),
+            device: (number(&major), number(&minor)),
+            times,
+            xattrs: xattrs
+                .map(|(name, value)| (latin(name), unhex(value.as_str().unwrap())))
+                .collect(),
+            links: number(&file["links"]),
+            first_name: latin(&text("first")),
         };
-        let mut at: Vec<u8> = Vec::new();
-        for part in parents {
-            let next = join_path(&at, part);
-            match self.names.get(&next).map(|&nr| self.records[nr].clone()) {
-                Some(r) if r.kind == 'l' => {
-                    let base = if r.target.starts_with(b"/") {
-                        Vec::new()
-                    } else {
-                        at.clone()
-                    };
-                    let mut all = base;
-                    for p in r.target.split(|&b| b == b'/').filter(|p| !p.is_empty()) {
-                        assert!(p != b"..", "the naive reader knows no ..");
-                        all = join_path(&all, p);
-                    }
-                    at = all;
-                }
-                Some(_) => at = next,
-                None => {
-                    self.put(next.clone(), folder());
-                    at = next;
-                }
-            }
-        }
-        join_path(&at, last)
+        record.take_acls();
+        let extra = Extra {
+            blocks: file["blocks"].as_u64().unwrap(),
+            acl: text("acl"),
+            tail: text("tail"),
+        };
+        records.insert(latin(&text("path")), record);
+        extras.insert(latin(&text("path")), extra);
     }
+    (records, extras)
+}
 
-    fn finish(mut self, newest: Timestamp) -> Manifest {
-        for (nr, [access, default]) in std::mem::take(&mut self.texts) {
-            let names = acl::Names::new(&self.accounts);
-            let record = &mut self.records[nr];
-            record.acl.extend(acl::of_text(&access, "", &names));
-            record
-                .acl
-                .extend(acl::of_text(&default, "default:", &names));
-            record.settle_acl();
-        }
-        for record in &mut self.records {
-            for time in &mut record.times {
-                *time = (*time).min(newest);
-            }
-        }
-        for (path, &nr) in &self.names {
-            self.records[nr].links += 1;
-            if self.records[nr].kind == 'd' {
-                self.records[nr].links += 1;
-                // The parent counts `..` of each.
-                if !path.is_empty() {
-                    let parent = path.iter().rposition(|&b| b == b'/').unwrap_or(0);
-                    let parent = self.names[&path[..parent]];
-                    self.records[parent].links += 1;
-                }
-            }
-        }
-        // lost+found
-        self.records[0].links += 1;
-        let list = self.names.iter();
-        let list = list.map(|(path, &nr)| (path.clone(), nr, self.records[nr].clone()));
-        join(list.collect())
-    }
+/// What an archive says.
+#[track_caller]
+pub fn of_tar(tar: &Path) -> Manifest {
+    of_layers(&[tar], &[]).0
+}
+
+/// The bytes that the script wrote as the characters U+0000 to U+00FF.
+fn latin(text: &str) -> Vec<u8> {
+    text.chars().map(|c| u8::try_from(c).unwrap()).collect()
+}
+
+pub fn unhex(text: &str) -> Vec<u8> {
+    let digit = |c: u8| u8::try_from(char::from(c).to_digit(16).unwrap()).unwrap();
+    text.as_bytes()
+        .chunks(2)
+        .map(|pair| digit(pair[0]) << 4 | digit(pair[1]))
+        .collect()
 }
 
 pub fn join_path(parent: &[u8], name: &[u8]) -> Vec<u8> {
