@@ -70,7 +70,11 @@ impl Layout {
         match self.bits {
             12 => {
                 let pair = u16_at(disk, self.fat + nr + nr / 2);
-                if nr % 2 == 0 { pair & 0xfff } else { pair >> 4 }
+                if nr.is_multiple_of(2) {
+                    pair & 0xfff
+                } else {
+                    pair >> 4
+                }
             }
             16 => u16_at(disk, self.fat + 2 * nr),
             _ => u32_at(disk, self.fat + 4 * nr) & 0x0fff_ffff,

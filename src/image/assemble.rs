@@ -12,7 +12,8 @@ use crate::ext4::Plan;
 use crate::extent::{Content, Extent, SourceNr, push};
 use crate::fat::{FatFile, FatSpec, PieceKind, volume};
 use crate::grub::{
-    Area, BiosSpec, EfiArch, MODULES_EXT_ON_GPT, MODULES_EXT_ON_MBR, PREFIX_GPT_1, PREFIX_MBR_1,
+    Area, BiosLoader, BiosSpec, EfiArch, MODULES_EXT_ON_GPT, MODULES_EXT_ON_MBR, PREFIX_GPT_1,
+    PREFIX_MBR_1,
 };
 use crate::partition::{
     BIOS_BOOT, EFI_SYSTEM, FIRST_PARTITION, GPT_BACK, GptLayout, GptPartition, LINUX, LINUX_DATA,
@@ -147,7 +148,7 @@ impl Assembly<'_> {
         };
         let front = match self.bios(&sector0, area, PREFIX_MBR_1, &MODULES_EXT_ON_MBR)? {
             None => sector0.to_vec(),
-            Some((sector0, core)) => [sector0.as_slice(), &core].concat(),
+            Some(l) => [l.boot_sector.as_slice(), &l.area].concat(),
         };
         b.bytes(0, front, "boot.img, MBR, core.img");
         Ok(PartitionReport {
@@ -206,12 +207,12 @@ impl Assembly<'_> {
             sectors: BIOS_BOOT_SECTORS,
         };
         let loader = self.bios(&sector0, area, PREFIX_GPT_1, &MODULES_EXT_ON_GPT)?;
-        if let Some((sector0, _)) = &loader {
-            table.front[..512].copy_from_slice(sector0);
+        if let Some(l) = &loader {
+            table.front[..512].copy_from_slice(&l.boot_sector);
         }
         b.bytes(0, table.front, "boot.img, protective MBR, GPT");
-        if let Some((_, core)) = loader {
-            b.bytes(BIOS_BOOT_START.byte_offset(), core, "core.img");
+        if let Some(l) = loader {
+            b.bytes(BIOS_BOOT_START.byte_offset(), l.area, "core.img");
         }
         if self.mode.uefi().is_some() {
             self.esp(b)?;
@@ -270,7 +271,7 @@ impl Assembly<'_> {
         area: Area,
         prefix: &str,
         modules: &[&str],
-    ) -> Result<Option<([u8; 512], Vec<u8>)>, BuildError> {
+    ) -> Result<Option<BiosLoader>, BuildError> {
         let Some(files) = &self.prepared.grub else {
             return Ok(None);
         };
@@ -285,6 +286,6 @@ impl Assembly<'_> {
                 rs: true,
             },
         )?;
-        Ok(Some((loader.boot_sector, loader.area)))
+        Ok(Some(loader))
     }
 }

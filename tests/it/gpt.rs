@@ -137,8 +137,8 @@ fn assert_sound(disk: &Path, numbers: &[u64], root: u64) {
         );
         let listing = stdout("mdir", &["-/", "-b", "-i", esp, "::"]);
         assert!(listing.contains("::/EFI/BOOT/BOOTX64.EFI"), "{listing}");
-        let at = format!("(loop0,gpt15)/EFI/BOOT/BOOTX64.EFI");
-        let read = run("grub-fstest", &[path, "cat", &at]).stdout;
+        let at = "(loop0,gpt15)/EFI/BOOT/BOOTX64.EFI";
+        let read = run("grub-fstest", &[path, "cat", at]).stdout;
         assert!(
             read.starts_with(b"MZ"),
             "GRUB reads {} bytes of the loader",

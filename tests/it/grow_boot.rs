@@ -1,8 +1,10 @@
-//! An image on a disk three times its size: at first boot the rootfs's own cloud-init makes the partition
-//! and the root filesystem fill it.
+//! An image on a disk three times its size: at first boot the rootfs makes the partition and the root
+//! filesystem fill it, by its cloud-init or by its systemd alone.
 
 use std::fs::OpenOptions;
 use std::process::Command;
+
+use diskwright::image::{Boot, GrowAtBoot, Scheme, Spec};
 
 use crate::boot_debian::{boot, can_boot, log, open_shadow, step};
 use crate::common::rootfs;
@@ -12,8 +14,8 @@ use crate::tools::run;
 const USER_DATA: &[u8] = b"#cloud-config\nssh_deletekeys: false\nssh_genkeytypes: []\n";
 const META_DATA: &[u8] = b"instance-id: grown\nlocal-hostname: grown\n";
 
-#[test]
-fn cloud_init_grows_partition_and_root_at_first_boot() {
+/// Builds Debian as `spec` says with `files` added, triples its disk, boots it, and asks `df`.
+fn grows(spec: &Spec, by: &str, files: &[(&str, &str, &[u8])]) {
     if !(can_boot() && rootfs::judges()) {
         return;
     }
@@ -22,41 +24,30 @@ fn cloud_init_grows_partition_and_root_at_first_boot() {
     };
     let folder = tempfile::tempdir().unwrap();
     let tar = folder.path().join("rootfs.tar");
-    let seed = "var/lib/cloud/seed/nocloud";
     let shadow = open_shadow(&debian);
-    let files = [
-        ("etc/shadow", "640", &shadow[..]),
-        (&format!("{seed}/user-data"), "644", USER_DATA),
-        (&format!("{seed}/meta-data"), "644", META_DATA),
-    ];
-    rootfs::with_files(&debian, &tar, &files);
+    let shadow = ("etc/shadow", "640", &shadow[..]);
+    rootfs::with_files(&debian, &tar, &[&[shadow], files].concat());
     let image = folder.path().join("debian.img");
-    let built = rootfs::image(&tar, &image);
-    assert_eq!(built.report.grow_at_boot, "cloud-init");
-    let before = built.report.filesystem_size;
+    let built = rootfs::image_of(&tar, &image, spec);
+    assert_eq!(built.report.grow_at_boot, by);
     let disk = built.report.disk_size * 3;
     let file = OpenOptions::new().write(true).open(&image).unwrap();
     file.set_len(disk).unwrap();
     drop(file);
 
-    let check = "cloud-init status --wait; set -- $(df --block-size=1 --output=size / | tail -1); \
+    // Where there is no data source, cloud-init has nothing to wait for.
+    let check = "systemctl is-system-running --wait; cloud-init status --wait; \
+                 set -- $(df --block-size=1 --output=size / | tail -1); \
                  echo GREW TO $1 BYTES; sync; systemctl poweroff\n";
-    let outcome = boot(
-        &image,
-        true,
-        vec![step(":~# ", Some(check)), step(r"GREW TO \d+ BYTES", None)],
-        true,
-    );
-    let said = log(&outcome);
+    let steps = vec![step(":~# ", Some(check)), step(r"GREW TO \d+ BYTES", None)];
+    let said = log(&boot(&image, true, steps, true));
     let size: u64 = said
         .rsplit("GREW TO ")
         .find_map(|t| t.split(' ').next()?.parse().ok())
         .unwrap();
-    // `df` leaves out what the filesystem keeps for itself.
-    assert!(
-        size > disk / 10 * 9,
-        "{size} of {disk}, was {before}\n{said}"
-    );
+    // `df` leaves out what the filesystem keeps for itself, and the disk holds more than the root.
+    let least = (disk - built.report.filesystem_offset) / 10 * 9;
+    assert!(size > least, "{size} of {disk}\n{said}");
     rootfs::assert_e2fsck_clean(&image, &built);
     let table = run("sfdisk", &["--verify", image.to_str().unwrap()]);
     assert!(table.status.success(), "{table:?}");
@@ -66,4 +57,28 @@ fn cloud_init_grows_partition_and_root_at_first_boot() {
         .output()
         .unwrap();
     assert!(verify.status.success(), "{verify:?}");
+}
+
+#[test]
+fn cloud_init_grows_partition_and_root_at_first_boot() {
+    let spec = Spec {
+        scheme: Scheme::Mbr,
+        boot: Boot::Bios,
+        ..Spec::default()
+    };
+    let user = "var/lib/cloud/seed/nocloud/user-data";
+    let meta = "var/lib/cloud/seed/nocloud/meta-data";
+    let files = [(user, "644", USER_DATA), (meta, "644", META_DATA)];
+    grows(&spec, "cloud-init", &files);
+}
+
+#[test]
+fn systemd_alone_grows_partition_and_root_of_a_gpt_at_first_boot() {
+    let spec = Spec {
+        scheme: Scheme::Gpt,
+        boot: Boot::Bios,
+        grow_at_boot: GrowAtBoot::Auto,
+        ..Spec::default()
+    };
+    grows(&spec, "repart", &[]);
 }

@@ -8,7 +8,7 @@
 //! | `bad_*` | bad archives, outputs and flags: exit code, message, nothing left |
 //! | `disk_full`, `signals` | a build that is refused or stopped half way leaves nothing |
 //! | `boot`, `cli` | the program's verbs, exit codes and streams |
-//! | `determinism` | same archive, same spec, same bytes; and which bytes they were |
+//! | `determinism` | same archive, same spec, same bytes |
 //! | `efi` | core.efi and what lies on an EFI system partition, against grub-mkimage |
 //! | `efi_boot` | OVMF and AAVMF start our loaders, Secure Boot the signed pair alone |
 //! | `ext4_check` | that the checker finds whatever damage e2fsck finds |
@@ -16,10 +16,12 @@
 //! | `ext4_shapes` | every block size and profile: e2fsck, files read back, resize2fs, fit, refusals |
 //! | `fat` | the EFI system partition against dosfstools, mtools, blkid |
 //! | `fidelity` | every file of an image against the tar, through other readers |
+//! | `fidelity_rows`, `fidelity_table` | the README's table of what diskwright and others keep of an archive |
 //! | `boot_debian` | a Debian boots, writes, reboots and leaves a clean filesystem |
 //! | `kernel` | Linux finds in an image what the archive says |
 //! | `growth` | Linux grows an image online, fills it and leaves it clean |
 //! | `gpt*` | every mode with a GPT against sgdisk, sfdisk, parted, blkid, checkers, GRUB; a boot |
+//! | `golden` | which bytes those were in the last commit |
 //! | `grow_boot` | a Debian on a larger disk grows its partition and its root by itself |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
 //! | `large_dir` | directories whose index has three levels, and who refuses them |
@@ -67,6 +69,9 @@ mod ext4_geometry;
 mod ext4_shapes;
 mod fat;
 mod fidelity;
+mod fidelity_rows;
+mod fidelity_table;
+mod golden;
 mod gpt;
 mod gpt_boot;
 mod grow_boot;

@@ -1,5 +1,7 @@
 //! Images that the program makes, and where their filesystem lies.
 
+use super::manifest::hex;
+use sha2::{Digest, Sha256};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -90,4 +92,17 @@ pub fn write_tar(folder: &Path, name: &str, members: &[Vec<u8>]) -> PathBuf {
     let path = folder.join(name);
     std::fs::write(&path, super::tarball::archive(members)).unwrap();
     path
+}
+
+/// The digest of a whole file, in hex.
+pub fn sha256(path: &Path) -> String {
+    use std::io::Read;
+    let mut file = std::fs::File::open(path).unwrap();
+    let (mut hasher, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
+    loop {
+        match file.read(&mut buffer).unwrap() {
+            0 => return hex(&hasher.finalize()),
+            n => hasher.update(&buffer[..n]),
+        }
+    }
 }

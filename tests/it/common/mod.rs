@@ -14,6 +14,7 @@ pub mod member;
 pub mod memory;
 pub mod mounted;
 pub mod oci;
+pub mod peers;
 pub mod rootfs;
 pub mod seal;
 pub mod tarball;

@@ -36,9 +36,14 @@ pub fn full(what: &str) -> bool {
 
 /// Builds `tar` into the raw image `to`.
 pub fn image(tar: &Path, to: &Path) -> Built {
+    image_of(tar, to, &Spec::default())
+}
+
+/// Builds `tar` into the raw image `to` as `spec` says.
+pub fn image_of(tar: &Path, to: &Path, spec: &Spec) -> Built {
     let mut raw = RawFile::create(to, RawOptions::default()).unwrap();
     let mut reader = Rootfs::open(&[tar.as_os_str()]).unwrap();
-    let built = build(&mut reader, &Spec::default(), raw.spool(), &Silent).unwrap();
+    let built = build(&mut reader, spec, raw.spool(), &Silent).unwrap();
     built.image.verify().unwrap();
     raw.write(&built.image, &Silent).unwrap();
     raw.finish().unwrap();

@@ -19,6 +19,9 @@ use ext4_view::{Ext4, Ext4Read, FileType};
 /// The most of a file that is read in one go; of longer ones only what is data, and its edges.
 const WHOLE: u64 = 1 << 20;
 
+/// ext4-view seeks block by block: data behind so many bytes is left to `verify` and e2fsck.
+const REACH: u64 = 64 << 20;
+
 /// What was read stays read: the reader looks up every name from the root.
 struct Device(Arc<dyn ReadAt>, HashMap<u64, Vec<u8>>);
 
@@ -60,7 +63,8 @@ pub fn differences(device: Arc<dyn ReadAt>, fs: &Filesystem, files: &Files) -> V
     let mut compare = Compare {
         view,
         tree,
-        newest: tree_time(files),
+        // No file shows a later time.
+        newest: tree.newest().unwrap_or_default(),
         written: written(files),
         found: Vec::new(),
     };
@@ -79,12 +83,6 @@ pub fn differences(device: Arc<dyn ReadAt>, fs: &Filesystem, files: &Files) -> V
         compare.names(&path, names.collect());
     }
     compare.found
-}
-
-/// The latest time of the entries; no file shows a later one.
-fn tree_time(files: &Files) -> Timestamp {
-    let times = files.0.iter().map(|f| f.entry.mtime);
-    times.max().unwrap_or_default()
 }
 
 /// The entry that each node's data is from.
@@ -201,6 +199,7 @@ impl Compare<'_> {
                 .map(|r| (r.offset.saturating_sub(9), r.offset + r.len + 9));
             parts.extend(edges.map(|(from, to)| (from, to.min(size))));
             parts.push((size - 9, size));
+            parts.retain(|&(_, to)| to <= REACH);
         }
         let pattern = written.data().unwrap();
         for (from, to) in parts {
