@@ -169,6 +169,14 @@ fn boot(
             if mode.boot == Boot::Pv { PV_ROOT_DEVICE } else { "PARTUUID=" },
         ));
     }
+    let modules = format!("lib/modules/{}", newest.version);
+    if editor.ingest.tree.resolve(modules.as_bytes()).is_none() {
+        editor.ingest.warn(&format!(
+            "{} has no modules: there is no /{modules}, and what is not built into it or in its initrd \
+             will be missing",
+            newest.kernel_path
+        ));
+    }
     let fs_uuid = ids.fs_uuid.clone();
     let config = config(editor.ingest, spec, mode, ids, kernels)?;
     if mode.boot == Boot::Pv {
