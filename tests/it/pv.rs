@@ -5,7 +5,7 @@ use crate::common::desk::{Desk, Running};
 use crate::common::rootfs;
 use crate::common::tarball::{archive, file};
 use crate::tools::{have, stdout};
-use diskwright::image::{Boot, Built, Profile, RootBy, Spec};
+use diskwright::image::{Boot, Built, Profile, Spec};
 use expect_test::{Expect, expect};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -352,28 +352,123 @@ fn what_is_the_default_may_be_said_and_changes_nothing() {
 #[test]
 fn what_pv_grub_cannot_start_is_refused_with_the_reason() {
     let members = small(&["6.1.0-10-amd64"]);
-    told(&members, &["--scheme", "gpt"], 2, expect![]);
-    told(&members, &["--scheme", "mbr"], 2, expect![]);
-    told(&members, &["--features", "modern"], 2, expect![]);
-    told(&members, &["--features", "default"], 2, expect![]);
-    told(&members, &["--large-dir"], 2, expect![]);
-    told(&members, &["--root-by", "partuuid"], 2, expect![]);
-    told(&members, &["--label", "seventeen bytes!!"], 2, expect![]);
-    told(&members, &["--cmdline", &"a ".repeat(512)], 3, expect![]);
-    told(&[file("etc/os-release", b"")], &[], 3, expect![]);
+    told(
+        &members,
+        &["--scheme", "gpt"],
+        2,
+        expect![[r#"
+        error: --boot pv needs a disk without a partition table: PV-GRUB of the kind hd0 reads the filesystem at its first byte
+        help: leave out --scheme gpt, or say --boot none
+    "#]],
+    );
+    told(
+        &members,
+        &["--scheme", "mbr"],
+        2,
+        expect![[r#"
+        error: --boot pv needs a disk without a partition table: PV-GRUB of the kind hd0 reads the filesystem at its first byte
+        help: leave out --scheme mbr, or say --boot none
+    "#]],
+    );
+    told(
+        &members,
+        &["--features", "modern"],
+        2,
+        expect![[r#"
+        error: --features modern: PV-GRUB refuses 64bit and knows no metadata_csum
+        help: leave it out: --boot pv has --features pv
+    "#]],
+    );
+    told(
+        &members,
+        &["--features", "default"],
+        2,
+        expect![[r#"
+        error: --features default: PV-GRUB refuses 64bit and knows no metadata_csum
+        help: leave it out: --boot pv has --features pv
+    "#]],
+    );
+    told(
+        &members,
+        &["--large-dir"],
+        2,
+        expect![[r#"
+        error: --large-dir: those for whom --features pv is do not read it
+        help: leave out one of them
+    "#]],
+    );
+    told(
+        &members,
+        &["--root-by", "partuuid"],
+        2,
+        expect![[r#"
+        error: --root-by partuuid needs a partition
+        help: --root-by uuid or label, or a partition table: --scheme mbr or gpt
+    "#]],
+    );
+    told(
+        &members,
+        &["--label", "seventeen bytes!!"],
+        2,
+        expect![[r#"
+        error: invalid value 'seventeen bytes!!' for '--label <LABEL>': 17 bytes long; ext4 has room for 16
+
+        For more information, try '--help'.
+    "#]],
+    );
+    told(
+        &members,
+        &["--cmdline", &"a ".repeat(512)],
+        3,
+        expect![[r#"
+        error: the boot loader cannot be made
+          because: kernel command line `/boot/vmlinuz-6.1.0-10-amd64 root=UUID=0a7abb95-1e52-8e1d-97e4-c4501643a0b8 ro a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a` has 1024 bytes or more: Xen hands on no more
+    "#]],
+    );
+    told(
+        &[file("etc/os-release", b"")],
+        &[],
+        3,
+        expect![[r#"
+        error: the rootfs has no kernel: nothing in /boot or / is called vmlinuz-*; on Debian the package linux-image-cloud-amd64 brings one. Say `--boot none` for an image that need not boot
+    "#]],
+    );
     let no_kernel = [
         file("boot/vmlinuz-1", b"no kernel"),
         file("boot/initrd.img-1", b""),
     ];
-    told(&no_kernel, &[], 3, expect![]);
+    told(
+        &no_kernel,
+        &[],
+        3,
+        expect![[r#"
+        warning: /boot/vmlinuz-1 has no modules: there is no /lib/modules/1, and what is not built into it or in its initrd will be missing
+        error: the boot loader cannot be made
+          because: /boot/vmlinuz-1: setup_header.header is missing, must be `HdrS` of a bzImage, or an ELF file, for PV-GRUB
+    "#]],
+    );
     let arm = [&members[..], &[file("lib/ld-linux-aarch64.so.1", b"")]].concat();
-    told(&arm, &[], 3, expect![]);
+    told(
+        &arm,
+        &[],
+        3,
+        expect![[r#"
+        error: the rootfs is for arm64, and PV-GRUB is for x86 alone: say `--boot uefi`, or leave `--boot` out
+    "#]],
+    );
 }
 
 #[test]
 fn what_may_fail_at_boot_is_told() {
     let bare = [file("boot/vmlinuz-6.1.0-1-amd64", KERNEL)];
-    let desk = builds(&bare, &[], expect![]);
+    let desk = builds(
+        &bare,
+        &[],
+        expect![[r#"
+        warning: /boot/vmlinuz-6.1.0-1-amd64 has no initrd in /boot: it is given root=/dev/xvda1, and must have the drivers of its disk and ext4 built in
+        warning: /boot/vmlinuz-6.1.0-1-amd64 has no modules: there is no /lib/modules/6.1.0-1-amd64, and what is not built into it or in its initrd will be missing
+    "#]],
+    );
     if let Some(menu) = desk.debugfs("cat /boot/grub/menu.lst") {
         assert!(
             menu.contains(" root=/dev/xvda1 ro ") && !menu.contains("initrd"),
@@ -384,9 +479,21 @@ fn what_may_fail_at_boot_is_told() {
         small(&["6.1.0-10-amd64"]),
         vec![file("boot/vmlinuz-5", b"x"), file("boot/initrd.img-5", b"")],
     ];
-    builds(&older.concat(), &[], expect![]);
+    builds(
+        &older.concat(),
+        &[],
+        expect![[r#"
+        warning: /boot/vmlinuz-5: setup_header.header is missing, must be `HdrS` of a bzImage, or an ELF file, for PV-GRUB: it is not in the menu
+    "#]],
+    );
     let own = vec![file("boot/grub/menu.lst", b"title x\nkernel /boot/old\n")];
-    let desk = builds(&[small(&["6.1.0-10-amd64"]), own].concat(), &[], expect![]);
+    let desk = builds(
+        &[small(&["6.1.0-10-amd64"]), own].concat(),
+        &[],
+        expect![[r#"
+        warning: /boot/grub/menu.lst of the rootfs is replaced, and kept as /boot/grub/menu.lst.orig
+    "#]],
+    );
     if let Some(kept) = desk.debugfs("cat /boot/grub/menu.lst.orig") {
         assert_eq!(kept, "title x\nkernel /boot/old\n");
     }
@@ -401,11 +508,25 @@ fn aki_prints_the_kernel_image_of_a_region() {
         aki(&["--region", "us-east-1", "--arch", "i386"]).stdout,
         "aki-04206613\n"
     );
-    expect![].assert_eq(&aki(&["--region", "cn-north-1", "--json"]).stdout);
-    desk.refused(&["aki", "--region", "us-east-2"], 2, expect![]);
+    expect![[r#"
+        {
+          "region": "cn-north-1",
+          "arch": "x86_64",
+          "aki": "aki-9e8f1da7",
+          "version": "1.04"
+        }
+    "#]]
+    .assert_eq(&aki(&["--region", "cn-north-1", "--json"]).stdout);
+    desk.refused(&["aki", "--region", "us-east-2"], 2, expect![[r#"
+        error: no PV-GRUB for this architecture in the region `us-east-2`
+        help: one of ap-northeast-1, ap-southeast-1, ap-southeast-2, ca-central-1, cn-north-1, eu-central-1, eu-west-1, sa-east-1, us-east-1, us-gov-west-1, us-west-1, us-west-2
+    "#]]);
     desk.refused(
         &["aki", "--region", "ca-central-1", "--arch", "i386"],
         2,
-        expect![],
+        expect![[r#"
+            error: no PV-GRUB for this architecture in the region `ca-central-1`
+            help: one of ap-northeast-1, ap-southeast-1, ap-southeast-2, cn-north-1, eu-central-1, eu-west-1, sa-east-1, us-east-1, us-gov-west-1, us-west-1, us-west-2
+        "#]],
     );
 }
