@@ -80,6 +80,30 @@ const ROWS: &[Row] = &[
         needs: &[],
     },
     Row {
+        name: "container image, zstd, against its .tar.zst",
+        against: "$DW build -q --force $OUT/debian12.tar.zst -o $OUT/copy",
+        ours: "$DW build -q --force oci:$IN -o $OUT/ours.img",
+        input: "oci",
+        limit: Some(1.1),
+        needs: &["zstd"],
+    },
+    Row {
+        name: "GPT, against MBR",
+        against: "$DW build -q --force --boot bios $IN -o $OUT/copy",
+        ours: "$DW build -q --force --scheme gpt --boot bios $IN -o $OUT/ours.img",
+        input: "debian12.tar",
+        limit: Some(1.1),
+        needs: &[],
+    },
+    Row {
+        name: "verify of the image, against e2fsck -fn",
+        against: "e2fsck -fn $IN",
+        ours: "$DW verify $IN",
+        input: "debian.img",
+        limit: Some(1.0),
+        needs: &["e2fsck"],
+    },
+    Row {
         name: "peer: mke2fs -d of the unpacked rootfs",
         against: "truncate -s 2G $OUT/peer.img && mke2fs -q -F -t ext4 -d $OUT/unpacked $OUT/peer.img",
         ours: BUILD,
@@ -102,7 +126,7 @@ fn main() -> Result<()> {
     let work = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench");
     fs::create_dir_all(&work)?;
     let program = Path::new(env!("CARGO_BIN_EXE_diskwright"));
-    inputs(&work)?;
+    inputs(&work, program)?;
     println!(
         "{:<45}{:>9}{:>9}{:>8}{:>8}{:>10}",
         "work", "theirs", "ours", "ratio", "limit", "memory"
@@ -166,7 +190,9 @@ fn measure(row: &Row, input: &Path, work: &Path, program: &Path, rounds: usize) 
         }
     };
     // A warm page cache for both.
-    fs::copy(input, work.join("copy"))?;
+    if input.is_file() {
+        fs::copy(input, work.join("copy"))?;
+    }
     let (mut theirs, mut ours, mut ratios, mut peak) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for _ in 0..rounds {
         // Outputs of the round before: freeing their blocks is the work of neither.
@@ -217,7 +243,25 @@ fn installed(program: &str) -> bool {
         .any(|folder| folder.join(program).exists())
 }
 
-fn inputs(work: &Path) -> Result<()> {
+/// An OCI layout of one layer, as `oci-image-tool` and others write it.
+const OCI_LAYOUT: &str = r#"
+blob() { mkdir -p oci/blobs/sha256; cp "$1" "oci/blobs/sha256/$(sum "$1")"; }
+sum() { sha256sum "$1" | cut -d' ' -f1; }
+digest() { printf '"digest":"sha256:%s","size":%s' "$(sum "$1")" "$(stat -c %s "$1")"; }
+type=application/vnd.oci.image
+blob debian12.tar.zst
+printf '{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' \
+    "$(sum debian12.tar)" >config.json
+blob config.json
+printf '{"schemaVersion":2,"config":{"mediaType":"%s.config.v1+json",%s},"layers":[{"mediaType":"%s",%s}]}' \
+    $type "$(digest config.json)" $type.layer.v1.tar+zstd "$(digest debian12.tar.zst)" >manifest.json
+blob manifest.json
+printf '{"schemaVersion":2,"manifests":[{"mediaType":"%s.manifest.v1+json",%s}]}' \
+    $type "$(digest manifest.json)" >oci/index.json
+printf '{"imageLayoutVersion":"1.0.0"}' >oci/oci-layout
+"#;
+
+fn inputs(work: &Path, program: &Path) -> Result<()> {
     let rootfs = std::env::var_os("DISKWRIGHT_ROOTFS").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("demo/debian12.tar"),
         PathBuf::from,
@@ -236,6 +280,14 @@ fn inputs(work: &Path) -> Result<()> {
         )?;
     } else if !rootfs.exists() {
         println!("no Debian rootfs: run `make demo` once, or set DISKWRIGHT_ROOTFS");
+    }
+    if debian.exists() && !work.join("oci").exists() {
+        sh(work, OCI_LAYOUT)?;
+    }
+    if debian.exists() {
+        // Of this program, whatever an earlier one wrote.
+        let build = "build -q --force --boot none --scheme none debian12.tar -o debian.img";
+        sh(work, &format!("{} {build}", program.display()))?;
     }
     for (name, folders) in [("many.tar", 600), ("flat.tar", 1)] {
         let path = work.join(name);

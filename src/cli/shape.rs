@@ -154,9 +154,17 @@ impl Shape {
         let root_by = match self.root_by {
             RootByArg::Uuid => RootBy::Uuid,
             RootByArg::Label => RootBy::Label,
-            RootByArg::Partuuid if scheme == Scheme::None || boot == Boot::Pv => {
-                let help = "--root-by uuid or label, or a partition table: --scheme mbr or gpt";
-                return Err(Usage::with_help("--root-by partuuid needs a partition", help).into());
+            RootByArg::Partuuid if scheme == Scheme::None => {
+                return Err(Usage::new(
+                    "--root-by partuuid needs a partition: --scheme mbr or gpt",
+                )
+                .into());
+            }
+            RootByArg::Partuuid if boot == Boot::Pv => {
+                return Err(Usage::new(
+                    "--root-by partuuid needs a partition, and --boot pv makes none",
+                )
+                .into());
             }
             RootByArg::Partuuid => RootBy::PartUuid,
         };

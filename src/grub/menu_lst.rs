@@ -43,6 +43,9 @@ pub fn menu_lst(config: &Config) -> Result<String, GrubError> {
     Ok(out)
 }
 
+/// Characters that an error shows of a line that is too long.
+const SHOWN: usize = 60;
+
 const BACKSLASH: &str = r"has a `\`, by which GRUB 0.97 joins lines";
 
 fn entry(
@@ -71,7 +74,7 @@ fn entry(
     if line.len() >= CMDLINE_MAX {
         return Err(GrubError::Text {
             what: "kernel command line",
-            value: line,
+            value: line.chars().take(SHOWN).chain(['…']).collect(),
             why: "has 1024 bytes or more: Xen hands on no more",
         });
     }

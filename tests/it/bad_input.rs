@@ -282,8 +282,8 @@ fn what_an_inode_cannot_hold_is_refused() {
     refused(
         &archive(&members),
         expect![[r#"
-        error: l64999: 'f' has 65,000 hard links already, the most that ext4 can count
-    "#]],
+            error: l64999: 'f' has 65,000 hard links already, the most that ext4 can count
+        "#]],
     );
 }
 
@@ -305,7 +305,7 @@ fn more_files_than_inodes_are_refused_with_the_number_that_is_enough() {
 }
 
 #[test]
-fn an_archive_that_is_missing_or_a_folder_is_refused() {
+fn an_archive_that_is_missing_or_holds_the_output_is_refused() {
     let desk = Desk::new();
     desk.refused(
         &["build", "no.tar", "-o", "out/disk.img"],
@@ -319,9 +319,8 @@ fn an_archive_that_is_missing_or_a_folder_is_refused() {
         &["build", "out", "-o", "out/disk.img"],
         3,
         expect![[r#"
-        error: cannot open the archive out
-          because: is a directory
-    "#]],
+            error: out/disk.img lies in the folder that the image is made of; give it a place elsewhere
+        "#]],
     );
 }
 

@@ -108,6 +108,8 @@ fn help_of_build_shows_every_flag_with_its_default() {
               --block-size <1024|2048|4096>  Bytes in a block [default: 4096]
               --features <PROFILE>           Who must be able to read it [default: default] [possible
                                              values: default, grub2.02, modern, pv]
+              --large-dir                    Directories of millions of files: Linux 4.13, GRUB 2.12, e2fsck
+                                             1.44
               --max-grow <SIZE>              Size up to which it can grow online [default: 2 TiB for fit,
                                              else as mke2fs]
               --inodes <N>                   Inodes, at least [default: one per 16 KiB, and the archive's

@@ -1,9 +1,11 @@
 //! `--large-dir`: a directory whose index has three levels, and who refuses it.
 //!
-//! debugfs shows the index, and e2fsck holds every name's hash against it; neither looks a name up by
-//! its hash, which the kernel does in `kernel`.
+//! debugfs shows the index, and e2fsck holds every name's hash against it; the kernel alone looks a name up
+//! by its hash.
 
 use crate::common::desk::Desk;
+use crate::common::guest::{self, Disk};
+use crate::common::rootfs;
 use crate::common::tarball::{Header, archive, file};
 use expect_test::expect;
 
@@ -62,4 +64,53 @@ fn a_profile_of_old_readers_excludes_it() {
             help: leave out one of them
         "#]],
     );
+}
+
+/// Every name of the archive, by its hash; a thousand more, and none that are gone.
+const SCRIPT: &str = r#"
+names() { seq 0 109999 | awk '{ printf "%096d\n", $1 }'; }
+more() { seq 1000 | awk '{ printf "more-%090d\n", $1 }'; }
+mount /disk/large /mnt
+cd /mnt/d
+names | xargs stat -c %n > /tmp/found
+names | cmp - /tmp/found
+find . -type f | wc -l > /answer/listed
+more | while read -r name; do echo $name > $name; done
+names | head -n 1000 | xargs rm
+cd /
+umount /mnt
+echo 3 > /proc/sys/vm/drop_caches
+mount /disk/large /mnt
+cd /mnt/d
+more | while read -r name; do read -r said < $name; [ $said = $name ]; done
+names | tail -n +1001 | xargs stat -c %n > /tmp/found
+names | tail -n +1001 | cmp - /tmp/found
+if stat $(names | head -n 1); then exit 1; fi
+find . -type f | wc -l >> /answer/listed
+cd /
+umount /mnt
+"#;
+
+#[test]
+fn linux_finds_names_through_three_levels_and_adds_to_them() {
+    if !rootfs::full("Linux in a directory of three levels") || !guest::can_run() {
+        return;
+    }
+    let Some(debian) = rootfs::debian() else {
+        return;
+    };
+    let desk = desk();
+    let free = ["--large-dir", "--free", "64M"];
+    desk.builds("a.tar", &[&FLAGS[..], &free].concat());
+    let disk = Disk {
+        name: "large",
+        image: &desk.path("out/disk.img"),
+        keep: true,
+    };
+    let answers = guest::run(desk.folder(), &debian, &[disk], SCRIPT);
+    let listed = std::fs::read_to_string(answers.join("listed")).unwrap();
+    assert_eq!(listed, format!("{NAMES}\n{NAMES}\n"));
+    desk.fsck();
+    let verified = desk.run(&["verify", "out/disk.img"]);
+    assert_eq!(verified.code, Some(0), "{verified:?}");
 }

@@ -5,7 +5,9 @@ use crate::common::desk::{Desk, Running};
 use crate::common::rootfs;
 use crate::common::tarball::{archive, file};
 use crate::tools::{have, stdout};
-use diskwright::image::{Boot, Built, Profile, Spec};
+use diskwright::archive::Rootfs;
+use diskwright::image::{Boot, BuildError, Built, PlanSpool, Profile, Spec, build};
+use diskwright::observe::Silent;
 use expect_test::{Expect, expect};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -447,6 +449,19 @@ fn what_pv_grub_cannot_start_is_refused_with_the_reason() {
           because: /boot/vmlinuz-1: setup_header.header is missing, must be `HdrS` of a bzImage, or an ELF file, for PV-GRUB
     "#]],
     );
+    // A library's user has no flags that say it beforehand.
+    let desk = Desk::new();
+    desk.write("a.tar", &archive(&members));
+    let mut rootfs = Rootfs::open(&[desk.path("a.tar").as_os_str()]).unwrap();
+    let spec = Spec {
+        boot: Boot::Pv,
+        ..Spec::default()
+    };
+    let refused = build(&mut rootfs, &spec, &mut PlanSpool::default(), &Silent);
+    assert!(matches!(
+        refused,
+        Err(BuildError::PvRefuses { profile: "default" })
+    ));
     let arm = [&members[..], &[file("lib/ld-linux-aarch64.so.1", b"")]].concat();
     told(
         &arm,

@@ -19,6 +19,7 @@
 
 mod digest;
 mod error;
+mod hashing;
 mod index;
 mod json;
 mod manifest;

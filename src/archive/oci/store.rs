@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::digest::{Digest, Hasher};
 use super::error::ImageError;
+use super::hashing::Hashing;
 use crate::units::count;
 
 /// Bytes of an index, a manifest or a configuration. Registries accept manifests of 4 MiB
@@ -212,7 +213,7 @@ impl Named {
             reader: blob.reader,
             left: blob.len,
             len: blob.len,
-            hasher: Some(digest.hasher()),
+            state: State::Start,
             digest,
             path: path.into(),
             store: self.clone(),
@@ -245,12 +246,19 @@ impl Check {
     }
 }
 
+/// What is known of a blob's digest.
+enum State {
+    /// Nothing was read.
+    Start,
+    Under(Hashing),
+    Compared,
+}
+
 struct Verified {
     reader: Box<dyn Read + Send>,
     left: u64,
     len: u64,
-    /// `None` once compared.
-    hasher: Option<Hasher>,
+    state: State,
     digest: Digest,
     path: String,
     store: Named,
@@ -262,9 +270,12 @@ impl Read for Verified {
             return Ok(0);
         }
         let n = self.reader.read(out)?;
-        let Some(hasher) = &mut self.hasher else {
+        if matches!(self.state, State::Compared) {
             return Ok(0);
-        };
+        }
+        if matches!(self.state, State::Start) {
+            self.state = State::Under(Hashing::start(self.digest.hasher())?);
+        }
         let wrong = |found: u64| {
             io::Error::other(ImageError::Size {
                 image: self.store.image.clone(),
@@ -274,7 +285,9 @@ impl Read for Verified {
             })
         };
         if n > 0 {
-            hasher.update(out.get(..n).unwrap_or_default());
+            if let State::Under(hashing) = &self.state {
+                hashing.update(out.get(..n).unwrap_or_default());
+            }
             self.left = self
                 .left
                 .checked_sub(count(n))
@@ -284,7 +297,8 @@ impl Read for Verified {
         if self.left > 0 {
             return Err(wrong(self.len.saturating_sub(self.left)));
         }
-        if let Some(hasher) = self.hasher.take() {
+        if let State::Under(hashing) = std::mem::replace(&mut self.state, State::Compared) {
+            let hasher = hashing.finish();
             let checked = self.store.check_digest(&self.path, hasher, &self.digest);
             checked.map_err(io::Error::other)?;
         }
