@@ -18,10 +18,10 @@ pub(super) struct Ext4Shape {
     #[arg(default_value = "4096")]
     pub(super) block_size: BlockSize,
 
-    /// Who must be able to read it
+    /// Who must be able to read it [default: default; pv with --boot pv]
     #[arg(help_heading = HEADING)]
-    #[arg(long, value_enum, value_name = "PROFILE", default_value = "default")]
-    pub(super) features: ProfileArg,
+    #[arg(long, value_enum, value_name = "PROFILE")]
+    pub(super) features: Option<ProfileArg>,
 
     /// Directories of millions of files: Linux 4.13, GRUB 2.12, e2fsck 1.44
     #[arg(help_heading = HEADING)]

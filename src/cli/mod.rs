@@ -4,6 +4,7 @@
 //! neither prints nor exits: [`exit`] turns its errors into text and a code, [`progress`] its progress into
 //! bars.
 
+mod aki;
 mod boot;
 mod boot_junit;
 mod build;
@@ -53,6 +54,7 @@ enum Verb {
     Boot(boot::Args),
     Verify(verify::Args),
     Doctor(doctor::Args),
+    Aki(aki::Args),
 }
 
 impl Verb {
@@ -81,6 +83,7 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Boot(args) => boot::run(args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
+        Verb::Aki(args) => aki::run(&args),
     }
 }
 

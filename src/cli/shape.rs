@@ -103,6 +103,8 @@ enum BootArg {
     Uefi,
     /// Both
     Hybrid,
+    /// The menu of PV-GRUB, for old instances of EC2; no partition table
+    Pv,
     /// The image holds a root filesystem only
     None,
 }
@@ -142,6 +144,7 @@ impl Shape {
             BootArg::Bios => Boot::Bios,
             BootArg::Uefi => Boot::Uefi,
             BootArg::Hybrid => Boot::Hybrid,
+            BootArg::Pv => Boot::Pv,
             BootArg::None => Boot::None,
         };
         if let Some(why) = contradiction(scheme, boot) {
@@ -157,6 +160,12 @@ impl Shape {
                 )
                 .into());
             }
+            RootByArg::Partuuid if boot == Boot::Pv => {
+                return Err(Usage::new(
+                    "--root-by partuuid needs a partition, and --boot pv makes none",
+                )
+                .into());
+            }
             RootByArg::Partuuid => RootBy::PartUuid,
         };
         if matches!(self.size, Size::Bytes(_)) && self.free != Spec::default().free {
@@ -166,7 +175,18 @@ impl Shape {
             )
             .into());
         }
-        let profile = Profile::from(self.ext4.features);
+        let profile = match (self.ext4.features, boot) {
+            (None, Boot::Pv) => Profile::Pv,
+            (None, _) => Profile::Default,
+            (Some(told), _) => told.into(),
+        };
+        if boot == Boot::Pv && profile != Profile::Pv {
+            let why = format!(
+                "--features {}: PV-GRUB refuses 64bit and knows no metadata_csum",
+                profile.name()
+            );
+            return Err(Usage::with_help(why, "leave it out: --boot pv has --features pv").into());
+        }
         if self.ext4.large_dir && !profile.may_have_large_dir() {
             let why = format!(
                 "--large-dir: those for whom --features {} is do not read it",

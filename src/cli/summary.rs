@@ -30,13 +30,13 @@ pub(super) fn built(path: &Path, report: &Report, took: Duration) -> String {
     if let Some(sha256) = &report.sha256 {
         line(&mut text, "sha256", sha256);
     }
-    if report.boot != "none" {
-        line(
-            &mut text,
-            "next",
-            &format!("diskwright boot {}", path.display()),
-        );
-    }
+    let next = match report.boot {
+        "none" => return text,
+        // qemu has no Xen, and so no PV.
+        "pv" => "diskwright aki --region REGION, the kernel image to register it with".into(),
+        _ => format!("diskwright boot {}", path.display()),
+    };
+    line(&mut text, "next", &next);
     text
 }
 
@@ -296,7 +296,10 @@ fn boot(text: &mut String, report: &Report) {
     if report.boot == "none" {
         return;
     }
-    let mut value = format!("{} on {}", report.boot, report.scheme);
+    let mut value = match report.scheme {
+        "none" => format!("{} without a partition table", report.boot),
+        scheme => format!("{} on {scheme}", report.boot),
+    };
     if let Some(kind) = report.uefi_loader {
         value.push_str(&format!(", {kind} loader for UEFI"));
     }

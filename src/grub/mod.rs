@@ -23,10 +23,14 @@
 //! | `kernels`, `dpkg_version` | which kernels of `/boot` to offer, newest first |
 //! | `config`, `grubenv`, `defaults` | grub.cfg, grubenv, the drop-in for `update-grub` |
 //! | `root`, `words` | how they name the root filesystem; how they quote |
+//! | `menu_lst`, `bz_image`, `lz4` | the menu of PV-GRUB, and kernels that it reads |
+//! | `aki` | PV-GRUB in the regions of EC2 |
 //! | `foreign_cfg` | whether a grub.cfg that came with the rootfs boots this image |
 
+mod aki;
 mod bios;
 mod boot_img;
+mod bz_image;
 mod config;
 mod core_img;
 mod defaults;
@@ -40,7 +44,9 @@ mod ext2_features;
 mod foreign_cfg;
 mod grubenv;
 mod kernels;
+mod lz4;
 mod lzma;
+mod menu_lst;
 mod modules;
 mod payload;
 mod platform;
@@ -48,10 +54,12 @@ mod reed_solomon;
 mod root;
 mod words;
 
+pub use aki::{Aki, AkiArch, aki, akis};
 pub use bios::{
     BiosLoader, BiosSpec, MODULES_EXT_ON_GPT, MODULES_EXT_ON_MBR, PREFIX_GPT_1, PREFIX_MBR_1, bios,
 };
 pub use boot_img::boot_sector;
+pub use bz_image::pv_kernel;
 pub use config::{Config, DEFAULT_CMDLINE, DEFAULT_CMDLINE_ARM64, MARKER, bears_marker, grub_cfg};
 pub use core_img::{CoreImg, core_img};
 pub use defaults::{DROP_IN_PATH, drop_in};
@@ -68,6 +76,7 @@ pub use foreign_cfg::{RootNamed, root_named};
 pub use grubenv::{GRUBENV_LEN, grubenv};
 pub use kernels::{KernelEntry, find as find_kernels};
 pub use lzma::decompress as lzma_decompress;
+pub use menu_lst::{DEFAULT_CMDLINE_PV, MENU_LST_PATH, PV_ROOT_DEVICE, menu_lst};
 pub use modules::load_order;
 pub use platform::{Files, is_core_input, is_module_file};
 pub use reed_solomon::parity as reed_solomon_parity;

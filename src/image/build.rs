@@ -7,7 +7,9 @@ use super::mode::{Mode, Room, choose, contradiction, room as room_of};
 use super::places::Places;
 use super::prepare::{self, Facts, Prepared, Read};
 use super::report::PartitionReport;
-use super::{Boot, BuildError, Free, Image, Report, Scheme, Size, Spec, Spool, seed::seed};
+use super::{
+    Boot, BuildError, Free, Image, Profile, Report, Scheme, Size, Spec, Spool, seed::seed,
+};
 use crate::archive::Rootfs as Archive;
 use crate::ext4::{Available, Fit, FitSize, Formatter, Identity, lost_found};
 use crate::grub::LoaderKind;
@@ -46,6 +48,7 @@ pub fn build(
     let room = room_of(spec);
     let base = room.base;
     let mut ingest = Ingest::new(formatter(spec, room)?, base, spool, observer);
+    ingest.keeps_kernels = spec.boot == Boot::Pv;
     info_span!("archive").in_scope(|| ingest.archive(rootfs))?;
 
     let prepare_span = info_span!("prepare").entered();
@@ -126,6 +129,10 @@ fn check(spec: &Spec) -> Result<(), BuildError> {
     if let Some(why) = contradiction(spec.scheme, spec.boot) {
         return Err(BuildError::Contradiction { why });
     }
+    if spec.boot == Boot::Pv && spec.features != Profile::Pv {
+        let profile = spec.features.name();
+        return Err(BuildError::PvRefuses { profile });
+    }
     if spec.large_dir && !spec.features.may_have_large_dir() {
         let profile = spec.features.name();
         return Err(BuildError::LargeDirOfOld { profile });
@@ -140,7 +147,7 @@ fn check(spec: &Spec) -> Result<(), BuildError> {
         if size % SECTOR != 0 {
             return Err(BuildError::DiskNotSectors { size });
         }
-        let mbr = !room_of(spec).gpt() && spec.scheme != Scheme::None;
+        let mbr = !room_of(spec).gpt() && room_of(spec).base > 0;
         if mbr && size / SECTOR > MAX_DISK_SECTORS {
             let sectors = size / SECTOR;
             return Err(PartitionError::DiskTooLarge { sectors }.into());

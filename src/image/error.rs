@@ -102,6 +102,20 @@ pub enum BuildError {
          `--boot` out"
     )]
     ArmBios,
+    /// PV on arm64.
+    #[error(
+        "the rootfs is for arm64, and PV-GRUB is for x86 alone: say `--boot uefi`, or leave `--boot` out"
+    )]
+    ArmPv,
+    /// Features that PV-GRUB does not read.
+    #[error(
+        "PV-GRUB cannot read a root with `--features {profile}`: it refuses 64bit and knows no \
+         metadata_csum; say `--features pv`"
+    )]
+    PvRefuses {
+        /// The profile.
+        profile: &'static str,
+    },
     /// An MBR, and a loader that needs a GPT.
     #[error(
         "the rootfs has a loader for UEFI alone, which needs a GPT: leave out `--scheme mbr`, add GRUB for \

@@ -26,6 +26,8 @@ pub(super) struct Ingest<'a> {
     pub(super) base: u64,
     pub(super) spool: &'a mut dyn Spool,
     pub(super) observer: &'a dyn Observer,
+    /// Whether kernels will be read again.
+    pub(super) keeps_kernels: bool,
     /// Bytes of file data placed and not dropped again.
     pub(super) data: u64,
     pub(super) warnings: Warnings<'a>,
@@ -68,6 +70,7 @@ impl<'a> Ingest<'a> {
             base,
             spool,
             observer,
+            keeps_kernels: false,
             data: 0,
             warnings: Warnings { observer, count: 0 },
         }
@@ -130,7 +133,8 @@ impl<'a> Ingest<'a> {
         let Some((id, runs)) = self.insert(entry)? else {
             return Ok(());
         };
-        let keep = wanted::wants(&entry.path);
+        let keep =
+            wanted::wants(&entry.path) || self.keeps_kernels && wanted::is_kernel(&entry.path);
         let mut runs = runs.into_iter();
         let mut run = DataRun { offset: 0, len: 0 };
         while let Some(mut data) = reader.next_data()? {
@@ -233,13 +237,18 @@ impl<'a> Ingest<'a> {
 
     /// Reads a file that was placed with `keep`, every symbolic link followed.
     pub(super) fn read(&mut self, path: &[u8]) -> Result<Option<Vec<u8>>, BuildError> {
+        self.read_to(path, wanted::READ_MAX)
+    }
+
+    /// The same, up to byte `max`.
+    pub(super) fn read_to(&mut self, path: &[u8], max: u64) -> Result<Option<Vec<u8>>, BuildError> {
         let Some(node) = self.tree.resolve(path) else {
             return Ok(None);
         };
         let crate::tree::NodeKind::File { size, data } = self.tree.node(node).kind else {
             return Ok(None);
         };
-        let mut bytes = vec![0; index(size.min(wanted::READ_MAX))];
+        let mut bytes = vec![0; index(size.min(max))];
         let Some(id) = data else {
             return Ok(Some(bytes));
         };

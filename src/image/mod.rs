@@ -16,6 +16,7 @@ mod layout;
 mod mode;
 mod places;
 mod prepare;
+mod pv;
 mod report;
 mod seed;
 mod spec;

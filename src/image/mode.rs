@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!         0        1 MiB        4 MiB                4 MiB + ESP
-//! none    | root …
+//! none    | root …                                                                  --boot pv
 //! mbr     | MBR    | root …
 //! gpt     | GPT    | root …                                            | GPT |   --boot none
 //!         | GPT    | BIOS boot  | root …                               | GPT |   --boot bios
@@ -74,11 +74,11 @@ pub(super) fn esp_len(spec: &Spec) -> u64 {
 /// The room for what `spec` may come to.
 pub(super) fn room(spec: &Spec) -> Room {
     let (base, gpt) = match (spec.scheme, spec.boot) {
-        (Scheme::None, _) => (0, false),
+        (Scheme::None, _) | (Scheme::Auto, Boot::Pv) => (0, false),
         (Scheme::Mbr, _) | (Scheme::Auto, Boot::None | Boot::Bios) => {
             (FIRST_PARTITION.byte_offset(), false)
         }
-        (Scheme::Gpt, Boot::None) => (FIRST_PARTITION.byte_offset(), true),
+        (Scheme::Gpt, Boot::None | Boot::Pv) => (FIRST_PARTITION.byte_offset(), true),
         (Scheme::Gpt, Boot::Bios) => (ESP_START.byte_offset(), true),
         (Scheme::Auto | Scheme::Gpt, Boot::Auto | Boot::Uefi | Boot::Hybrid) => {
             (ESP_START.byte_offset() + esp_len(spec), true)
@@ -97,6 +97,10 @@ pub fn contradiction(scheme: Scheme, boot: Boot) -> Option<&'static str> {
         (Scheme::None | Scheme::Mbr, Boot::Uefi | Boot::Hybrid) => Some(
             "`--boot uefi` and `--boot hybrid` need `--scheme gpt`: loaders for UEFI lie in a partition \
              of a GPT",
+        ),
+        (Scheme::Mbr | Scheme::Gpt, Boot::Pv) => Some(
+            "`--boot pv` needs a disk without a partition table: PV-GRUB of the kind `hd0` reads the \
+             filesystem at its first byte",
         ),
         _ => None,
     }
@@ -141,7 +145,7 @@ impl Mode {
     /// Where on this host GRUB is looked for is nothing that was asked of the image.
     pub(super) fn asked(&self, spec: &Spec) -> Spec {
         let scheme = match (self.boot, self.scheme) {
-            (Boot::Uefi | Boot::Hybrid, Scheme::Gpt) => Scheme::Auto,
+            (Boot::Uefi | Boot::Hybrid, Scheme::Gpt) | (Boot::Pv, Scheme::None) => Scheme::Auto,
             (Boot::Bios | Boot::None, Scheme::Mbr) => Scheme::Auto,
             (_, told) => told,
         };
@@ -187,6 +191,7 @@ pub(super) fn choose(spec: &Spec, carried: &Carried) -> Result<Mode, BuildError>
     };
     let boot = match asked {
         Boot::None => Boot::None,
+        Boot::Pv if arm => return Err(BuildError::ArmPv),
         Boot::Bios | Boot::Hybrid if arm => return Err(BuildError::ArmBios),
         Boot::Bios | Boot::Hybrid if !bios => return Err(BuildError::NoGrub),
         Boot::Uefi | Boot::Hybrid if carried.uefi.is_none() => return Err(no_uefi()),
@@ -202,6 +207,7 @@ pub(super) fn choose(spec: &Spec, carried: &Carried) -> Result<Mode, BuildError>
     };
     let scheme = match (spec.scheme, boot) {
         (Scheme::Auto, Boot::Uefi | Boot::Hybrid) => Scheme::Gpt,
+        (Scheme::Auto, Boot::Pv) => Scheme::None,
         (Scheme::Auto, _) => Scheme::Mbr,
         (told, _) => told,
     };
@@ -321,6 +327,16 @@ mod tests {
             },
         );
         assert_eq!(none, Some((Scheme::Mbr, Boot::None)));
+        let nothing = Carried {
+            bios: false,
+            uefi: None,
+            arch: None,
+            ..PC
+        };
+        let pv = Some((Scheme::None, Boot::Pv));
+        assert_eq!(chosen(Scheme::Auto, Boot::Pv, nothing), pv);
+        assert_eq!(chosen(Scheme::None, Boot::Pv, PC), pv);
+        assert_eq!(chosen(Scheme::Auto, Boot::Pv, arm), None);
     }
 
     #[test]
@@ -335,12 +351,20 @@ mod tests {
         }
         assert_eq!(base(Scheme::Gpt, Boot::Bios), 4 * MIB);
         assert_eq!(base(Scheme::None, Boot::None), 0);
+        assert_eq!(base(Scheme::Auto, Boot::Pv), 0);
     }
 
     #[test]
     fn the_room_holds_for_whatever_is_chosen() {
         let schemes = [Scheme::Auto, Scheme::Mbr, Scheme::Gpt, Scheme::None];
-        let boots = [Boot::Auto, Boot::Bios, Boot::Uefi, Boot::Hybrid, Boot::None];
+        let boots = [
+            Boot::Auto,
+            Boot::Bios,
+            Boot::Uefi,
+            Boot::Hybrid,
+            Boot::Pv,
+            Boot::None,
+        ];
         for (scheme, boot) in schemes.iter().flat_map(|s| boots.map(|b| (*s, b))) {
             for (bios, uefi) in [(true, None), (true, PC.uefi), (false, PC.uefi)] {
                 let spec = spec(scheme, boot);

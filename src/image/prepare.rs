@@ -8,12 +8,13 @@ use super::ingest::Ingest;
 use super::mode::{Carried, Mode};
 use super::places::Places;
 use super::wanted::{FSTAB, GRUB_CFG, HOSTS, OS_RELEASE};
-use super::{Boot, BuildError, RootBy, Scheme, Spec, arch};
+use super::{Boot, BuildError, RootBy, Scheme, Spec, arch, pv};
 use crate::entry::{Entry, EntryKind};
 use crate::grub::{
-    Config, DEFAULT_CMDLINE, DEFAULT_CMDLINE_ARM64, DROP_IN_PATH, EfiArch, EspFile, Files,
-    KernelEntry, LoaderKind, MARKER, READ_SINCE_2_02, RootIds, RootNamed, UefiSpec, bears_marker,
-    drop_in, find_kernels, grub_cfg, grubenv, is_module_file, readable_incompat, root_named,
+    Config, DEFAULT_CMDLINE, DEFAULT_CMDLINE_ARM64, DEFAULT_CMDLINE_PV, DROP_IN_PATH, EfiArch,
+    EspFile, Files, KernelEntry, LoaderKind, MARKER, PV_ROOT_DEVICE, READ_SINCE_2_02, RootIds,
+    RootNamed, UefiSpec, bears_marker, drop_in, find_kernels, grub_cfg, grubenv, is_module_file,
+    readable_incompat, root_named,
 };
 use crate::partition::partuuid;
 use crate::tree::{NodeId, NodeKind, ROOT, Sorted, Tree};
@@ -162,13 +163,27 @@ fn boot(
     p.kernel = Some(newest.kernel_path.clone());
     if !newest.has_initrd && spec.root_by != RootBy::PartUuid {
         editor.ingest.warn(&format!(
-            "{} has no initrd in /boot: it is given root=PARTUUID=, and must have the drivers of \
-             its disk and ext4 built in",
+            "{} has no initrd in /boot: it is given root={}, and must have the drivers of its disk and \
+             ext4 built in",
+            newest.kernel_path,
+            if mode.boot == Boot::Pv { PV_ROOT_DEVICE } else { "PARTUUID=" },
+        ));
+    }
+    let modules = format!("lib/modules/{}", newest.version);
+    if editor.ingest.tree.resolve(modules.as_bytes()).is_none() {
+        editor.ingest.warn(&format!(
+            "{} has no modules: there is no /{modules}, and what is not built into it or in its initrd \
+             will be missing",
             newest.kernel_path
         ));
     }
     let fs_uuid = ids.fs_uuid.clone();
     let config = config(editor.ingest, spec, mode, ids, kernels)?;
+    if mode.boot == Boot::Pv {
+        pv::prepare(editor, config)?;
+        p.grower = editor.grower(spec, mode)?;
+        return editor.fstab(&p.root, p.grower, None);
+    }
     if mode.bios() {
         let found = rootfs.places.bios(editor.ingest)?;
         let found = found.ok_or(BuildError::NoGrub)?;
@@ -235,12 +250,17 @@ fn config(
         },
         hint: match mode.scheme {
             Scheme::Gpt => "hd0,gpt1".into(),
+            Scheme::None => "hd0".into(),
             _ => "hd0,msdos1".into(),
         },
-        cmdline: spec.cmdline.clone().unwrap_or_else(|| match mode.uefi() {
-            Some(EfiArch::Arm64) => DEFAULT_CMDLINE_ARM64.into(),
-            _ => DEFAULT_CMDLINE.into(),
-        }),
+        cmdline: spec
+            .cmdline
+            .clone()
+            .unwrap_or_else(|| match (mode.boot, mode.uefi()) {
+                (Boot::Pv, _) => DEFAULT_CMDLINE_PV.into(),
+                (_, Some(EfiArch::Arm64)) => DEFAULT_CMDLINE_ARM64.into(),
+                _ => DEFAULT_CMDLINE.into(),
+            }),
         timeout: TIMEOUT,
     })
 }
@@ -310,8 +330,8 @@ fn flags(spec: &Spec, incompat: u32) -> String {
 }
 
 /// Puts files of ours into the tree and remembers which.
-struct Editor<'a, 'b> {
-    ingest: &'a mut Ingest<'b>,
+pub(super) struct Editor<'a, 'b> {
+    pub(super) ingest: &'a mut Ingest<'b>,
     time: Timestamp,
     edits: Vec<String>,
 }
@@ -325,7 +345,7 @@ impl Editor<'_, '_> {
         }
     }
 
-    fn write(&mut self, path: &str, bytes: Vec<u8>) -> Result<(), BuildError> {
+    pub(super) fn write(&mut self, path: &str, bytes: Vec<u8>) -> Result<(), BuildError> {
         let size = count(bytes.len());
         let entry = self.entry(path, EntryKind::File { size, data: None });
         self.ingest.edit(&entry, Bytes::from(bytes))?;

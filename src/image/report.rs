@@ -20,7 +20,7 @@ pub struct Report {
     pub root: String,
     /// Partition table: `mbr`, `gpt` or `none`.
     pub scheme: &'static str,
-    /// Boot loader: `bios`, `uefi`, `hybrid` or `none`.
+    /// Boot loader: `bios`, `uefi`, `hybrid`, `pv` or `none`.
     pub boot: &'static str,
     /// Why this one, where it was not asked for.
     pub boot_why: Option<String>,

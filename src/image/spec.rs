@@ -238,6 +238,9 @@ pub enum Boot {
     Uefi,
     /// Both.
     Hybrid,
+    /// The menu of PV-GRUB, which lies outside of the image: instances of EC2 under Xen's PV. Wants
+    /// [`Profile::Pv`].
+    Pv,
     /// None.
     None,
 }
@@ -251,6 +254,7 @@ impl Boot {
             Self::Bios => "bios",
             Self::Uefi => "uefi",
             Self::Hybrid => "hybrid",
+            Self::Pv => "pv",
             Self::None => "none",
         }
     }

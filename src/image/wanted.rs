@@ -6,11 +6,15 @@ use crate::units::MIB;
 
 /// No file that is read here is larger.
 pub(super) const READ_MAX: u64 = 16 * MIB;
+/// But for kernels: a vmlinux of today has 50 to 80 MB.
+pub(super) const KERNEL_MAX: u64 = 256 * MIB;
 
 /// Where GRUB and shim lie in the rootfs.
 pub(super) const LIB: &str = "usr/lib";
 /// GRUB's menu.
 pub(super) const GRUB_CFG: &str = "boot/grub/grub.cfg";
+/// The menu of PV-GRUB.
+pub(super) const MENU_LST: &str = crate::grub::MENU_LST_PATH;
 /// What is mounted where.
 pub(super) const FSTAB: &str = "etc/fstab";
 /// Addresses of names.
@@ -42,6 +46,7 @@ pub(super) fn wants(path: &[u8]) -> bool {
         .is_some_and(places::is_input)
         || [
             GRUB_CFG,
+            MENU_LST,
             FSTAB,
             HOSTS,
             PASSWD,
@@ -52,4 +57,11 @@ pub(super) fn wants(path: &[u8]) -> bool {
         .iter()
         .chain(&SHELLS)
         .any(|p| p.as_bytes() == path)
+}
+
+/// Whether the file at `path` may be a kernel of the menu: `pv` looks into them.
+pub(super) fn is_kernel(path: &[u8]) -> bool {
+    let name = trimmed(path);
+    let name = name.strip_prefix(b"boot/").unwrap_or(name);
+    name.starts_with(b"vmlinuz-") || name.starts_with(b"kernel-")
 }

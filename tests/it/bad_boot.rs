@@ -37,6 +37,7 @@ fn kernel() -> Vec<Vec<u8>> {
     vec![
         file("boot/vmlinuz-6.1.0-1-amd64", b"kernel"),
         file("boot/initrd.img-6.1.0-1-amd64", b"initrd"),
+        file("lib/modules/6.1.0-1-amd64/modules.dep", b""),
     ]
 }
 

@@ -44,6 +44,7 @@ fn help_names_every_verb_and_exit_code() {
           boot    Boot an image in qemu, its serial console on the terminal
           verify  Check the root filesystem of an image; findings give exit code 1
           doctor  Say what this machine has, and which package brings what is missing
+          aki     Print the PV-GRUB (AKI) of a region, to register an image of --boot pv with
           help    Print this message or the help of the given subcommand(s)
 
         Options:
@@ -150,7 +151,7 @@ fn help_of_build_shows_every_flag_with_its_default() {
 
 #[test]
 fn every_verb_has_examples_in_its_help() {
-    for verb in ["build", "plan", "info", "boot", "verify", "doctor"] {
+    for verb in ["build", "plan", "info", "boot", "verify", "doctor", "aki"] {
         let output = diskwright(&[verb, "--help"]);
         assert!(
             stdout(&output).contains(&format!("Examples:\n  diskwright {verb}")),

@@ -33,6 +33,7 @@
 //! | `partition` | the MBR against sfdisk |
 //! | `poison` | that nobody looks at what an image calls free |
 //! | `privilege` | that a build needs no privilege and little memory |
+//! | `pv` | images for PV-GRUB: menu.lst by GRUB 0.97's grammar, kernels compressed anew, a boot |
 //! | `readme` | that the README says what the program does |
 //! | `scale` | sizes and numbers of files that nobody tries by hand |
 //! | `tidy` | the rules of the house: dependency direction, lengths, introductions |
@@ -93,6 +94,7 @@ mod privilege;
 mod props;
 mod props_disk;
 mod props_ext4;
+mod pv;
 mod readme;
 mod scale;
 mod signals;

@@ -1,0 +1,419 @@
+//! Kernels for PV-GRUB: which it reads, and those that it does not, compressed anew.
+//!
+//! A bzImage is a small program that decompresses the kernel, and the kernel as an ELF file, compressed. A
+//! domain builder such as PV-GRUB never runs that program: it takes the payload, by two fields of the setup
+//! header, and loads the ELF file by itself.
+//!
+//! ```text
+//!  0      0x1F1                (setup_sects + 1) × 512   + payload_offset
+//!  | setup | setup header | …  | decompressor            | payload: ELF, compressed | decompressor | CRC |
+//! ```
+//!
+//! It knows gzip and, in late versions, bzip2, lzo and xz; a kernel of LZ4 or Zstandard (Debian 12's cloud
+//! kernel, Debian 13's) needs another payload. What decompresses it natively is bound to the old one, so the
+//! result boots under Xen's PV alone, and is a file of its own beside the kernel.
+//!
+//! Sources: Linux `Documentation/arch/x86/boot.rst` (fields, CRC), `arch/x86/boot/compressed/Makefile` (all
+//! formats but gzip bear their length at the end), Xen `tools/libxc/xc_dom_bzimageloader.c`.
+
+use super::{GrubError, lz4};
+use crate::units::{count, index32};
+use flate2::{Compression, Crc, GzBuilder};
+use std::io::{self, Read, Write};
+
+/// Fields of the setup header.
+const SETUP_SECTS: usize = 0x1F1;
+const SYSSIZE: usize = 0x1F4;
+const HEADER: usize = 0x202;
+const VERSION: usize = 0x206;
+const PAYLOAD_OFFSET: usize = 0x248;
+const PAYLOAD_LENGTH: usize = 0x24C;
+
+const SECTOR: usize = 512;
+/// `syssize` counts these.
+const PARAGRAPH: usize = 16;
+/// The first protocol with the payload's place, and the CRC.
+const VERSION_WITH_PAYLOAD: u16 = 0x0208;
+/// The length behind a payload, the CRC behind a bzImage.
+const WORD: usize = 4;
+
+/// No kernel is larger: Debian 13's generic one decompresses to 76 MB.
+const KERNEL_MAX: usize = 512 << 20;
+
+const ELF: &[u8] = b"\x7fELF";
+const GZIP: &[u8] = &[0x1F, 0x8B];
+const ZSTD: &[u8] = &[0x28, 0xB5, 0x2F, 0xFD];
+/// What PV-GRUB decompresses beside gzip.
+const OTHERS: [&[u8]; 3] = [b"BZh", b"\x89LZO\0", b"\xFD7zXZ\0"];
+
+/// `p_type` of a program header of ELF that leads to notes.
+const PT_NOTE: u32 = 4;
+/// `XEN_ELFNOTE_ENTRY` of Xen's `public/elfnote.h`: only a kernel with `CONFIG_XEN_PV` has one.
+const XEN_ELFNOTE_ENTRY: u32 = 1;
+
+/// A kernel that PV-GRUB reads, made of `kernel`; `None` when it reads that one. `path` is for messages.
+///
+/// # Errors
+/// [`GrubError::Format`] when it is no kernel, damaged, or built without support for Xen's PV.
+pub fn pv_kernel(path: &str, kernel: &[u8]) -> Result<Option<Vec<u8>>, GrubError> {
+    let file = File { path, kernel };
+    if kernel.starts_with(GZIP) || kernel.starts_with(ELF) {
+        return Ok(None);
+    }
+    if kernel.get(HEADER..HEADER + 4) != Some(b"HdrS") {
+        return Err(file.error(
+            "setup_header.header",
+            "missing",
+            "`HdrS` of a bzImage, or an ELF file, for PV-GRUB",
+        ));
+    }
+    let version = file.u16(VERSION, "setup_header.version")?;
+    if version < VERSION_WITH_PAYLOAD {
+        let found = format!("{version:#06x}");
+        return Err(file.error("setup_header.version", found, "0x0208 or later for PV-GRUB"));
+    }
+    let (start, payload) = file.payload()?;
+    if OTHERS.iter().any(|magic| payload.starts_with(magic)) {
+        return Ok(None);
+    }
+    let elf = file.elf(payload)?;
+    file.check_xen(&elf)?;
+    if payload.starts_with(GZIP) {
+        return Ok(None);
+    }
+    let packed = gzip(&elf).expect("a Vec takes every write");
+    file.with_payload(start, &packed).map(Some)
+}
+
+struct File<'a> {
+    path: &'a str,
+    kernel: &'a [u8],
+}
+
+impl<'a> File<'a> {
+    fn error(
+        &self,
+        field: &'static str,
+        found: impl Into<String>,
+        wanted: impl Into<String>,
+    ) -> GrubError {
+        GrubError::Format {
+            file: self.path.to_owned(),
+            field,
+            found: found.into(),
+            wanted: wanted.into(),
+        }
+    }
+
+    fn u16(&self, at: usize, field: &'static str) -> Result<u16, GrubError> {
+        u16_at(self.kernel, at).ok_or_else(|| self.cut(field))
+    }
+
+    fn u32(&self, at: usize, field: &'static str) -> Result<u32, GrubError> {
+        u32_at(self.kernel, at).ok_or_else(|| self.cut(field))
+    }
+
+    fn cut(&self, field: &'static str) -> GrubError {
+        let found = format!("behind the file's {} bytes", self.kernel.len());
+        self.error(field, found, "inside")
+    }
+
+    /// Where the protected-mode part begins.
+    fn setup_len(&self) -> usize {
+        // A setup of 0 sectors is one of 4, from before the field.
+        let sectors = match self.kernel.get(SETUP_SECTS) {
+            None | Some(0) => 4,
+            Some(&n) => usize::from(n),
+        };
+        (sectors + 1) * SECTOR
+    }
+
+    /// Where the payload begins, and the payload.
+    fn payload(&self) -> Result<(usize, &'a [u8]), GrubError> {
+        let field = "setup_header.payload_offset";
+        let offset = index32(self.u32(PAYLOAD_OFFSET, field)?);
+        let len = index32(self.u32(PAYLOAD_LENGTH, "setup_header.payload_length")?);
+        let start = self.setup_len() + offset;
+        let payload = self.kernel.get(start..start + len);
+        let payload = payload.filter(|p| p.len() > WORD).ok_or_else(|| {
+            let found = format!("{offset:#x} with {len} bytes of payload");
+            let wanted = format!("inside the file's {} bytes", self.kernel.len());
+            self.error(field, found, wanted)
+        })?;
+        Ok((start, payload))
+    }
+
+    /// The kernel in `payload`.
+    fn elf(&self, payload: &'a [u8]) -> Result<Vec<u8>, GrubError> {
+        let (packed, size) = payload
+            .split_last_chunk::<WORD>()
+            .expect("a payload is longer than a word");
+        let size = index32(u32::from_le_bytes(*size));
+        let field = "payload";
+        if payload.starts_with(ELF) {
+            return Ok(payload.to_vec());
+        }
+        if size > KERNEL_MAX {
+            let wanted = format!("at most {KERNEL_MAX} bytes");
+            return Err(self.error(field, format!("{size} bytes when decompressed"), wanted));
+        }
+        let elf = if payload.starts_with(GZIP) {
+            gunzip(payload, size)
+        } else if payload.starts_with(&lz4::MAGIC) {
+            lz4::decompress_legacy(packed, size)
+        } else if payload.starts_with(ZSTD) {
+            zstd::bulk::decompress(packed, size).ok()
+        } else {
+            let magic = format!("of unknown format {:02x?}", &payload[..WORD]);
+            return Err(self.error(field, magic, "gzip, bzip2, lzo, xz, LZ4 or Zstandard"));
+        };
+        let elf = elf.filter(|elf| elf.len() == size && elf.starts_with(ELF));
+        elf.ok_or_else(|| self.error(field, "damaged", format!("an ELF file of {size} bytes")))
+    }
+
+    fn check_xen(&self, elf: &[u8]) -> Result<(), GrubError> {
+        match enters_by_pv(elf) {
+            Some(true) => Ok(()),
+            found => {
+                let found = if found.is_none() {
+                    "cut off"
+                } else {
+                    "missing"
+                };
+                let wanted = "there: build the kernel with CONFIG_XEN_PV";
+                Err(self.error("XEN_ELFNOTE_ENTRY", found, wanted))
+            }
+        }
+    }
+
+    /// The same bzImage up to byte `start`, and `payload` there. The other half of the decompressor is left
+    /// out: nobody may run it.
+    fn with_payload(&self, start: usize, payload: &[u8]) -> Result<Vec<u8>, GrubError> {
+        let mut image = [&self.kernel[..start], payload].concat();
+        let setup = self.setup_len();
+        let len = (image.len() - setup + WORD).next_multiple_of(PARAGRAPH);
+        image.resize(setup + len - WORD, 0);
+        let mut put = |at: usize, value: usize| {
+            let value = u32::try_from(value).map_err(|_| {
+                self.error("payload", format!("{} bytes", payload.len()), "32 bits")
+            })?;
+            image[at..at + WORD].copy_from_slice(&value.to_le_bytes());
+            Ok::<_, GrubError>(())
+        };
+        put(SYSSIZE, len / PARAGRAPH)?;
+        put(PAYLOAD_LENGTH, payload.len())?;
+        let mut crc = Crc::new();
+        crc.update(&image);
+        // That of boot.rst is not inverted at its end.
+        image.extend_from_slice(&(!crc.sum()).to_le_bytes());
+        Ok(image)
+    }
+}
+
+/// The same bytes on every host: no time, no name, no system.
+fn gzip(data: &[u8]) -> io::Result<Vec<u8>> {
+    let header = GzBuilder::new().mtime(0).operating_system(255);
+    let mut out = header.write(Vec::new(), Compression::default());
+    out.write_all(data)?;
+    out.finish()
+}
+
+fn gunzip(data: &[u8], size: usize) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    let limit = count(size) + 1;
+    let mut decoder = flate2::read::GzDecoder::new(data).take(limit);
+    decoder.read_to_end(&mut out).ok()?;
+    Some(out)
+}
+
+/// Whether an ELF file has the note by which a PV domain builder finds its entry; `None` when it is cut off.
+fn enters_by_pv(elf: &[u8]) -> Option<bool> {
+    let wide = *elf.get(4)? == 2;
+    let word = |at: usize| match wide {
+        true => usize::try_from(u64_at(elf, at)?).ok(),
+        false => Some(index32(u32_at(elf, at)?)),
+    };
+    let (phoff, phentsize, phnum, p_offset, p_filesz) = match wide {
+        true => (32, 54, 56, 8, 32),
+        false => (28, 42, 44, 4, 16),
+    };
+    let table = word(phoff)?;
+    let entry = usize::from(u16_at(elf, phentsize)?);
+    for n in 0..usize::from(u16_at(elf, phnum)?) {
+        let at = table.checked_add(n * entry)?;
+        if u32_at(elf, at)? != PT_NOTE {
+            continue;
+        }
+        let (start, len) = (word(at + p_offset)?, word(at + p_filesz)?);
+        let notes = elf.get(start..start.checked_add(len)?)?;
+        if has_entry(notes) {
+            return Some(true);
+        }
+    }
+    Some(false)
+}
+
+/// Whether Xen's note of the entry is among `notes`.
+fn has_entry(mut notes: &[u8]) -> bool {
+    let mut next = || {
+        let (name, desc) = (index32(u32_at(notes, 0)?), index32(u32_at(notes, 4)?));
+        let kind = u32_at(notes, 8)?;
+        let text = notes.get(12..12 + name)?;
+        let found = kind == XEN_ELFNOTE_ENTRY && text == b"Xen\0";
+        let len = 12 + name.next_multiple_of(4) + desc.next_multiple_of(4);
+        notes = notes.get(len..)?;
+        Some(found)
+    };
+    std::iter::from_fn(&mut next).any(|found| found)
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A 64-bit ELF file with one note.
+    fn elf(note: u32) -> Vec<u8> {
+        let mut elf = vec![0; 4096];
+        elf[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        elf[32] = 64;
+        elf[54] = 56;
+        elf[56] = 1;
+        elf[64] = 4;
+        elf[72] = 128;
+        elf[96] = 24;
+        elf[128..132].copy_from_slice(&4_u32.to_le_bytes());
+        elf[132..136].copy_from_slice(&8_u32.to_le_bytes());
+        elf[136..140].copy_from_slice(&note.to_le_bytes());
+        elf[140..144].copy_from_slice(b"Xen\0");
+        elf
+    }
+
+    fn bz_image(payload: &[u8]) -> Vec<u8> {
+        let mut image = vec![0; 2 * SECTOR + 0x20];
+        image[SETUP_SECTS] = 1;
+        image[HEADER..HEADER + 4].copy_from_slice(b"HdrS");
+        image[VERSION..VERSION + 2].copy_from_slice(&0x020F_u16.to_le_bytes());
+        image[PAYLOAD_OFFSET] = 0x20;
+        let len = u32::try_from(payload.len()).unwrap().to_le_bytes();
+        image[PAYLOAD_LENGTH..PAYLOAD_LENGTH + 4].copy_from_slice(&len);
+        image.extend_from_slice(payload);
+        image.extend_from_slice(b"the decompressor's data");
+        image
+    }
+
+    fn sized(packed: Vec<u8>, elf: &[u8]) -> Vec<u8> {
+        let size = u32::try_from(elf.len()).unwrap();
+        [packed, size.to_le_bytes().to_vec()].concat()
+    }
+
+    fn zstd_of(elf: &[u8]) -> Vec<u8> {
+        sized(zstd::bulk::compress(elf, 1).unwrap(), elf)
+    }
+
+    /// Literals alone.
+    fn lz4_of(elf: &[u8]) -> Vec<u8> {
+        let mut block = vec![0xF0];
+        let mut rest = elf.len() - 15;
+        while rest >= 255 {
+            block.push(255);
+            rest -= 255;
+        }
+        block.push(u8::try_from(rest).unwrap());
+        block.extend_from_slice(elf);
+        let len = u32::try_from(block.len()).unwrap().to_le_bytes();
+        sized([&lz4::MAGIC[..], &len, &block].concat(), elf)
+    }
+
+    #[test]
+    fn a_payload_that_pv_grub_does_not_read_becomes_gzip() {
+        let elf = elf(XEN_ELFNOTE_ENTRY);
+        for payload in [zstd_of(&elf), lz4_of(&elf), elf.clone()] {
+            let old = bz_image(&payload);
+            let new = pv_kernel("k", &old).unwrap().unwrap();
+            let file = File {
+                path: "k",
+                kernel: &new,
+            };
+            let (start, payload) = file.payload().unwrap();
+            assert_eq!(gunzip(payload, elf.len()).unwrap(), elf);
+            assert_eq!(start, 2 * SECTOR + 0x20);
+            let syssize = index32(file.u32(SYSSIZE, "").unwrap());
+            assert_eq!(new.len(), file.setup_len() + syssize * PARAGRAPH);
+            let mut crc = Crc::new();
+            crc.update(&new);
+            assert_eq!(!crc.sum(), 0, "boot.rst: the CRC of the whole is 0");
+            assert!(pv_kernel("k", &new).unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn what_pv_grub_reads_is_left_alone() {
+        let elf = elf(XEN_ELFNOTE_ENTRY);
+        for kernel in [
+            elf.clone(),
+            gzip(&elf).unwrap(),
+            bz_image(&gzip(&elf).unwrap()),
+            bz_image(b"BZh91AY"),
+            bz_image(b"\xFD7zXZ\0\0"),
+            bz_image(b"\x89LZO\0\r\n\x1a\n"),
+        ] {
+            assert!(pv_kernel("k", &kernel).unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn kernels_that_cannot_be_loaded_are_refused_with_the_reason() {
+        let told = |kernel: &[u8]| pv_kernel("k", kernel).unwrap_err().to_string();
+        let no_xen = elf(18);
+        assert_eq!(
+            told(&bz_image(&zstd_of(&no_xen))),
+            "k: XEN_ELFNOTE_ENTRY is missing, must be there: build the kernel with CONFIG_XEN_PV"
+        );
+        assert!(told(b"kernel").contains("`HdrS` of a bzImage"));
+        assert!(told(&bz_image(b"\x5d\0\0\0\0\0")).contains("unknown format [5d, 00, 00, 00]"));
+        assert!(told(&bz_image(b"x")).contains("inside the file's"));
+        let mut old = bz_image(b"BZh91AY");
+        old[VERSION] = 7;
+        assert!(told(&old).contains("0x0207"));
+        let mut huge = zstd_of(&no_xen);
+        let end = huge.len();
+        huge[end - 4..].fill(0xFF);
+        assert!(told(&bz_image(&huge)).contains("at most"));
+        huge[end - 4..].copy_from_slice(&4095_u32.to_le_bytes());
+        assert!(told(&bz_image(&huge)).contains("damaged"));
+    }
+
+    #[test]
+    fn no_damage_makes_it_panic() {
+        let elf = elf(XEN_ELFNOTE_ENTRY);
+        for whole in [bz_image(&zstd_of(&elf)), bz_image(&lz4_of(&elf)[..200])] {
+            for at in 0..whole.len() {
+                let _ = pv_kernel("k", &whole[..at]);
+                for value in [0, 0x7F, 0xFF] {
+                    let mut changed = whole.clone();
+                    changed[at] = value;
+                    let _ = pv_kernel("k", &changed);
+                }
+            }
+        }
+        for at in 0..200 {
+            for value in [0, 1, 0x7F, 0xFF] {
+                let mut changed = elf.clone();
+                changed[at] = value;
+                let _ = pv_kernel("k", &bz_image(&zstd_of(&changed)));
+            }
+        }
+    }
+}
