@@ -82,9 +82,18 @@ pub fn build(
              SOURCE_DATE_EPOCH sets an earlier one"
         ));
     }
+    if let Some(advice) = image_in_disguise(&ingest.tree) {
+        ingest.warn(advice);
+    }
     let prepared = prepare::prepare(&mut ingest, &read, spec, &mode, &facts)?;
     // Before the plan does it: a file of that name in the archive must leave the spool.
     if let Some(entry) = lost_found(&ingest.tree, facts.time) {
+        if ingest.tree.find(&entry.path).is_some() {
+            ingest.warn(
+                "lost+found must be a directory, for e2fsck: the file of that name is left out",
+            );
+            ingest.forget(&entry.path)?;
+        }
         ingest.edit(&entry, bytes::Bytes::new())?;
     }
     drop((sorted, prepare_span));
@@ -286,4 +295,21 @@ fn report(
         edits: prepared.edits,
         sha256: None,
     }
+}
+
+/// What to say instead of a container image's folder or tar, which is no root filesystem itself.
+fn image_in_disguise(tree: &Tree) -> Option<&'static str> {
+    let has = |path: &str| tree.find(path.as_bytes()).is_some();
+    if has("etc") || has("usr") || has("bin") {
+        return None;
+    }
+    if has("oci-layout") && has("index.json") {
+        return Some(
+            "these are the files of a container image, not those in it: for them say `oci:DIR` of a \
+             folder, `oci-archive:FILE` of a tar",
+        );
+    }
+    (has("manifest.json") && has("repositories")).then_some(
+        "these are the files of a container image, not those in it: for them say `docker-archive:FILE`",
+    )
 }

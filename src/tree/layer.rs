@@ -7,7 +7,7 @@
 
 use super::lookup::{Parent, components};
 use super::node::NO_DIRENT;
-use super::{Inserted, NodeId, NodeKind, ROOT, Tree, TreeError};
+use super::{Inserted, NodeId, NodeKind, Tree, TreeError};
 use crate::units::index32;
 
 impl Tree {
@@ -46,17 +46,9 @@ impl Tree {
     /// When no tree can hold such a path.
     pub fn opaque(&mut self, path: &[u8]) -> Result<Inserted, TreeError> {
         let mut done = Inserted::default();
-        let parts = components(path)?;
-        let Some((name, parents)) = parts.split_last() else {
-            self.hide_lower(ROOT, &mut done);
-            return Ok(done);
-        };
-        // The last component itself is no link that is followed: a link has nothing in it.
-        if let Parent::Directory(parent) = self.follow(parents, path)?
-            && let Some(child) = self.child(parent, name)
-            && self.node(child).is_directory()
-        {
-            self.hide_lower(child, &mut done);
+        // The marker lies in the directory, so that a link to it is followed like that of any parent.
+        if let Parent::Directory(directory) = self.follow(&components(path)?, path)? {
+            self.hide_lower(directory, &mut done);
         }
         Ok(done)
     }

@@ -186,3 +186,14 @@ fn the_newest_time_is_that_of_a_file_which_is_there() {
     let (t, _) = layers(vec![vec![Put(file("a")), Put(late)], vec![White("late")]]);
     assert_eq!(t.newest(), Some(Timestamp::from_secs(7)));
 }
+
+#[test]
+fn an_opaque_marker_below_a_link_to_a_directory_hides_what_is_there() {
+    let mut lower = put(&["real/", "real/y"]);
+    lower.push(Put(symlink("lnk", "real")));
+    let mut upper = vec![Opaque("lnk")];
+    upper.extend(put(&["lnk/n"]));
+    let (t, dropped) = layers(vec![lower, upper]);
+    assert_eq!(paths(&t), ["lnk", "real", "real/n"]);
+    assert_eq!(dropped, [0]);
+}

@@ -45,7 +45,16 @@ pub(in crate::archive) struct Folder(pub(in crate::archive) PathBuf);
 
 impl Store for Folder {
     fn open(&self, path: &str) -> io::Result<Option<Blob>> {
-        let file = match File::open(self.0.join(path)) {
+        let path = self.0.join(path);
+        let opened = std::fs::metadata(&path).and_then(|meta| {
+            // Before it is opened: a fifo would wait for its writer.
+            if meta.is_file() {
+                File::open(&path)
+            } else {
+                Err(io::Error::other("it is no regular file"))
+            }
+        });
+        let file = match opened {
             Err(e)
                 if matches!(
                     e.kind(),

@@ -15,7 +15,7 @@ pub enum PlanError {
     Tree(#[from] TreeError),
     /// The files do not fit the size asked for.
     #[error(
-        "the tree does not fit a filesystem of {size} bytes; it needs one of {needed}: {tree} for files and \
+        "the tree does not fit a filesystem of {size} bytes; one of {needed} holds it: {tree} for files and \
          directories, {journal} for the journal and {tables} for tables; {} bytes are missing: say a \
          `--size` larger by as much, or `--size fit`", needed - size
     )]
