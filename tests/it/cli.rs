@@ -106,8 +106,8 @@ fn help_of_build_shows_every_flag_with_its_default() {
 
         Root filesystem:
               --block-size <1024|2048|4096>  Bytes in a block [default: 4096]
-              --features <PROFILE>           Who must be able to read it [default: default] [possible
-                                             values: default, grub2.02, modern, pv]
+              --features <PROFILE>           Who must be able to read it [default: default; pv with --boot
+                                             pv] [possible values: default, grub2.02, modern, pv]
               --large-dir                    Directories of millions of files: Linux 4.13, GRUB 2.12, e2fsck
                                              1.44
               --max-grow <SIZE>              Size up to which it can grow online [default: 2 TiB for fit,
@@ -123,7 +123,7 @@ fn help_of_build_shows_every_flag_with_its_default() {
               --grow-at-boot <GROW_AT_BOOT>  Who makes the root fill a larger disk at first boot [default:
                                              auto] [possible values: auto, repart, cloud-init, none]
               --boot <BOOT>                  Boot loader [default: auto] [possible values: auto, bios, uefi,
-                                             hybrid, none]
+                                             hybrid, pv, none]
               --root-by <ROOT_BY>            How the kernel and fstab name the root [default: uuid]
                                              [possible values: uuid, label, partuuid]
               --cmdline <TEXT>               Kernel command line without root= [default: both consoles,
