@@ -106,9 +106,9 @@ fn a_sparse_file_ends_one_block_below_16_tib() {
     refused(
         &[sparse(most + 1)],
         expect![[r#"
-        error: sparse
-          because: a file of 17592186040321 bytes; ext4 with 4 KiB blocks holds files of up to 16 TiB less 4 KiB
-    "#]],
+            error: sparse
+              because: a file of 17592186040321 bytes; ext4 with blocks of 4096 bytes holds files of up to 16 TiB less a block
+        "#]],
     );
 }
 

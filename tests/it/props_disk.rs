@@ -10,7 +10,7 @@ use diskwright::read_at::{ReadAt, Window};
 use diskwright::strategy::{self, Files};
 use diskwright::units::SECTOR;
 use proptest::prelude::*;
-use proptest::test_runner::{TestError, TestRunner};
+use proptest::test_runner::{RngAlgorithm, TestError, TestRng, TestRunner};
 
 use crate::props_ext4::config;
 use crate::tools::{have, stdout};
@@ -91,10 +91,12 @@ proptest! {
 
 /// The case to which a property that does not hold shrinks, as it prints.
 fn shrunk(holds: impl Fn(&Files) -> bool) -> String {
-    let mut runner = TestRunner::new(ProptestConfig {
+    let config = ProptestConfig {
         failure_persistence: None,
         ..ProptestConfig::with_cases(2000)
-    });
+    };
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let mut runner = TestRunner::new_with_rng(config, rng);
     let failed = runner.run(&strategy::files(), |files| {
         prop_assert!(holds(&files));
         Ok(())
@@ -127,6 +129,7 @@ fn cases_shrink_to_the_few_entries_that_matter() {
         !files.0.iter().any(|f| through(&f.entry.path))
     });
     assert!(parent.lines().count() <= 4, "{parent}");
+    // A hundred must stay; what they have in common is shown once.
     let many = shrunk(|files| files.0.len() < 100);
-    assert!(many.lines().count() <= 8, "{many}");
+    assert!(many.lines().count() <= 20, "{many}");
 }

@@ -75,10 +75,20 @@ fn e2fsck(path: &Path) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-fn verify(device: &dyn ReadAt) -> Result<(), TestCaseError> {
+fn verify(device: &dyn Layout) -> Result<(), TestCaseError> {
     let (summary, findings) = diskwright::ext4::check::check(device, &Silent).unwrap();
     prop_assert!(findings.is_empty(), "{}", findings[0]);
     prop_assert!(summary.complete);
+    // No more than what the bitmaps call free: of blocks in use, most readers would miss the poison.
+    let free = device
+        .extents()
+        .iter()
+        .filter(|e| e.content == Content::Free);
+    let free: u64 = free.map(|e| e.len).sum();
+    // With blocks of 1 KiB, block 0 is the boot sector's: of no group, not free either.
+    let boot = u64::from(summary.block_size == 1024);
+    let unused = summary.blocks - summary.blocks_used - boot;
+    prop_assert_eq!(free, unused * summary.block_size);
     Ok(())
 }
 
