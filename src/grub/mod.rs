@@ -23,7 +23,7 @@
 //! | `kernels`, `dpkg_version` | which kernels of `/boot` to offer, newest first |
 //! | `config`, `grubenv`, `defaults` | grub.cfg, grubenv, the drop-in for `update-grub` |
 //! | `root`, `words` | how they name the root filesystem; how they quote |
-//! | `menu_lst`, `bz_image`, `lz4` | the menu of PV-GRUB, and kernels that it reads |
+//! | `menu_lst`, `bz_image`, `xen_note`, `lz4` | the menu of PV-GRUB, and kernels that it reads |
 //! | `aki` | PV-GRUB in the regions of EC2 |
 //! | `foreign_cfg` | whether a grub.cfg that came with the rootfs boots this image |
 
@@ -53,6 +53,7 @@ mod platform;
 mod reed_solomon;
 mod root;
 mod words;
+mod xen_note;
 
 pub use aki::{Aki, AkiArch, aki, akis};
 pub use bios::{
