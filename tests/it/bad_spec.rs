@@ -255,7 +255,7 @@ fn a_disk_that_is_too_small_is_refused_with_the_bytes_that_are_missing() {
         ],
         3,
         expect![[r#"
-            error: the tree does not fit a filesystem of 7340032 bytes; it needs one of 27021312: 21082112 for files and directories, 4194304 for the journal and 1744896 for tables; 19681280 bytes are missing: say a `--size` larger by as much, or `--size fit`
+            error: the tree does not fit a filesystem of 7340032 bytes; one of 27021312 holds it: 21082112 for files and directories, 4194304 for the journal and 1744896 for tables; 19681280 bytes are missing: say a `--size` larger by as much, or `--size fit`
         "#]],
     );
 }
