@@ -149,11 +149,6 @@ impl fmt::Debug for File {
             EntryKind::CharDevice { .. } => 'c',
             EntryKind::BlockDevice { .. } => 'b',
             EntryKind::Fifo => 'p',
-            #[allow(
-                unreachable_patterns,
-                reason = "kinds that are no files have no listing"
-            )]
-            other => return write!(f, "{path}: {other:?}"),
         };
         write!(f, "{kind}{} {}/{} {path}", Mode(e.mode), e.uid, e.gid)?;
         match &e.kind {
