@@ -1,6 +1,6 @@
 //! Reading at an offset: what a planner's metadata, a spool and an image file have in common.
 
-use std::io;
+use std::io::{self, SeekFrom};
 
 /// Bytes that can be read at any offset, from several threads, without a cursor.
 pub trait ReadAt: Send + Sync {
@@ -110,4 +110,14 @@ impl ReadAt for Window<'_> {
         }
         self.inner.read_exact_at(self.start + offset, buf)
     }
+}
+
+/// Where a seek leads from byte `at` of something `len` bytes long, as [`std::io::Seek`] has it.
+pub(crate) fn sought(to: SeekFrom, at: u64, len: u64) -> io::Result<u64> {
+    let sought = match to {
+        SeekFrom::Start(n) => Some(n),
+        SeekFrom::End(n) => len.checked_add_signed(n),
+        SeekFrom::Current(n) => at.checked_add_signed(n),
+    };
+    Ok(sought.ok_or(io::ErrorKind::InvalidInput)?)
 }

@@ -7,6 +7,7 @@ use mbrman::{CHS, MBRHeader, MBRPartitionEntry};
 use uuid::{Uuid, uuid};
 
 use super::PartitionError;
+use crate::read_at::sought;
 use crate::units::{Lba, SECTOR, count, index};
 
 /// Partition type "BIOS boot": core.img for machines with a BIOS.
@@ -200,12 +201,7 @@ impl Write for Ends {
 
 impl Seek for Ends {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let at = match to {
-            SeekFrom::Start(n) => Some(n),
-            SeekFrom::End(n) => self.len.checked_add_signed(n),
-            SeekFrom::Current(n) => self.at.checked_add_signed(n),
-        };
-        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
+        self.at = sought(to, self.at, self.len)?;
         Ok(self.at)
     }
 }

@@ -9,6 +9,8 @@ use super::digest::{Digest, Hasher};
 use super::error::ImageError;
 use super::hashing::Hashing;
 use crate::units::count;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 /// Bytes of an index, a manifest or a configuration. Registries accept manifests of 4 MiB
 /// (distribution-spec, "Pushing Manifests"); containerd reads configurations of up to 8.
@@ -45,25 +47,11 @@ pub(in crate::archive) struct Folder(pub(in crate::archive) PathBuf);
 
 impl Store for Folder {
     fn open(&self, path: &str) -> io::Result<Option<Blob>> {
-        let path = self.0.join(path);
-        let opened = std::fs::metadata(&path).and_then(|meta| {
-            // Before it is opened: a fifo would wait for its writer.
-            if meta.is_file() {
-                File::open(&path)
-            } else {
-                Err(io::Error::other("it is no regular file"))
-            }
-        });
-        let file = match opened {
-            Err(e)
-                if matches!(
-                    e.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                ) =>
-            {
-                return Ok(None);
-            }
-            opened => opened?,
+        // Opening a fifo would wait for its writer.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match rustix::fs::open(self.0.join(path), flags, Mode::empty()) {
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+            opened => File::from(opened?),
         };
         let meta = file.metadata()?;
         if !meta.is_file() {
