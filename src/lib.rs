@@ -121,6 +121,7 @@ pub mod fat;
 pub mod grub;
 pub mod partition;
 
+pub mod bundle;
 pub mod image;
 #[cfg(feature = "proptest")]
 pub mod strategy;

@@ -17,6 +17,8 @@ pub enum Stage {
     Sink,
     /// Digesting the finished image.
     Digest,
+    /// Packing an image into a bundle, or taking it out.
+    Bundle,
 }
 
 impl fmt::Display for Stage {
@@ -27,6 +29,7 @@ impl fmt::Display for Stage {
             Self::Ext4 => "ext4",
             Self::Sink => "sink",
             Self::Digest => "digest",
+            Self::Bundle => "bundle",
         })
     }
 }
