@@ -64,7 +64,7 @@ pub(super) fn content(head: &[u8]) -> Content {
         return Content::Compressed(compression);
     }
     if let Some(&(_, _, name, advice)) = FOREIGN.iter().find(|f| has(head, f.0, f.1)) {
-        return Content::Foreign(format!("looks like {name}"), advice);
+        return Content::Foreign(format!("{LOOKS_LIKE} {name}"), advice);
     }
     // Zero blocks alone are an archive without entries; fewer bytes than a header, a cut one.
     let start = head.get(..512).unwrap_or(head);
@@ -74,6 +74,46 @@ pub(super) fn content(head: &[u8]) -> Content {
     let first: Vec<String> = head.iter().take(8).map(|b| format!("{b:02x}")).collect();
     Content::Foreign(format!("begins with the bytes {}", first.join(" ")), TAR)
 }
+
+/// What a file is that may hold a root filesystem or a disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Looks {
+    /// A tar, plain or compressed.
+    Archive,
+    /// A disk or a filesystem, byte for byte: it begins with a partition table, or is ext2 to ext4.
+    RawDisk,
+    /// Something else by its magic: `looks like a qcow2 disk image`.
+    Foreign(String),
+    /// No magic that is known.
+    Unknown,
+}
+
+/// Says what `head` begins: the first [`LOOKS_AT`] bytes of a file, or all of a shorter one.
+#[must_use]
+pub fn looks(head: &[u8]) -> Looks {
+    // Zeros are an archive without entries to who wants an archive; a disk may begin so.
+    if head.iter().all(|&b| b == 0) {
+        return Looks::Unknown;
+    }
+    match content(head) {
+        Content::Tar if head.len() < 512 => Looks::Unknown,
+        Content::Tar | Content::Compressed(_) => Looks::Archive,
+        Content::Foreign(looks, advice) if looks.starts_with(LOOKS_LIKE) => {
+            // The magics of raw disks lie further in.
+            if advice == DISK && FOREIGN.iter().any(|f| f.0 > 0 && has(head, f.0, f.1)) {
+                Looks::RawDisk
+            } else {
+                Looks::Foreign(looks)
+            }
+        }
+        Content::Foreign(..) => Looks::Unknown,
+    }
+}
+
+/// How the description of a known format begins.
+const LOOKS_LIKE: &str = "looks like";
+/// Bytes that tell a file's format; ISO 9660's magic lies at 32769.
+pub const LOOKS_AT: usize = 33 << 10;
 
 fn has(head: &[u8], offset: usize, magic: &[u8]) -> bool {
     head.get(offset..)
@@ -175,6 +215,28 @@ mod tests {
             }
         }
         assert!(matches!(content(&[b'x'; 600]), Content::Foreign(..)));
+    }
+
+    #[test]
+    fn disks_are_told_from_archives_and_from_virtual_disks() {
+        let at = |offset: usize, magic: &[u8]| {
+            let mut head = vec![0; LOOKS_AT];
+            head[offset..offset + magic.len()].copy_from_slice(magic);
+            looks(&head)
+        };
+        for raw in [
+            at(510, b"\x55\xaa"),
+            at(1080, b"\x53\xef"),
+            at(512, b"EFI PART"),
+        ] {
+            assert_eq!(raw, Looks::RawDisk);
+        }
+        let qcow2 = Looks::Foreign("looks like a qcow2 disk image".into());
+        assert_eq!(at(0, b"QFI\xfb"), qcow2);
+        assert_eq!(at(0, b"\x1f\x8b"), Looks::Archive);
+        assert_eq!(looks(&[0; 1024]), Looks::Unknown);
+        assert_eq!(looks(b"short"), Looks::Unknown);
+        assert_eq!(looks(&[b'x'; 600]), Looks::Unknown);
     }
 
     #[test]

@@ -32,7 +32,7 @@ mod source;
 mod tar;
 
 pub use crate::entry::{DataRun, Entry, EntryKind};
-pub use detect::Compression;
+pub use detect::{Compression, LOOKS_AT, Looks, looks};
 pub use error::{ArchiveError, Part, Place};
 pub use folder::FolderError;
 pub use oci::{Blob, ImageError, Platform, Store};

@@ -120,6 +120,12 @@ impl PrivateKey {
         Ok(Self { name, key })
     }
 
+    /// What messages call it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Its public half.
     #[must_use]
     pub fn public(&self) -> PublicKey {
@@ -199,6 +205,12 @@ impl PublicKey {
             name: format!("EC2 in {region}"),
             key: RsaPublicKey::from_public_key_der(der).expect("a test reads all three"),
         })
+    }
+
+    /// What messages call it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Its length in bits.

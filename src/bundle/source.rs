@@ -2,7 +2,6 @@
 
 use super::tar::BLOCK;
 use crate::extent::{Content, Layout};
-use crate::read_at::ReadAt;
 use crate::units::{KIB, count, index};
 use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;

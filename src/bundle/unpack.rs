@@ -32,12 +32,12 @@ const _: () = assert!(STEP.is_multiple_of(BLOCK));
 pub enum UnpackError {
     /// The private key is of another bundle.
     #[error(
-        "{key:?} opens neither the user's copy of the bundle's key nor EC2's: the bundle was made for \
+        "the key {key} opens neither the user's copy of the bundle's key nor EC2's: the bundle was made for \
          another certificate"
     )]
     WrongKey {
         /// The key, by its name.
-        key: PrivateKey,
+        key: String,
     },
     /// What was encrypted is no key.
     #[error("the bundle's {what}, decrypted, is no 32 hexadecimal digits")]
@@ -152,7 +152,9 @@ impl Manifest {
             let secret = key.decrypt(&sealed.key).ok()?;
             Some((secret, key.decrypt(&sealed.iv).ok()?))
         });
-        let (digits, iv) = opened.ok_or_else(|| UnpackError::WrongKey { key: key.clone() })?;
+        let (digits, iv) = opened.ok_or_else(|| UnpackError::WrongKey {
+            key: key.name().into(),
+        })?;
         let sixteen = |digits: &[u8], what| {
             let bytes = unhex(digits).and_then(|b| b.try_into().ok());
             bytes.ok_or(UnpackError::NoSecret { what })

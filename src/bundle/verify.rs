@@ -50,7 +50,8 @@ pub fn verify(
             Signature::Invalid => found(
                 "signature",
                 format!(
-                    "it is not of this manifest, or not by {signer:?}: the manifest was changed"
+                    "it is not of this manifest, or not by the key of {}: the manifest was changed",
+                    signer.name()
                 ),
             ),
             Signature::Missing => found("signature", "the manifest is not signed".into()),

@@ -8,6 +8,8 @@ mod aki;
 mod boot;
 mod boot_junit;
 mod build;
+mod bundle;
+mod bundle_input;
 mod doctor;
 mod exit;
 mod ext4_shape;
@@ -22,7 +24,9 @@ mod signals;
 mod sizes;
 mod spec_file;
 mod summary;
+mod unbundle;
 mod verify;
+mod verify_bundle;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use exit::{Code, Usage};
@@ -55,6 +59,9 @@ enum Verb {
     Verify(verify::Args),
     Doctor(doctor::Args),
     Aki(aki::Args),
+    Bundle(Box<bundle::Args>),
+    Unbundle(unbundle::Args),
+    VerifyBundle(verify_bundle::Args),
 }
 
 impl Verb {
@@ -63,6 +70,7 @@ impl Verb {
         let (spec, reading) = match self {
             Self::Build(args) => (&args.spec, &args.reading),
             Self::Plan(args) => (&args.spec, &args.reading),
+            Self::Bundle(args) => (&args.spec, &args.reading),
             _ => return None,
         };
         Some((spec.as_deref()?, !reading.rootfs.is_empty()))
@@ -84,6 +92,9 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Verify(args) => verify::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Aki(args) => aki::run(&args),
+        Verb::Bundle(args) => bundle::run(*args),
+        Verb::Unbundle(args) => unbundle::run(&args),
+        Verb::VerifyBundle(args) => verify_bundle::run(&args),
     }
 }
 

@@ -18,7 +18,7 @@ const GRACE: Duration = Duration::from_secs(3);
 
 /// The first signal caught; 0 before.
 static CAUGHT: AtomicI32 = AtomicI32::new(0);
-/// Files to unlink when the process ends from the signal thread.
+/// Files and folders to remove when the process ends from the signal thread.
 static TEMPORARIES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// SIGINT or SIGTERM.
@@ -63,12 +63,12 @@ fn die(signal: Caught) -> ! {
     let temporaries = TEMPORARIES.lock().unwrap_or_else(PoisonError::into_inner);
     for path in temporaries.iter() {
         // One that is gone was removed by its owner.
-        let _ = std::fs::remove_file(path);
+        let _ = std::fs::remove_file(path).or_else(|_| std::fs::remove_dir_all(path));
     }
     std::process::exit(signal.exit_code().into())
 }
 
-/// A temporary file that shall not survive the process. Dropping the guard forgets it.
+/// A temporary file or folder that shall not survive the process. Dropping the guard forgets it.
 #[derive(Debug)]
 pub(super) struct Guard(PathBuf);
 

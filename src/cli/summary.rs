@@ -338,6 +338,7 @@ mod tests {
             scheme: "mbr",
             boot: "bios",
             boot_why: Some("GRUB for BIOS is there, a loader for UEFI is not".into()),
+            arch: Some("x86-64"),
             uefi_loader: None,
             loader_from: vec!["the rootfs".into()],
             partitions: Vec::new(),

@@ -1,6 +1,7 @@
 //! The stages in order.
 
 use super::accounts;
+use super::arch;
 use super::assemble::Assembly;
 use super::ingest::Ingest;
 use super::mode::{Mode, Room, choose, contradiction, room as room_of};
@@ -276,6 +277,7 @@ fn report(
         scheme: mode.scheme.word(),
         boot: mode.boot.word(),
         boot_why: mode.why.clone(),
+        arch: mode.arch.map(arch::name),
         uefi_loader: prepared.uefi.map(LoaderKind::word),
         loader_from: prepared.from,
         partitions,

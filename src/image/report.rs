@@ -24,6 +24,8 @@ pub struct Report {
     pub boot: &'static str,
     /// Why this one, where it was not asked for.
     pub boot_why: Option<String>,
+    /// The machine that the rootfs is for: `x86-64`, `arm64`, or unknown.
+    pub arch: Option<&'static str>,
     /// Of what the loader for UEFI is made: `signed`, `monolithic` or `own`.
     pub uefi_loader: Option<&'static str>,
     /// Where the loaders' files come from: `the rootfs`, or a folder.

@@ -157,9 +157,18 @@ impl RawFile {
                 observer.progress(Stage::Sink, done, Some(total));
             }
         }
+        self.end_at(image.size())
+    }
+
+    /// Ends the file at `size` bytes, when everything was placed that is not zero: for images that are no
+    /// [`Image`].
+    ///
+    /// # Errors
+    /// When the disk is full.
+    pub fn end_at(&mut self, size: u64) -> Result<(), SinkError> {
         let flushed = self.writer().flush();
         flushed.map_err(|e| self.failed(e))?;
-        self.file.set_len(image.size()).map_err(|e| self.failed(e))
+        self.file.set_len(size).map_err(|e| self.failed(e))
     }
 
     /// The image as it stands, to be read back before it is finished.

@@ -1,0 +1,171 @@
+//! What `bundle` is given: a disk image or a root filesystem, told apart by their first bytes.
+
+use anyhow::{Context, bail};
+use diskwright::archive::{ArchiveReader, LOOKS_AT, Looks, Options, Origin, Rootfs, looks};
+use diskwright::bundle::MAX_IMAGE;
+use diskwright::observe::Observer;
+use diskwright::units::{KIB, MIB, count, index};
+use std::fs::File;
+use std::io::{self, Cursor, IsTerminal, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt, FileTypeExt};
+use std::path::Path;
+
+/// What is bundled.
+pub(super) enum Input {
+    /// A disk image: a file or a block device.
+    Image(File),
+    /// A disk image whose length is known when it has ended.
+    Pipe(Box<dyn Read + Send>),
+    /// What an image is to be made of.
+    Rootfs(Box<Rootfs>),
+}
+
+/// Opens what the command line names.
+pub(super) fn open(
+    origins: &[Origin],
+    reading: &Options,
+    observer: &dyn Observer,
+) -> anyhow::Result<Input> {
+    if let [Origin::Path(path)] = origins
+        && !path.is_dir()
+    {
+        let name = if path.as_os_str() == "-" {
+            "standard input".into()
+        } else {
+            path.display().to_string()
+        };
+        let opened = open_file(path).with_context(|| format!("cannot read {name}"))?;
+        return one(&name, opened, observer, || {
+            Rootfs::open_with(origins, reading)
+        });
+    }
+    Ok(Input::Rootfs(Box::new(Rootfs::open_with(
+        origins, reading,
+    )?)))
+}
+
+fn open_file(path: &Path) -> io::Result<File> {
+    if path.as_os_str() != "-" {
+        return File::open(path);
+    }
+    let stdin = io::stdin();
+    if stdin.is_terminal() {
+        let why = "it is a terminal: name the image, or let a pipe or `<` bring it";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
+    Ok(File::from(stdin.as_fd().try_clone_to_owned()?))
+}
+
+/// One file, or a pipe.
+fn one(
+    name: &str,
+    mut file: File,
+    observer: &dyn Observer,
+    rootfs: impl FnOnce() -> Result<Rootfs, diskwright::archive::ArchiveError>,
+) -> anyhow::Result<Input> {
+    let reading = || format!("cannot read {name}");
+    let kind = file.metadata().with_context(reading)?.file_type();
+    let seekable = kind.is_file() || kind.is_block_device();
+    let mut head = vec![0; LOOKS_AT];
+    let mut len = 0;
+    while len < head.len() {
+        let space = &mut head[len..];
+        let read = if seekable {
+            file.read_at(space, count(len))
+        } else {
+            file.read(space)
+        };
+        match read {
+            Ok(0) => break,
+            Ok(n) => len += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e).with_context(reading),
+        }
+    }
+    head.truncate(len);
+    match looks(&head) {
+        Looks::Archive if seekable => return Ok(Input::Rootfs(Box::new(rootfs()?))),
+        Looks::Archive => {
+            let whole = Box::new(Cursor::new(head).chain(file));
+            let reader = ArchiveReader::from_reader("stdin", whole, None)?;
+            return Ok(Input::Rootfs(Box::new(reader.into())));
+        }
+        Looks::Foreign(what) if what.ends_with("disk image") => {
+            bail!(
+                "{name} {what}; a bundle holds a raw one: qemu-img convert -O raw {name} disk.img"
+            )
+        }
+        Looks::Foreign(what) => {
+            bail!("{name} {what}; give a raw disk image, or a root filesystem as a tar")
+        }
+        Looks::Unknown if head.is_empty() => bail!("{name} is empty"),
+        Looks::Unknown => observer.warn(&format!(
+            "{name} begins with no partition table or filesystem known here; it is bundled as it is"
+        )),
+        Looks::RawDisk => {}
+    }
+    if seekable {
+        refuse_vhd(name, &file)?;
+        return Ok(Input::Image(file));
+    }
+    Ok(Input::Pipe(Box::new(Cursor::new(head).chain(file))))
+}
+
+/// A VHD of fixed size is a raw disk with a footer, which names it.
+fn refuse_vhd(name: &str, file: &File) -> anyhow::Result<()> {
+    let len = rustix::fs::seek(file, rustix::fs::SeekFrom::End(0)).map_err(io::Error::from)?;
+    let mut footer = [0; 8];
+    if let Some(at) = len.checked_sub(512)
+        && file.read_exact_at(&mut footer, at).is_ok()
+        && &footer == b"conectix"
+    {
+        bail!(
+            "{name} is a VHD of fixed size; a bundle holds a raw disk: \
+             qemu-img convert -f vpc -O raw {name} disk.img"
+        );
+    }
+    Ok(())
+}
+
+/// Reads a disk image to its end into a file without a name in `folder`, where its zeros become holes: a tar
+/// tells the length and the holes before the data.
+pub(super) fn spool(
+    mut reader: impl Read,
+    folder: &Path,
+    observer: &dyn Observer,
+) -> anyhow::Result<File> {
+    let writing = || format!("cannot spool standard input in {}", folder.display());
+    let file = tempfile::tempfile_in(folder)
+        .map_err(|e| io::Error::from(e.kind()))
+        .with_context(writing)?;
+    let mut buf = vec![0; index(MIB)];
+    let mut len = 0;
+    loop {
+        let mut filled = 0;
+        while filled < buf.len() {
+            match reader.read(&mut buf[filled..]) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e).context("cannot read standard input"),
+            }
+        }
+        for (nr, block) in buf[..filled].chunks(index(64 * KIB)).enumerate() {
+            if block.iter().any(|&b| b != 0) {
+                let at = len + count(nr) * 64 * KIB;
+                file.write_all_at(block, at).with_context(writing)?;
+            }
+        }
+        len += count(filled);
+        // More than EC2 takes need not be kept to be refused.
+        if filled < buf.len() || len > MAX_IMAGE {
+            break;
+        }
+        if observer.cancelled() {
+            bail!("interrupted");
+        }
+    }
+    file.set_len(len).with_context(writing)?;
+    Ok(file)
+}

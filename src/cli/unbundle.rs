@@ -1,0 +1,81 @@
+//! `diskwright unbundle`: the image in a bundle.
+
+use super::exit::{self, Code};
+use super::progress::Progress;
+use super::signals;
+use anyhow::Context;
+use diskwright::bundle::{self, FolderParts, PrivateKey, unpack};
+use diskwright::observe::Observer;
+use diskwright::sink::raw::{RawFile, RawOptions};
+use std::path::{Path, PathBuf};
+
+const EXAMPLES: &str = "\
+Examples:
+  diskwright unbundle bundles/disk.manifest.xml -o disk.img -k pk.pem";
+
+/// Take the image out of an S3 bundle of EC2
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Manifest of the bundle
+    #[arg(value_hint = clap::ValueHint::FilePath)]
+    manifest: PathBuf,
+
+    /// Where the image goes; appears whole or not at all
+    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    output: PathBuf,
+
+    /// Private RSA key, PEM or DER, of whom it was bundled for
+    #[arg(short = 'k', long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    privatekey: PathBuf,
+
+    /// Folder of the parts [default: the manifest's]
+    #[arg(short, long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    source: Option<PathBuf>,
+
+    /// Replace the output if it exists
+    #[arg(long)]
+    force: bool,
+
+    /// Flush the image to the disk before it gets its name
+    #[arg(long)]
+    sync: bool,
+
+    /// No progress; warnings and errors only
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
+    let progress = Progress::new(args.quiet);
+    let done = unbundle(args, &progress);
+    progress.finish();
+    done?;
+    exit::print(&format!("{}\n", args.output.display()))?;
+    Ok(Code::Done)
+}
+
+/// Where the parts are.
+pub(super) fn folder<'a>(manifest: &'a Path, source: Option<&'a Path>) -> &'a Path {
+    source.unwrap_or_else(|| manifest.parent().unwrap_or(Path::new("")))
+}
+
+fn unbundle(args: &Args, observer: &dyn Observer) -> anyhow::Result<()> {
+    let signed = bundle::open(&args.manifest)?;
+    let manifest = &signed.manifest;
+    let key = PrivateKey::open(&args.privatekey)?;
+    let reading = || format!("cannot unbundle {}", args.manifest.display());
+    let secret = manifest.open(&key).with_context(reading)?;
+    let options = RawOptions {
+        force: args.force,
+        sync: args.sync,
+    };
+    let mut raw = RawFile::create(&args.output, options)?;
+    let _guard = raw.temporary().map(signals::guard);
+    let parts = FolderParts::new(folder(&args.manifest, args.source.as_deref()));
+    let spool = raw.spool();
+    let mut place = |at, data| spool.place(at, data, false);
+    unpack(manifest, &secret, Box::new(parts), &mut place, observer).with_context(reading)?;
+    raw.end_at(manifest.size)?;
+    Ok(raw.finish()?)
+}
