@@ -8,6 +8,7 @@
 //! | `bad_*` | bad archives, outputs and flags: exit code, message, nothing left |
 //! | `disk_full`, `signals` | a build that is refused or stopped half way leaves nothing |
 //! | `boot`, `cli` | the program's verbs, exit codes and streams |
+//! | `bundle*` | bundles of EC2, both ways: golden ones, openssl and tar, damage, bad input |
 //! | `determinism` | same archive, same spec, same bytes |
 //! | `efi` | core.efi and what lies on an EFI system partition, against grub-mkimage |
 //! | `efi_boot` | OVMF and AAVMF start our loaders, Secure Boot the signed pair alone |
@@ -59,6 +60,7 @@ mod bad_output;
 mod bad_spec;
 mod boot;
 mod boot_debian;
+mod bundle;
 mod cli;
 mod common;
 mod determinism;
