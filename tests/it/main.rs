@@ -61,6 +61,7 @@ mod bad_spec;
 mod boot;
 mod boot_debian;
 mod bundle;
+mod bundle_bad;
 mod cli;
 mod common;
 mod determinism;
