@@ -67,6 +67,8 @@
 //!
 //! A disk with two partitions is at [`image::Disk`], the format's options at [`ext4::Format`].
 //!
+//! [`bundle`] packs any image, or any other bytes, as EC2 takes them from S3, and takes them out again.
+//!
 //! # Features
 //!
 //! | feature | brings |
@@ -79,7 +81,7 @@
 //! # What a version promises
 //!
 //! Semantic versioning covers what the modules `archive`, `entry`, `tree`, `ext4`, `partition`, `image`,
-//! `sink`, `extent`, `read_at` and `units` make public. It does not cover the texts of messages, the
+//! `bundle`, `sink`, `extent`, `read_at` and `units` make public. It does not cover the texts of messages, the
 //! structs of [`ext4::disk`] (they follow the format), what a strategy makes, and the bytes of an image:
 //! whether those changed is told under **Image bytes** in the changelog, for every version. Before 1.0 a
 //! minor version may break all of it.

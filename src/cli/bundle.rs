@@ -166,29 +166,33 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
 
 fn bundle(args: Args, observer: &dyn Observer) -> anyhow::Result<(PathBuf, Bundle)> {
     let destination = needed(args.destination.as_deref(), "destination")?;
-    let keys = keys(&args, observer)?;
-    let (origins, reading) = args.reading.into_origins(Some(destination))?;
-    // As ec2-bundle-image, of the whole name: disk.img.part.0.
-    let named = match &origins[..] {
-        [Origin::Path(path)] if path.is_file() => path.file_name().and_then(|n| n.to_str()),
-        _ => None,
-    };
-    let input = bundle_input::open(&origins, &reading, observer)?;
-    let named = named.filter(|_| matches!(input, Input::Image(_)));
-    let prefix = args.prefix.as_deref().or(named).unwrap_or("image");
     // As the account is printed on AWS's pages: 1234-5678-9012.
     let user = needed(args.user.as_deref(), "user")?.replace('-', "");
+    let given = args.prefix.as_deref();
     let mut options = Options {
         arch: args.arch.unwrap_or_default(),
-        kernel: args.kernel,
-        ramdisk: args.ramdisk,
-        mappings: args.block_device_mapping,
-        product_codes: args.productcodes,
-        ..Options::new(prefix, &user).map_err(usage)?
+        kernel: args.kernel.clone(),
+        ramdisk: args.ramdisk.clone(),
+        mappings: args.block_device_mapping.clone(),
+        product_codes: args.productcodes.clone(),
+        ..Options::new(given.unwrap_or("image"), &user).map_err(usage)?
     };
     options.check().map_err(usage)?;
+    let keys = keys(&args, observer)?;
+    let (origins, reading) = args.reading.into_origins(Some(destination))?;
+    let input = bundle_input::open(&origins, &reading, observer)?;
+    // As ec2-bundle-image, of the whole name: disk.img.part.0.
+    if let (None, Input::Image(_), [Origin::Path(path)]) = (given, &input, &origins[..])
+        && path.as_os_str() != "-"
+        && let Some(name) = path.file_name()
+    {
+        options.prefix = name.to_string_lossy().into_owned();
+        options
+            .check()
+            .map_err(|e| Usage::with_help(e.to_string(), "name the bundle with --prefix"))?;
+    }
     let spec = args.shape.into_spec()?;
-    let mut folder = Folder::create(destination, prefix, args.force)?;
+    let mut folder = Folder::create(destination, &options.prefix, args.force)?;
     let _guard = signals::guard(folder.temporary());
 
     let pack = |source: Source<'_>, options: &Options, folder: &mut Folder| {
@@ -196,7 +200,8 @@ fn bundle(args: Args, observer: &dyn Observer) -> anyhow::Result<(PathBuf, Bundl
     };
     let bundle = match input {
         Input::Rootfs(mut rootfs) => {
-            let image = build(&mut rootfs, &spec, destination, observer)?;
+            let image = build(&mut rootfs, &spec, destination, observer);
+            let image = image.map_err(bundle_input::compressed_disk)?;
             if let Some(arm) = image.arch.filter(|arch| *arch == "arm64") {
                 return Err(OptionError::Arch { arch: arm.into() }.into());
             }

@@ -1,7 +1,9 @@
 //! What `bundle` is given: a disk image or a root filesystem, told apart by their first bytes.
 
 use anyhow::{Context, bail};
-use diskwright::archive::{ArchiveReader, LOOKS_AT, Looks, Options, Origin, Rootfs, looks};
+use diskwright::archive::{
+    ArchiveError, ArchiveReader, LOOKS_AT, Looks, Options, Origin, Rootfs, looks,
+};
 use diskwright::bundle::MAX_IMAGE;
 use diskwright::observe::Observer;
 use diskwright::units::{KIB, MIB, count, index};
@@ -110,6 +112,22 @@ fn one(
         return Ok(Input::Image(file));
     }
     Ok(Input::Pipe(Box::new(Cursor::new(head).chain(file))))
+}
+
+/// A compressed disk image is taken for a compressed tar until it is decompressed: says what to do then.
+pub(super) fn compressed_disk(e: anyhow::Error) -> anyhow::Error {
+    let archive = e
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<ArchiveError>());
+    match archive {
+        Some(ArchiveError::NotTar { archive, looks, .. }) if looks.contains("disk image") => {
+            anyhow::anyhow!(
+                "{archive}, decompressed, {looks}; decompress it first: \
+                 zcat {archive} | diskwright bundle - …"
+            )
+        }
+        _ => e,
+    }
 }
 
 /// A VHD of fixed size is a raw disk with a footer, which names it.

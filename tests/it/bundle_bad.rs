@@ -39,28 +39,63 @@ fn what_is_no_raw_disk_is_named() {
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(&fixed).unwrap();
     desk.write("disk.img.gz", &gzip.finish().unwrap());
-    refused(&desk, &["disk.qcow2"], 3, expect![[r#"
+    refused(
+        &desk,
+        &["disk.qcow2"],
+        3,
+        expect![[r#"
         error: disk.qcow2 looks like a qcow2 disk image; a bundle holds a raw one: qemu-img convert -O raw disk.qcow2 disk.img
-    "#]]);
-    refused(&desk, &["dynamic.vhd"], 3, expect![[r#"
+    "#]],
+    );
+    refused(
+        &desk,
+        &["dynamic.vhd"],
+        3,
+        expect![[r#"
         error: dynamic.vhd looks like a VHD disk image; a bundle holds a raw one: qemu-img convert -O raw dynamic.vhd disk.img
-    "#]]);
-    refused(&desk, &["fixed.vhd"], 3, expect![[r#"
+    "#]],
+    );
+    refused(
+        &desk,
+        &["fixed.vhd"],
+        3,
+        expect![[r#"
         error: fixed.vhd is a VHD of fixed size; a bundle holds a raw disk: qemu-img convert -f vpc -O raw fixed.vhd disk.img
-    "#]]);
-    refused(&desk, &["page.html"], 3, expect![[r#"
+    "#]],
+    );
+    refused(
+        &desk,
+        &["page.html"],
+        3,
+        expect![[r#"
         error: page.html looks like an HTML page; give a raw disk image, or a root filesystem as a tar
-    "#]]);
-    refused(&desk, &["empty.img"], 3, expect![[r#"
+    "#]],
+    );
+    refused(
+        &desk,
+        &["empty.img"],
+        3,
+        expect![[r#"
         error: empty.img is empty
-    "#]]);
-    refused(&desk, &["disk.img.gz"], 3, expect![[r#"
+    "#]],
+    );
+    refused(
+        &desk,
+        &["disk.img.gz"],
+        3,
+        expect![[r#"
         error: disk.img.gz is not a tar archive inside its gzip compression: it looks like an MBR disk image or boot sector; a disk image is what this program makes; give the root filesystem as a tar
-    "#]]);
-    refused(&desk, &["none.img"], 3, expect![[r#"
+    "#]],
+    );
+    refused(
+        &desk,
+        &["none.img"],
+        3,
+        expect![[r#"
         error: cannot read none.img
           because: No such file or directory (os error 2)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -69,10 +104,15 @@ fn an_image_above_10_gib_is_refused_before_it_is_read() {
     let mut large = File::create(desk.path("large.img")).unwrap();
     large.write_all(&image()).unwrap();
     large.set_len((10 << 30) + 512).unwrap();
-    refused(&desk, &["large.img"], 3, expect![[r#"
+    refused(
+        &desk,
+        &["large.img"],
+        3,
+        expect![[r#"
         warning: large.img begins with no partition table or filesystem known here; it is bundled as it is
         error: the image has 10737418752 bytes, and EC2 takes no bundle of more than 10737418240 (10 GiB); make it smaller, or a snapshot of it
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -92,35 +132,67 @@ fn keys_that_do_not_serve_are_told_by_kind() {
         ];
         desk.refused(&line, 3, expected);
     };
-    with("cert.der", "none.pem", expect![[r#"
+    with(
+        "cert.der",
+        "none.pem",
+        expect![[r#"
         error: cannot read none.pem
           because: No such file or directory (os error 2)
-    "#]]);
-    with("cert.der", "noise.pem", expect![[r#"
+    "#]],
+    );
+    with(
+        "cert.der",
+        "noise.pem",
+        expect![[r#"
         error: noise.pem holds no private RSA key: it is `PRIVATE KEY`, damaged or of another algorithm
-    "#]]);
-    with("cert.der", "locked.pem", expect![[r#"
+    "#]],
+    );
+    with(
+        "cert.der",
+        "locked.pem",
+        expect![[r#"
         error: locked.pem is encrypted with a passphrase; decrypt it first: openssl rsa -in locked.pem -out plain.pem
-    "#]]);
-    with("cert.der", "cert.der", expect![[r#"
+    "#]],
+    );
+    with(
+        "cert.der",
+        "cert.der",
+        expect![[r#"
         error: cert.der holds no private RSA key: it is a certificate: were --cert and --privatekey mixed up?
-    "#]]);
-    with("pk.der", "pk.der", expect![[r#"
+    "#]],
+    );
+    with(
+        "pk.der",
+        "pk.der",
+        expect![[r#"
         error: pk.der holds no X.509 certificate: it is a private key: were --cert and --privatekey mixed up?
-    "#]]);
-    with("ec2cert.der", "pk.der", expect![[r#"
+    "#]],
+    );
+    with(
+        "ec2cert.der",
+        "pk.der",
+        expect![[r#"
         error: pk.der is not the private key of ec2cert.der: their moduli differ; what was encrypted for one could not be read with the other
-    "#]]);
+    "#]],
+    );
     if have("openssl") {
         let line = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 9 \
                     -subj /CN=x -keyout ec.pem -out ec-cert.pem 2>/dev/null";
         run(desk.folder(), "sh", &["-c", line]);
-        with("cert.der", "ec.pem", expect![[r#"
+        with(
+            "cert.der",
+            "ec.pem",
+            expect![[r#"
             error: ec.pem holds no private RSA key: it is `PRIVATE KEY`, damaged or of another algorithm
-        "#]]);
-        with("ec-cert.pem", "pk.der", expect![[r#"
+        "#]],
+        );
+        with(
+            "ec-cert.pem",
+            "pk.der",
+            expect![[r#"
             error: ec-cert.pem holds no certificate of an RSA key: its key is of another kind, or longer than 4096 bits
-        "#]]);
+        "#]],
+        );
     }
 }
 
@@ -149,39 +221,56 @@ fn an_expired_certificate_is_a_warning() {
 #[test]
 fn values_that_no_manifest_can_have_are_refused_on_the_command_line() {
     let desk = desk();
-    refused(&desk, &["disk.img", "--arch", "arm64"], 2, expect![[r#"
+    refused(
+        &desk,
+        &["disk.img", "--arch", "arm64"],
+        2,
+        expect![[r#"
         error: invalid value 'arm64' for '--arch <ARCH>': EC2 starts no bundle of arm64: instances with their root in S3 are x86_64 and i386 alone (C1 to X1, Xen); make a snapshot of the image instead
 
         For more information, try '--help'.
-    "#]]);
-    refused(&desk, &["disk.img", "-p", "a/b"], 2, expect![[r#"
-        warning: disk.img begins with no partition table or filesystem known here; it is bundled as it is
-        error: prefix `a/b`: letters, digits, dots, dashes and underscores make a name, a letter or digit first
-    "#]]);
+    "#]],
+    );
+    refused(
+        &desk,
+        &["disk.img", "-p", "a/b"],
+        2,
+        expect![[r#"
+            error: prefix `a/b`: letters, digits, dots, dashes and underscores make a name, a letter or digit first
+        "#]],
+    );
     refused(
         &desk,
         &["disk.img", "--kernel", "AKI 1"],
         2,
         expect![[r#"
-            warning: disk.img begins with no partition table or filesystem known here; it is bundled as it is
             error: kernel `AKI 1`: an identifier like aki-919dcaf8 is needed
         "#]],
     );
-    refused(&desk, &["disk.img", "-B", "disk=sda"], 2, expect![[r#"
+    refused(
+        &desk,
+        &["disk.img", "-B", "disk=sda"],
+        2,
+        expect![[r#"
         error: invalid value 'disk=sda' for '--block-device-mapping <VIRTUAL=DEVICE,…>': block device mapping `disk=sda`: virtual devices are ami, root, swap and ephemeralN
 
         For more information, try '--help'.
-    "#]]);
-    refused(&desk, &["disk.img", "--size", "1G"], 2, expect![[r#"
+    "#]],
+    );
+    refused(
+        &desk,
+        &["disk.img", "--size", "1G"],
+        2,
+        expect![[r#"
         warning: disk.img begins with no partition table or filesystem known here; it is bundled as it is
         error: flags that shape an image are for one made of a root filesystem, and the input is an image already
         help: leave them out, or give the root filesystem
-    "#]]);
+    "#]],
+    );
     let line = [
         "bundle", "-q", "disk.img", "-d", "out", "-u", "12", "-c", "cert.der", "-k", "pk.der",
     ];
     desk.refused(&line, 2, expect![[r#"
-        warning: disk.img begins with no partition table or filesystem known here; it is bundled as it is
         error: user `12`: an AWS account number has twelve digits
     "#]]);
     let line = [
@@ -208,9 +297,14 @@ fn a_rootfs_for_arm64_is_refused() {
         "arm.tar",
         &archive(&[file("lib/ld-linux-aarch64.so.1", b"\x7fELF")]),
     );
-    refused(&desk, &["arm.tar", "--boot", "none"], 3, expect![[r#"
+    refused(
+        &desk,
+        &["arm.tar", "--boot", "none"],
+        3,
+        expect![[r#"
         error: EC2 starts no bundle of arm64: instances with their root in S3 are x86_64 and i386 alone (C1 to X1, Xen); make a snapshot of the image instead
-    "#]]);
+    "#]],
+    );
 }
 
 /// What verify-bundle says of a golden bundle after `change`; unbundle must refuse it and leave nothing.
@@ -394,15 +488,23 @@ fn what_is_no_manifest_is_no_finding() {
         let line = ["unbundle", "-q", name, "-o", "out/x.img", "-k", "pk.der"];
         assert_eq!((desk.run(&line).code, desk.out()), (Some(3), Vec::new()));
     };
-    check("a.xml", b"", expect![[r#"
+    check(
+        "a.xml",
+        b"",
+        expect![[r#"
         error: a.xml is no manifest of a bundle
           because: it is no XML document
           because: byte 0: a document has one element at its root
-    "#]]);
-    check("b.xml", b"\xff\xfe", expect![[r#"
+    "#]],
+    );
+    check(
+        "b.xml",
+        b"\xff\xfe",
+        expect![[r#"
         error: b.xml is no manifest of a bundle
           because: it is no text in UTF-8
-    "#]]);
+    "#]],
+    );
     check(
         "c.xml",
         b"<manifest><version>2007-10-10</version>",
@@ -420,10 +522,14 @@ fn what_is_no_manifest_is_no_finding() {
               because: its version is `3`; the manifest of a bundle has a root element `manifest` of version 2007-10-10
         "#]],
     );
-    check("e.xml", b"<html/>", expect![[r#"
+    check(
+        "e.xml",
+        b"<html/>",
+        expect![[r#"
         error: e.xml is no manifest of a bundle
           because: its root element is `html`; the manifest of a bundle has a root element `manifest` of version 2007-10-10
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -475,7 +581,8 @@ fn bundles_of_euca2ools_and_indented_manifests_are_read() {
     ]);
     expect![[r#"
         signature: it is of this content, but the text was indented or quoted anew since
-    "#]].assert_eq(&ran.stdout);
+    "#]]
+    .assert_eq(&ran.stdout);
 
     // A bundle of the same key whose tar is of Python's tarfile, as euca2ools has it.
     desk.write(&manifest, text.as_bytes());
@@ -528,7 +635,8 @@ fn bundles_of_euca2ools_and_indented_manifests_are_read() {
     ]);
     expect![[r#"
         signature: the manifest is not signed
-    "#]].assert_eq(&ran.stdout);
+    "#]]
+    .assert_eq(&ran.stdout);
     let ran = desk.run(&[
         "unbundle", "-q", &manifest, "-o", "back.img", "-k", "pk.der",
     ]);

@@ -62,6 +62,7 @@ mod boot;
 mod boot_debian;
 mod bundle;
 mod bundle_bad;
+mod bundle_prop;
 mod cli;
 mod common;
 mod determinism;
