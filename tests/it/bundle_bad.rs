@@ -270,9 +270,13 @@ fn values_that_no_manifest_can_have_are_refused_on_the_command_line() {
     let line = [
         "bundle", "-q", "disk.img", "-d", "out", "-u", "12", "-c", "cert.der", "-k", "pk.der",
     ];
-    desk.refused(&line, 2, expect![[r#"
+    desk.refused(
+        &line,
+        2,
+        expect![[r#"
         error: user `12`: an AWS account number has twelve digits
-    "#]]);
+    "#]],
+    );
     let line = [
         "bundle", "-q", "disk.img", "-d", "out", "-u", USER, "-c", "cert.der", "-k", "pk.der",
     ];

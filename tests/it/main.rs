@@ -61,6 +61,7 @@ mod bad_spec;
 mod boot;
 mod boot_debian;
 mod bundle;
+mod bundle_ami_tools;
 mod bundle_bad;
 mod bundle_prop;
 mod cli;
