@@ -123,8 +123,9 @@ pub mod fat;
 pub mod grub;
 pub mod partition;
 
-pub mod bundle;
 pub mod image;
+
+pub mod bundle;
 #[cfg(feature = "proptest")]
 pub mod strategy;
 

@@ -256,15 +256,16 @@ impl Options {
             }
         }
         let size = self.part_size;
-        if size == 0 || size % count(BLOCK) != 0 || size > PART_SIZE {
+        if size == 0 || !size.is_multiple_of(count(BLOCK)) || size > PART_SIZE {
             let why = "a multiple of 16, at most 10 MiB";
             return refused("part size", &size.to_string(), why);
         }
         Ok(())
     }
 
-    /// Name of part `index` of `count`.
-    pub(super) fn part_name(&self, index: usize, count: usize) -> String {
+    /// Name of part `index`, from 0, of `count`. With [`Digits::AtLeast`], `count` does not matter.
+    #[must_use]
+    pub fn part_name(&self, index: usize, count: usize) -> String {
         let width = match self.digits {
             Digits::OfCount => count.to_string().len(),
             Digits::AtLeast(n) => n,

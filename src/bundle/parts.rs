@@ -59,7 +59,7 @@ impl<'a> Cutter<'a> {
             encryptor: Encryptor::new(secret),
             part_size: index(part_size),
             sink,
-            part: Vec::new(),
+            part: Vec::with_capacity(index(part_size)),
             encrypted: 0,
             sha1: Sha1::new(),
             cut: Cut::default(),
@@ -98,7 +98,9 @@ impl<'a> Cutter<'a> {
         self.cut.digests.push(sha1);
         self.cut.size += count(self.part.len());
         let index = u32::try_from(self.cut.digests.len() - 1).map_err(io::Error::other)?;
-        let bytes = Bytes::from(std::mem::take(&mut self.part));
+        // Room for the next at once: growing by doubling would copy it, and end at 16 MiB.
+        let next = Vec::with_capacity(self.part_size);
+        let bytes = Bytes::from(std::mem::replace(&mut self.part, next));
         self.encrypted = 0;
         self.sink.put(Part { index, bytes, sha1 })
     }

@@ -135,6 +135,10 @@ mod tests {
     use std::os::unix::fs::{FileExt, MetadataExt};
     use std::process::Command;
 
+    fn run(start: u64, end: u64) -> Vec<Range<u64>> {
+        std::iter::once(start..end).collect()
+    }
+
     fn member<'a>(size: u64, data: &'a [Range<u64>]) -> Member<'a> {
         Member {
             name: "disk",
@@ -155,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_file_without_holes_is_a_plain_one() {
-        let whole = [0..1000];
+        let whole = run(0, 1000);
         let m = member(1000, &whole);
         assert_eq!((m.header().len(), m.header()[156]), (512, b'0'));
         assert_eq!(m.trailer(), RECORD - 1512);
@@ -170,16 +174,16 @@ mod tests {
         let path = folder.path().join("disk");
         // Size, and where there is data.
         let cases: [(u64, Vec<Range<u64>>); 7] = [
-            (1 << 20, vec![4096..8192]),
-            ((1 << 20) + 3, vec![1 << 20..(1 << 20) + 3]),
+            (1 << 20, run(4096, 8192)),
+            ((1 << 20) + 3, run(1 << 20, (1 << 20) + 3)),
             (5 << 20, vec![]),
-            (5000, vec![0..5000]),
+            (5000, run(0, 5000)),
             (4 << 20, (0..4).map(|i| i << 16..(i << 16) + 4096).collect()),
             (
                 4 << 20,
                 (0..40).map(|i| i << 16..(i << 16) + 8192).collect(),
             ),
-            (9 << 30, vec![8_900_001_792..8_900_005_888]),
+            (9 << 30, run(8_900_001_792, 8_900_005_888)),
         ];
         for (size, data) in cases {
             let file = File::create(&path).unwrap();
@@ -209,7 +213,7 @@ mod tests {
 
     #[test]
     fn the_sum_is_that_of_the_header_with_blanks_in_its_place() {
-        let mut header = member(10, &[0..10]).header();
+        let mut header = member(10, &run(0, 10)).header();
         let told = String::from_utf8(header[148..154].to_vec()).unwrap();
         header[148..156].fill(b' ');
         let sum: u64 = header.iter().map(|&b| u64::from(b)).sum();

@@ -3,7 +3,7 @@
 use super::bundle_input::{self, Input};
 use super::exit::{self, Code, Usage};
 use super::progress::Progress;
-use super::{reading, shape, signals, sizes};
+use super::{pipeline, reading, shape, signals, sizes};
 use anyhow::Context;
 use diskwright::archive::{Origin, Rootfs};
 use diskwright::bundle::{
@@ -175,11 +175,14 @@ fn bundle(args: Args, observer: &dyn Observer) -> anyhow::Result<(PathBuf, Bundl
         ramdisk: args.ramdisk.clone(),
         mappings: args.block_device_mapping.clone(),
         product_codes: args.productcodes.clone(),
-        ..Options::new(given.unwrap_or("image"), &user).map_err(usage)?
+        ..Options::new(given.unwrap_or("image"), &user).map_err(|e| usage(&e))?
     };
-    options.check().map_err(usage)?;
+    options.check().map_err(|e| usage(&e))?;
     let keys = keys(&args, observer)?;
     let (origins, reading) = args.reading.into_origins(Some(destination))?;
+    for origin in &origins {
+        pipeline::refuse_inside(origin.path(), &destination.join(&options.prefix))?;
+    }
     let input = bundle_input::open(&origins, &reading, observer)?;
     // As ec2-bundle-image, of the whole name: disk.img.part.0.
     if let (None, Input::Image(_), [Origin::Path(path)]) = (given, &input, &origins[..])
@@ -232,7 +235,7 @@ fn needed<'a, T: ?Sized>(value: Option<&'a T>, name: &str) -> Result<&'a T, Usag
     value.ok_or_else(|| Usage::new(format!("neither the flags nor the spec file have `{name}`")))
 }
 
-fn usage(e: OptionError) -> Usage {
+fn usage(e: &OptionError) -> Usage {
     Usage::new(e.to_string())
 }
 
@@ -242,7 +245,7 @@ fn keys(args: &Args, observer: &dyn Observer) -> anyhow::Result<Keys> {
     let user = certificate(needed(args.cert.as_deref(), "cert")?, observer)?;
     let ec2 = match &args.ec2cert {
         Some(path) => certificate(path, observer)?,
-        None => PublicKey::ec2(&args.region).map_err(usage)?,
+        None => PublicKey::ec2(&args.region).map_err(|e| usage(&e))?,
     };
     private.belongs_to(&user)?;
     Ok(Keys { private, user, ec2 })

@@ -91,7 +91,7 @@ fn refuse_same_file(rootfs: &Path, output: &Path) -> anyhow::Result<()> {
 }
 
 /// Refuses an output in a folder that is read: it would be read while it is written.
-fn refuse_inside(rootfs: &Path, output: &Path) -> anyhow::Result<()> {
+pub(super) fn refuse_inside(rootfs: &Path, output: &Path) -> anyhow::Result<()> {
     let folder = match output.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

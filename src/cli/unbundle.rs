@@ -4,9 +4,11 @@ use super::exit::{self, Code};
 use super::progress::Progress;
 use super::signals;
 use anyhow::Context;
+use bytes::Bytes;
 use diskwright::bundle::{self, FolderParts, PrivateKey, unpack};
 use diskwright::observe::Observer;
 use diskwright::sink::raw::{RawFile, RawOptions};
+use diskwright::units::count;
 use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
@@ -55,6 +57,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
     Ok(Code::Done)
 }
 
+/// Bytes that are looked at together for zeros.
+const RUN: usize = 64 << 10;
+
 /// Where the parts are.
 pub(super) fn folder<'a>(manifest: &'a Path, source: Option<&'a Path>) -> &'a Path {
     source.unwrap_or_else(|| manifest.parent().unwrap_or(Path::new("")))
@@ -74,7 +79,16 @@ fn unbundle(args: &Args, observer: &dyn Observer) -> anyhow::Result<()> {
     let _guard = raw.temporary().map(signals::guard);
     let parts = FolderParts::new(folder(&args.manifest, args.source.as_deref()));
     let spool = raw.spool();
-    let mut place = |at, data| spool.place(at, data, false);
+    // Zeros are holes, also where the tar had none, as that of euca2ools.
+    let mut place = |at: u64, data: Bytes| {
+        for from in (0..data.len()).step_by(RUN) {
+            let run = data.slice(from..data.len().min(from + RUN));
+            if run.iter().any(|&b| b != 0) {
+                spool.place(at + count(from), run, false)?;
+            }
+        }
+        Ok(())
+    };
     unpack(manifest, &secret, Box::new(parts), &mut place, observer).with_context(reading)?;
     raw.end_at(manifest.size)?;
     Ok(raw.finish()?)

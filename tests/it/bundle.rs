@@ -336,3 +336,19 @@ fn a_bundle_is_replaced_only_when_asked_and_leaves_no_part_of_the_old_one() {
     ]);
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""), "{ran:?}");
 }
+
+#[test]
+fn a_spec_file_holds_the_flags_of_a_bundle() {
+    let desk = desk();
+    desk.write(
+        "bundle.toml",
+        b"rootfs = \"disk.img\"\ndestination = \"out\"\nuser = \"123456789012\"\ncert = \"cert.der\"\n\
+          privatekey = \"pk.der\"\nec2cert = \"ec2cert.der\"\nprefix = \"told\"\n",
+    );
+    let ran = desk.run(&["bundle", "--spec", "bundle.toml", "-q", "--json"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let made: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(made["size"], 4 << 20);
+    assert_eq!(made["parts"][0], "told.part.0");
+    assert_eq!(desk.out(), ["told.manifest.xml", "told.part.0"]);
+}

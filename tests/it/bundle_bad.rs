@@ -385,7 +385,7 @@ fn damage_is_found_wherever_it_is() {
                 .open(desk.path("golden/many.part.10"))
                 .unwrap()
                 .set_len(416)
-                .unwrap()
+                .unwrap();
         },
         false,
         expect![[r#"
@@ -697,4 +697,16 @@ fn a_manifest_of_any_size_and_any_bytes_is_an_error_or_a_manifest() {
         changed[at] = b'<';
         let _ = Signed::parse(&changed);
     }
+}
+
+#[test]
+fn a_folder_is_not_bundled_into_itself() {
+    let desk = desk();
+    desk.write("out/file", b"data");
+    let ran = desk.run(&[&["bundle", "-q", "out"], &FLAGS[..]].concat());
+    assert_eq!(
+        (ran.code, desk.out()),
+        (Some(3), vec!["file".to_owned()]),
+        "{ran:?}"
+    );
 }

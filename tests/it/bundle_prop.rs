@@ -10,7 +10,6 @@ use diskwright::image::Disk;
 use diskwright::observe::Silent;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::os::unix::fs::FileExt;
 
@@ -146,7 +145,7 @@ fn the_golden_bundles_open_by_the_library() {
     let signed = diskwright::bundle::open(&folder.join("one.manifest.xml")).unwrap();
     let key = PrivateKey::parse("pk", &std::fs::read(data("pk.der")).unwrap()).unwrap();
     let secret = signed.manifest.open(&key).unwrap();
-    let out = File::from(tempfile::tempfile().unwrap());
+    let out = tempfile::tempfile().unwrap();
     let mut place = |at, data: Bytes| out.write_all_at(&data, at);
     let parts = Box::new(FolderParts::new(&folder));
     unpack(&signed.manifest, &secret, parts, &mut place, &Silent).unwrap();

@@ -236,7 +236,7 @@ impl<'a> At<'a> {
         })
     }
 
-    fn optional(&self, name: &str) -> Result<Option<At<'a>>, ManifestError> {
+    fn optional(&self, name: &str) -> Result<Option<Self>, ManifestError> {
         let path = self.path_of(name);
         let mut found = self.element.children.iter().filter(|c| c.name == name);
         let first = found.next();
@@ -249,7 +249,7 @@ impl<'a> At<'a> {
         }
     }
 
-    fn one(&self, name: &str) -> Result<At<'a>, ManifestError> {
+    fn one(&self, name: &str) -> Result<Self, ManifestError> {
         let found = self.optional(name)?;
         found.ok_or_else(|| ManifestError::Missing {
             path: self.path_of(name),

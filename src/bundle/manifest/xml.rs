@@ -27,7 +27,7 @@ pub(super) struct Element {
     pub(super) name: String,
     /// Names and values, in order.
     pub(super) attributes: Vec<(String, String)>,
-    pub(super) children: Vec<Element>,
+    pub(super) children: Vec<Self>,
     /// All text directly in it, joined.
     pub(super) text: String,
     /// From the `<` of its start to the `>` of its end.
