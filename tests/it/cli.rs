@@ -38,14 +38,17 @@ fn help_names_every_verb_and_exit_code() {
         Usage: diskwright <COMMAND>
 
         Commands:
-          build   Build a bootable disk image from a root filesystem archive
-          plan    Show what build would write, without writing
-          info    Show partitions and filesystems of an image, without mounting it
-          boot    Boot an image in qemu, its serial console on the terminal
-          verify  Check the root filesystem of an image; findings give exit code 1
-          doctor  Say what this machine has, and which package brings what is missing
-          aki     Print the PV-GRUB (AKI) of a region, to register an image of --boot pv with
-          help    Print this message or the help of the given subcommand(s)
+          build          Build a bootable disk image from a root filesystem archive
+          plan           Show what build would write, without writing
+          info           Show partitions and filesystems of an image, without mounting it
+          boot           Boot an image in qemu, its serial console on the terminal
+          verify         Check the root filesystem of an image; findings give exit code 1
+          doctor         Say what this machine has, and which package brings what is missing
+          aki            Print the PV-GRUB (AKI) of a region, to register an image of --boot pv with
+          bundle         Pack a disk image, or one made of a root filesystem, into an S3 bundle of EC2
+          unbundle       Take the image out of an S3 bundle of EC2
+          verify-bundle  Check an S3 bundle of EC2; findings give exit code 1
+          help           Print this message or the help of the given subcommand(s)
 
         Options:
           -h, --help     Print help
