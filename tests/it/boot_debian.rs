@@ -72,22 +72,44 @@ pub(crate) fn step(expect: &str, send: Option<&str>) -> Step {
 /// Boots the image to its login prompt and through `steps`; the guest then ends by itself, or is cut off
 /// after the last step when `until_exit` is false.
 pub(crate) fn boot(image: &Path, persist: bool, steps: Vec<Step>, until_exit: bool) -> Outcome {
-    // No `$`: the kernel's late messages may follow the prompt at once.
-    let mut all = vec![step(r"[\w.-]+ login: ", None)];
-    all[0].send = (!steps.is_empty()).then(|| "root\n".to_owned());
-    all.extend(steps);
-    let script = Script {
-        steps: all,
-        fail: vec![Regex::new(DEFAULT_FAIL).unwrap()],
-        timeout: Some(PATIENCE),
-        until_exit,
-        interactive: false,
-    };
     let machine = Machine {
         persist,
         ..Machine::default()
     };
-    let outcome = run(image, &machine, &script, &mut std::io::sink(), &Silent).unwrap();
+    log_in(image, &machine, PATIENCE, steps, until_exit)
+}
+
+/// The same in any machine.
+pub(crate) fn log_in(
+    image: &Path,
+    machine: &Machine,
+    patience: Duration,
+    steps: Vec<Step>,
+    until_exit: bool,
+) -> Outcome {
+    // No `$`: the kernel's late messages may follow the prompt at once.
+    let mut all = vec![step(r"[\w.-]+ login: ", None)];
+    all[0].send = (!steps.is_empty()).then(|| "root\n".to_owned());
+    all.extend(steps);
+    follow(image, machine, patience, all, until_exit)
+}
+
+/// Boots the image and goes through `steps`, each of which must come.
+pub(crate) fn follow(
+    image: &Path,
+    machine: &Machine,
+    patience: Duration,
+    steps: Vec<Step>,
+    until_exit: bool,
+) -> Outcome {
+    let script = Script {
+        steps,
+        fail: vec![Regex::new(DEFAULT_FAIL).unwrap()],
+        timeout: Some(patience),
+        until_exit,
+        interactive: false,
+    };
+    let outcome = run(image, machine, &script, &mut std::io::sink(), &Silent).unwrap();
     assert_eq!(outcome.verdict, Verdict::Matched, "{}", log(&outcome));
     eprintln!("booted and done in {:.0} s", outcome.elapsed.as_secs_f64());
     outcome
