@@ -9,6 +9,7 @@ mod arch;
 mod assemble;
 mod build;
 mod disk;
+mod editor;
 mod error;
 mod grow;
 mod ingest;
