@@ -3,6 +3,7 @@
 //! Edits are entries like the archive's, put into the tree behind it. The rootfs is only read, and only
 //! the files that [`super::wanted`] lists; none of its code is run.
 
+use super::bios::Bios;
 use super::grow::{FSTAB_OPTION, Grower, REPART_CONF, REPART_TEXT};
 use super::ingest::Ingest;
 use super::mode::{Carried, Mode};
@@ -59,21 +60,23 @@ pub(super) struct Facts {
 pub(super) struct Read<'a> {
     pub(super) sorted: &'a Sorted,
     pub(super) places: &'a Places,
+    /// The loader for BIOS machines, where there will be one.
+    pub(super) bios: Option<&'a Bios>,
 }
 
 /// What there is to boot with.
 pub(super) fn carried(
     ingest: &mut Ingest<'_>,
-    rootfs: &Read<'_>,
+    sorted: &Sorted,
+    places: &Places,
     boot: Boot,
 ) -> Result<Carried, BuildError> {
     let arch = arch::arch(ingest)?;
-    let places = rootfs.places;
     let (bios, uefi) = match boot {
         Boot::Auto => places.carried(arch),
         _ => (places.has_bios(), arch.and_then(|a| places.uefi_kind(a))),
     };
-    let kernel = !kernels(&ingest.tree, rootfs.sorted).is_empty();
+    let kernel = !kernels(&ingest.tree, sorted).is_empty();
     Ok(Carried {
         kernel,
         bios,
@@ -85,8 +88,6 @@ pub(super) fn carried(
 /// What was prepared beside the edits, which are in the tree.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    /// The files that the loader for BIOS machines is made of.
-    pub(super) grub: Option<Files>,
     /// What goes to the EFI system partition.
     pub(super) esp: Vec<EspFile>,
     /// Of what the loader for UEFI is made.
@@ -122,7 +123,6 @@ pub(super) fn prepare(
         (RootBy::PartUuid, Some(p)) => format!("PARTUUID={p}"),
     };
     let mut p = Prepared {
-        grub: None,
         esp: Vec::new(),
         uefi: None,
         from: Vec::new(),
@@ -184,13 +184,10 @@ fn boot(
         p.grower = editor.grower(spec, mode)?;
         return editor.fstab(&p.root, p.grower, None);
     }
-    if mode.bios() {
-        let found = rootfs.places.bios(editor.ingest)?;
-        let found = found.ok_or(BuildError::NoGrub)?;
-        readable(editor.ingest, &found.made, spec)?;
-        editor.modules(sorted, I386_PC, &found.made)?;
-        p.from.push(found.from);
-        p.grub = Some(found.made);
+    if let Some(bios) = rootfs.bios {
+        readable(editor.ingest, &bios.files, spec)?;
+        editor.modules(sorted, I386_PC, &bios.files)?;
+        p.from.push(bios.from.clone());
     }
     if let Some(arch) = mode.uefi() {
         let hint = config.hint.as_str();
