@@ -7,6 +7,7 @@
 mod accounts;
 mod arch;
 mod assemble;
+mod bios;
 mod build;
 mod disk;
 mod editor;

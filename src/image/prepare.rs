@@ -1,8 +1,8 @@
 //! What the image needs beside the archive: the loader's files, grub.cfg, fstab, the host name.
 //!
-//! The rootfs is only read, and only
-//! the files that [`super::wanted`] lists; none of its code is run.
+//! The rootfs is only read, and only the files that [`super::wanted`] lists; none of its code is run.
 
+use super::bios::Bios;
 use super::editor::{BOOT_EFI, Editor, files_in};
 use super::grow::Grower;
 use super::ingest::Ingest;
@@ -47,21 +47,23 @@ pub(super) struct Facts {
 pub(super) struct Read<'a> {
     pub(super) sorted: &'a Sorted,
     pub(super) places: &'a Places,
+    /// The loader for BIOS machines, where there will be one.
+    pub(super) bios: Option<&'a Bios>,
 }
 
 /// What there is to boot with.
 pub(super) fn carried(
     ingest: &mut Ingest<'_>,
-    rootfs: &Read<'_>,
+    sorted: &Sorted,
+    places: &Places,
     boot: Boot,
 ) -> Result<Carried, BuildError> {
     let arch = arch::arch(ingest)?;
-    let places = rootfs.places;
     let (bios, uefi) = match boot {
         Boot::Auto => places.carried(arch),
         _ => (places.has_bios(), arch.and_then(|a| places.uefi_kind(a))),
     };
-    let kernel = !kernels(&ingest.tree, rootfs.sorted).is_empty();
+    let kernel = !kernels(&ingest.tree, sorted).is_empty();
     Ok(Carried {
         kernel,
         bios,
@@ -73,8 +75,6 @@ pub(super) fn carried(
 /// What was prepared beside the edits, which are in the tree.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    /// The files that the loader for BIOS machines is made of.
-    pub(super) grub: Option<Files>,
     /// What goes to the EFI system partition.
     pub(super) esp: Vec<EspFile>,
     /// Of what the loader for UEFI is made.
@@ -110,7 +110,6 @@ pub(super) fn prepare(
         (RootBy::PartUuid, Some(p)) => format!("PARTUUID={p}"),
     };
     let mut p = Prepared {
-        grub: None,
         esp: Vec::new(),
         uefi: None,
         from: Vec::new(),
@@ -167,13 +166,10 @@ fn boot(
         p.grower = editor.grower(spec, mode)?;
         return editor.fstab(&p.root, p.grower, None);
     }
-    if mode.bios() {
-        let found = rootfs.places.bios(editor.ingest)?;
-        let found = found.ok_or(BuildError::NoGrub)?;
-        readable(editor.ingest, &found.made, spec)?;
-        editor.modules(sorted, I386_PC, &found.made)?;
-        p.from.push(found.from);
-        p.grub = Some(found.made);
+    if let Some(bios) = rootfs.bios {
+        readable(editor.ingest, &bios.files, spec)?;
+        editor.modules(sorted, I386_PC, &bios.files)?;
+        p.from.push(bios.from.clone());
     }
     if let Some(arch) = mode.uefi() {
         let hint = config.hint.as_str();
