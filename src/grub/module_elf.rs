@@ -24,8 +24,8 @@ const STB_LOCAL: u8 = 0;
 pub(crate) struct Module<'a> {
     pub(crate) exports: BTreeSet<&'a [u8]>,
     pub(crate) needs: BTreeSet<&'a [u8]>,
-    /// Names of modules.
-    pub(crate) depends: BTreeSet<&'a [u8]>,
+    /// Names of modules, in the order of moddep.lst.
+    pub(crate) depends: Vec<&'a [u8]>,
 }
 
 impl<'a> Module<'a> {

@@ -3,8 +3,8 @@
 //! A module is linked against structures of the kernel at fixed offsets, and nothing in GRUB checks at boot
 //! that both are of one build. kernel.img bears no version. What tells is, from the files alone:
 //!
-//! - `.moddeps` of a module is its line of moddep.lst, as GRUB's build writes both: between Debian's 2.06 and
-//!   2.12 they differ for a quarter of all modules, `normal` and `linux` among them;
+//! - `.moddeps` of a module is its line of moddep.lst word for word, from which `genmod.sh` writes it: between
+//!   Debian's 2.06 and 2.12 a quarter of all lines differ, those of `normal` and `linux` among them;
 //! - a symbol that a module needs is exported by kernel.img or by one of the modules that it names:
 //!   `genmoddep.awk` refuses to build anything else.
 //!
@@ -74,7 +74,10 @@ fn linked(target: &Target, files: &Files) -> Result<(), GrubError> {
     for (&module, (name, it)) in &all {
         let line = std::str::from_utf8(module).ok().and_then(|m| lines.get(m));
         if let Some(line) = line
-            && it.depends != line.iter().map(|d| d.as_bytes()).collect()
+            && !line
+                .iter()
+                .map(|d| d.as_bytes())
+                .eq(it.depends.iter().copied())
         {
             let own: Vec<_> = it.depends.iter().map(|d| text(d)).collect();
             let sign = format!(

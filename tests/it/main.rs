@@ -55,6 +55,7 @@ mod archive_odd;
 mod archive_prop;
 mod archive_tools;
 mod bad_boot;
+mod bad_grub;
 mod bad_input;
 mod bad_output;
 mod bad_spec;
