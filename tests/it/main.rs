@@ -18,9 +18,10 @@
 //! | `fidelity` | every file of an image against the tar, through other readers |
 //! | `fidelity_rows`, `fidelity_table` | the README's table of what diskwright and others keep of an archive |
 //! | `boot_debian` | a Debian boots, writes, reboots and leaves a clean filesystem |
+//! | `boot_matrix` | Debian 12 and 13 boot in every mode, by BIOS and UEFI, from NVMe |
 //! | `kernel` | Linux finds in an image what the archive says |
 //! | `growth` | Linux grows an image online, fills it and leaves it clean |
-//! | `gpt*` | every mode with a GPT against sgdisk, sfdisk, parted, blkid, checkers, GRUB; a boot |
+//! | `gpt` | every mode with a GPT against sgdisk, sfdisk, parted, blkid, checkers, GRUB |
 //! | `golden` | which bytes those were in the last commit |
 //! | `grow_boot` | a Debian on a larger disk grows its partition and its root by itself |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
@@ -55,11 +56,13 @@ mod archive_odd;
 mod archive_prop;
 mod archive_tools;
 mod bad_boot;
+mod bad_grub;
 mod bad_input;
 mod bad_output;
 mod bad_spec;
 mod boot;
 mod boot_debian;
+mod boot_matrix;
 mod cli;
 mod common;
 mod determinism;
@@ -75,7 +78,6 @@ mod fidelity_rows;
 mod fidelity_table;
 mod golden;
 mod gpt;
-mod gpt_boot;
 mod grow_boot;
 mod growth;
 mod grub;
