@@ -7,6 +7,7 @@
 //! | `archive_*` | the tar reader against tar, bad input, damage |
 //! | `bad_*` | bad archives, outputs and flags: exit code, message, nothing left |
 //! | `disk_full`, `signals` | a build that is refused or stopped half way leaves nothing |
+//! | `disk_damage` | a Debian boots from a disk of which a part is destroyed |
 //! | `boot`, `cli` | the program's verbs, exit codes and streams |
 //! | `determinism` | same archive, same spec, same bytes |
 //! | `efi` | core.efi and what lies on an EFI system partition, against grub-mkimage |
@@ -26,6 +27,7 @@
 //! | `grow_boot` | a Debian on a larger disk grows its partition and its root by itself |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
 //! | `grub_install` | a real grub-install writes the sectors that we wrote |
+//! | `grub_life` | update-grub, grub-install, a new kernel and grub-reboot in a booted Debian |
 //! | `large_dir` | directories whose index has three levels, and who refuses them |
 //! | `layers*` | folders and container images against tar, umoci, skopeo and buildah; damaged images |
 //! | `props` | that replaced files leave no byte, and that very large directories are clean |
@@ -66,6 +68,7 @@ mod boot_matrix;
 mod cli;
 mod common;
 mod determinism;
+mod disk_damage;
 mod disk_full;
 mod efi;
 mod efi_boot;
@@ -84,6 +87,7 @@ mod grub;
 mod grub_boot;
 mod grub_config;
 mod grub_install;
+mod grub_life;
 mod kernel;
 mod large_dir;
 mod layers;
