@@ -161,10 +161,17 @@ fn boot(
     }
     let fs_uuid = ids.fs_uuid.clone();
     let config = config(editor.ingest, spec, mode, ids, kernels)?;
+    let mounted = p.root.clone();
+    if config.kernels.first().is_some_and(|k| !k.has_initrd) {
+        p.root = match mode.boot {
+            Boot::Pv => PV_ROOT_DEVICE.to_owned(),
+            _ => config.root.parameter(config.root_by, false)?,
+        };
+    }
     if mode.boot == Boot::Pv {
         pv::prepare(editor, config)?;
         p.grower = editor.grower(spec, mode)?;
-        return editor.fstab(&p.root, p.grower, None);
+        return editor.fstab(&mounted, p.grower, None);
     }
     if let Some(bios) = rootfs.bios {
         readable(editor.ingest, &bios.files, spec)?;
@@ -202,7 +209,7 @@ fn boot(
         drop_in(&config)?.into_bytes(),
     )?;
     p.grower = editor.grower(spec, mode)?;
-    editor.fstab(&p.root, p.grower, mode.uefi().map(|_| facts.esp_id))
+    editor.fstab(&mounted, p.grower, mode.uefi().map(|_| facts.esp_id))
 }
 
 fn config(

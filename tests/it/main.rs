@@ -11,6 +11,7 @@
 //! | `boot`, `cli` | the program's verbs, exit codes and streams |
 //! | `determinism` | same archive, same spec, same bytes |
 //! | `efi` | core.efi and what lies on an EFI system partition, against grub-mkimage |
+//! | `efi_debian` | a Debian comes up under Secure Boot by the signed pair, on arm64 by every loader |
 //! | `efi_boot` | OVMF and AAVMF start our loaders, Secure Boot the signed pair alone |
 //! | `ext4_check` | that the checker finds whatever damage e2fsck finds |
 //! | `ext4_geometry` | layout of a filesystem against mke2fs, at a hundred sizes |
@@ -37,7 +38,8 @@
 //! | `partition` | the MBR against sfdisk |
 //! | `poison` | that nobody looks at what an image calls free |
 //! | `privilege` | that a build needs no privilege and little memory |
-//! | `pv` | images for PV-GRUB: menu.lst by GRUB 0.97's grammar, kernels compressed anew, a boot |
+//! | `pv` | images for PV-GRUB: menu.lst by GRUB 0.97's grammar, refusals |
+//! | `pv_boot` | GRUB 0.97 and Xen's pygrub read such an image of Debian 12 and 13, what they find boots |
 //! | `readme` | that the README says what the program does |
 //! | `scale` | sizes and numbers of files that nobody tries by hand |
 //! | `tidy` | the rules of the house: dependency direction, lengths, introductions |
@@ -72,6 +74,7 @@ mod disk_damage;
 mod disk_full;
 mod efi;
 mod efi_boot;
+mod efi_debian;
 mod ext4_check;
 mod ext4_geometry;
 mod ext4_shapes;
@@ -103,6 +106,7 @@ mod props;
 mod props_disk;
 mod props_ext4;
 mod pv;
+mod pv_boot;
 mod readme;
 mod scale;
 mod signals;

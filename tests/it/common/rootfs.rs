@@ -17,17 +17,18 @@ pub fn debian() -> Option<PathBuf> {
     debian_of("bookworm")
 }
 
-/// The same of another release, by its name: `trixie` is Debian 13, `DISKWRIGHT_ROOTFS13`.
-pub fn debian_of(suite: &str) -> Option<PathBuf> {
+/// The same of another release or processor: `trixie` is Debian 13, `DISKWRIGHT_ROOTFS13`; `arm64` is Debian 12
+/// for it, without an initrd, `DISKWRIGHT_ROOTFS_ARM64`.
+pub fn debian_of(which: &str) -> Option<PathBuf> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/demo/rootfs");
     let made = Command::new(&script)
-        .arg(suite)
+        .arg(which)
         .stderr(Stdio::piped())
         .output();
     let made = made.unwrap_or_else(|e| panic!("{}: {e}", script.display()));
     if !made.status.success() {
         let why = String::from_utf8_lossy(&made.stderr);
-        skip(&format!("no rootfs of Debian {suite}: {}", why.trim()));
+        skip(&format!("no rootfs of Debian, {which}: {}", why.trim()));
         return None;
     }
     let path = String::from_utf8(made.stdout).unwrap();
