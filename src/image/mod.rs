@@ -10,6 +10,7 @@ mod assemble;
 mod build;
 mod disk;
 mod error;
+mod fsck;
 mod grow;
 mod ingest;
 mod layout;

@@ -3,6 +3,7 @@
 //! Edits are entries like the archive's, put into the tree behind it. The rootfs is only read, and only
 //! the files that [`super::wanted`] lists; none of its code is run.
 
+use super::fsck;
 use super::grow::{FSTAB_OPTION, Grower, REPART_CONF, REPART_TEXT};
 use super::ingest::Ingest;
 use super::mode::{Carried, Mode};
@@ -131,6 +132,7 @@ pub(super) fn prepare(
         grower: Grower::Nobody,
         edits: Vec::new(),
     };
+    fsck::warn_of_features(ingest, spec)?;
     let mut editor = Editor {
         ingest,
         time: facts.time,
@@ -435,9 +437,9 @@ impl Editor<'_, '_> {
 
     /// Chooses who grows the root, and tells them.
     fn grower(&mut self, spec: &Spec, mode: &Mode) -> Result<Grower, BuildError> {
-        let (mut warning, gpt) = (None, mode.scheme == Scheme::Gpt);
+        let mut warning = None;
         let tree = &self.ingest.tree;
-        let grower = Grower::choose(spec.grow_at_boot, tree, gpt, |w| {
+        let grower = Grower::choose(spec.grow_at_boot, tree, mode.scheme, |w| {
             warning = Some(w.to_owned());
         })?;
         if let Some(w) = warning {

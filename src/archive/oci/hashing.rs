@@ -1,32 +1,41 @@
 //! A digest of what passes by, computed on a thread of its own: SHA-256 takes longer than to read a plain
-//! layer and put its files in their places.
+//! layer and put its files in their places. Small layers, of which images have thousands, go without.
 
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 
 use super::digest::Hasher;
+use crate::archive::input::THREAD_MIN;
 
 /// Pieces that wait to be digested; each is as long as one read, at most a buffer of 1 MiB.
 const QUEUE: usize = 2;
 
-/// A digest under way on its thread, which ends with it.
+/// A digest under way.
 #[derive(Debug)]
-pub(super) struct Hashing {
-    pieces: SyncSender<Vec<u8>>,
-    /// Digested pieces, to be filled again.
-    empty: Receiver<Vec<u8>>,
-    thread: JoinHandle<Hasher>,
+pub(super) enum Hashing {
+    Here(Hasher),
+    /// On its thread, which ends with it.
+    Thread {
+        pieces: SyncSender<Vec<u8>>,
+        /// Digested pieces, to be filled again.
+        empty: Receiver<Vec<u8>>,
+        thread: JoinHandle<Hasher>,
+    },
 }
 
 impl Hashing {
-    pub(super) fn start(hasher: Hasher) -> io::Result<Self> {
+    /// Of `len` bytes.
+    pub(super) fn start(hasher: Hasher, len: u64) -> io::Result<Self> {
+        if len < THREAD_MIN {
+            return Ok(Self::Here(hasher));
+        }
         let (pieces, receiver) = sync_channel(QUEUE);
         let (sender, empty) = channel();
         let thread = std::thread::Builder::new()
             .name(String::from("digest"))
             .spawn(move || run(hasher, &receiver, &sender))?;
-        Ok(Self {
+        Ok(Self::Thread {
             pieces,
             empty,
             thread,
@@ -34,18 +43,27 @@ impl Hashing {
     }
 
     /// Adds a copy of `bytes`.
-    pub(super) fn update(&self, bytes: &[u8]) {
-        let mut piece = self.empty.try_recv().unwrap_or_default();
-        piece.clear();
-        piece.extend_from_slice(bytes);
-        // The thread ends before its sender only by a panic, which `finish` passes on.
-        let _ = self.pieces.send(piece);
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Here(hasher) => hasher.update(bytes),
+            Self::Thread { pieces, empty, .. } => {
+                let mut piece = empty.try_recv().unwrap_or_default();
+                piece.clear();
+                piece.extend_from_slice(bytes);
+                // The thread ends before its sender only by a panic, which `finish` passes on.
+                let _ = pieces.send(piece);
+            }
+        }
     }
 
     /// The digest of all that was added.
     pub(super) fn finish(self) -> Hasher {
-        drop(self.pieces);
-        match self.thread.join() {
+        let (pieces, thread) = match self {
+            Self::Here(hasher) => return hasher,
+            Self::Thread { pieces, thread, .. } => (pieces, thread),
+        };
+        drop(pieces);
+        match thread.join() {
             Ok(hasher) => hasher,
             Err(panic) => std::panic::resume_unwind(panic),
         }

@@ -271,7 +271,7 @@ impl Read for Verified {
             return Ok(0);
         }
         if matches!(self.state, State::Start) {
-            self.state = State::Under(Hashing::start(self.digest.hasher())?);
+            self.state = State::Under(Hashing::start(self.digest.hasher(), self.len)?);
         }
         let wrong = |found: u64| {
             io::Error::other(ImageError::Size {
@@ -282,7 +282,7 @@ impl Read for Verified {
             })
         };
         if n > 0 {
-            if let State::Under(hashing) = &self.state {
+            if let State::Under(hashing) = &mut self.state {
                 hashing.update(out.get(..n).unwrap_or_default());
             }
             self.left = self
