@@ -154,9 +154,13 @@ fn an_image_of_another_system_is_refused() {
     let layout = Layout::new(&desk.path("img"));
     let layer = layout.blob(LAYER, &archive(&[file("a", b"x")]), "");
     layout.index(&[layout.image("windows/amd64", std::slice::from_ref(&layer), "")]);
-    refused(&desk, "oci:img", expect![[r#"
+    refused(
+        &desk,
+        "oci:img",
+        expect![[r#"
         error: oci:img: blobs/sha256/c0a570cf7fe5d59ce803ff571265a0e33edf163c7c408e05cb28a32f63ed484f is for the operating system 'windows', and only those for linux become disks here
-    "#]]);
+    "#]],
+    );
     for os in ["Linux/amd64", "/amd64"] {
         layout.index(&[layout.image(os, std::slice::from_ref(&layer), "")]);
         desk.builds("oci:img", &["--boot", "none"]);
@@ -169,9 +173,13 @@ fn an_image_of_another_system_is_refused() {
             file("manifest.json", br#"[{"Config":"c.json","Layers":[]}]"#),
         ]),
     );
-    refused(&desk, "docker-archive:saved.tar", expect![[r#"
+    refused(
+        &desk,
+        "docker-archive:saved.tar",
+        expect![[r#"
         error: docker-archive:saved.tar: c.json is for the operating system 'freebsd', and only those for linux become disks here
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -179,20 +187,36 @@ fn an_index_of_nothing_is_told_so() {
     let desk = Desk::new();
     let layout = Layout::new(&desk.path("img"));
     layout.index(&[]);
-    refused(&desk, "oci:img", expect![[r#"
+    refused(
+        &desk,
+        "oci:img",
+        expect![[r#"
         error: oci:img holds no image: its index.json lists none; copy the image again
-    "#]]);
+    "#]],
+    );
     layout.index(&[layout.blob(CONFIG, b"{}", &platform("unknown/unknown"))]);
-    refused(&desk, "oci:img", expect![[r#"
+    refused(
+        &desk,
+        "oci:img",
+        expect![[r#"
         error: oci:img holds no image: its index.json lists none; copy the image again
-    "#]]);
+    "#]],
+    );
     desk.write("saved.tar", &archive(&[file("manifest.json", b"[]")]));
-    refused(&desk, "docker-archive:saved.tar", expect![[r#"
+    refused(
+        &desk,
+        "docker-archive:saved.tar",
+        expect![[r#"
         error: docker-archive:saved.tar holds no image: its manifest.json lists none; copy the image again
-    "#]]);
-    refused(&desk, "docker-archive:saved.tar:some", expect![[r#"
+    "#]],
+    );
+    refused(
+        &desk,
+        "docker-archive:saved.tar:some",
+        expect![[r#"
         error: docker-archive:saved.tar holds no image: its manifest.json lists none; copy the image again
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
