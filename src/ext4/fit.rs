@@ -196,7 +196,10 @@ impl Geometry {
     /// # Errors
     /// As [`Geometry::fitted`].
     pub fn of_shape(need: &Need, blocks: u64) -> Result<Option<Self>, GeometryError> {
-        let g = Self::at(need, blocks.max(need.options.block_size.first_block() + 1))?;
+        if blocks <= need.options.block_size.first_block() {
+            return Ok(None);
+        }
+        let g = Self::at(need, blocks)?;
         Ok(Some(g).filter(|g| g.legal(blocks) == blocks && g.inodes() >= need.inodes))
     }
 

@@ -2,6 +2,7 @@
 
 use super::accounts;
 use super::assemble::Assembly;
+use super::bios::Bios;
 use super::grow;
 use super::ingest::Ingest;
 use super::mode::{Mode, Room, choose, contradiction, room as room_of};
@@ -58,12 +59,14 @@ pub fn build(
     let sorted = ingest.tree.sorted();
     accounts::settle_acls(&mut ingest, &sorted)?;
     let places = Places::find(&ingest.tree, &sorted, &spec.grub)?;
-    let read = Read {
-        sorted: &sorted,
-        places: &places,
-    };
-    let carried = prepare::carried(&mut ingest, &read, spec.boot)?;
+    let carried = prepare::carried(&mut ingest, &sorted, &places, spec.boot)?;
     let mode = choose(spec, &carried)?;
+    let bios = if mode.bios() {
+        let found = places.bios(&mut ingest)?.ok_or(BuildError::NoGrub)?;
+        Some(Bios::start(found, mode.scheme))
+    } else {
+        None
+    };
     // What was chosen and what was asked for by name have one seed where they have one layout.
     let asked = mode.asked(spec);
     let asked = if room_of(&asked) == room {
@@ -86,6 +89,11 @@ pub fn build(
     if let Some(advice) = image_in_disguise(&ingest.tree) {
         ingest.warn(advice);
     }
+    let read = Read {
+        sorted: &sorted,
+        places: &places,
+        bios: bios.as_ref(),
+    };
     let prepared = prepare::prepare(&mut ingest, &read, spec, &mode, &facts)?;
     // Before the plan does it: a file of that name in the archive must leave the spool.
     if let Some(entry) = lost_found(&ingest.tree, facts.time) {
@@ -126,7 +134,7 @@ pub fn build(
         end: room_of(&mode.asked(spec)).end(size),
         size,
     };
-    let (image, partitions) = disk.assemble(plan, &zeros.finish())?;
+    let (image, partitions) = disk.assemble(plan, &zeros.finish(), bios)?;
     let report = report(&image, spec, &mode, &facts, prepared, partitions, data);
     Ok(Built { image, report })
 }

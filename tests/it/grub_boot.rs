@@ -51,19 +51,19 @@ fn disk(dir: &Path, rs: bool) -> std::fs::File {
         prefix: grub::PREFIX_MBR_1,
         modules: &grub::MODULES_EXT_ON_MBR,
         config: None,
-        sector0: &sector0,
         area: Area {
             first: Lba(1),
             sectors: FIRST_PARTITION.0 - 1,
         },
         rs,
     };
-    let loader = grub::bios(&files, &spec).unwrap();
+    let boot_sector = grub::boot_sector(&files, &sector0, spec.area.first).unwrap();
+    let core = grub::bios(&files, &spec).unwrap();
 
     let path = dir.join("disk.img");
     let mut disk = std::fs::File::create(&path).unwrap();
-    disk.write_all(&loader.boot_sector).unwrap();
-    disk.write_all(&loader.area).unwrap();
+    disk.write_all(&boot_sector).unwrap();
+    disk.write_all(&core).unwrap();
     disk.set_len(DISK_SECTORS * 512).unwrap();
     let offset = format!("offset={}", FIRST_PARTITION.byte_offset());
     let size = format!("{}k", layout.sectors / 2);

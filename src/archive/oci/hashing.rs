@@ -14,7 +14,7 @@ const QUEUE: usize = 2;
 /// A digest under way.
 #[derive(Debug)]
 pub(super) enum Hashing {
-    Here(Hasher),
+    Here(Box<Hasher>),
     /// On its thread, which ends with it.
     Thread {
         pieces: SyncSender<Vec<u8>>,
@@ -28,7 +28,7 @@ impl Hashing {
     /// Of `len` bytes.
     pub(super) fn start(hasher: Hasher, len: u64) -> io::Result<Self> {
         if len < THREAD_MIN {
-            return Ok(Self::Here(hasher));
+            return Ok(Self::Here(Box::new(hasher)));
         }
         let (pieces, receiver) = sync_channel(QUEUE);
         let (sender, empty) = channel();
@@ -59,7 +59,7 @@ impl Hashing {
     /// The digest of all that was added.
     pub(super) fn finish(self) -> Hasher {
         let (pieces, thread) = match self {
-            Self::Here(hasher) => return hasher,
+            Self::Here(hasher) => return *hasher,
             Self::Thread { pieces, thread, .. } => (pieces, thread),
         };
         drop(pieces);
