@@ -185,10 +185,10 @@ mod tests {
 
     #[test]
     fn what_the_list_is_about_must_be_whole() {
+        type Digester = fn(&[u8]) -> String;
         let md5 = |b: &[u8]| hex(&Md5::digest(b));
         let sha256 = |b: &[u8]| hex(&Sha256::digest(b));
-        let digests: [(fn(&[u8]) -> String, &str); 2] =
-            [(md5, "usr/lib/grub/i386-pc/"), (sha256, "i386-pc/")];
+        let digests: [(Digester, &str); 2] = [(md5, "usr/lib/grub/i386-pc/"), (sha256, "i386-pc/")];
         let (yes, no) = (Some(true), Some(false));
         for (says, told) in [
             ([yes, yes, yes], None),
