@@ -10,6 +10,7 @@ mod assemble;
 mod bios;
 mod build;
 mod disk;
+mod editor;
 mod error;
 mod grow;
 mod ingest;

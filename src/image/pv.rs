@@ -1,7 +1,7 @@
 //! What an image of PV-GRUB needs: its menu, and kernels that it reads.
 
 use super::BuildError;
-use super::prepare::Editor;
+use super::editor::Editor;
 use super::wanted::{KERNEL_MAX, MENU_LST, trimmed};
 use crate::entry::{Entry, EntryKind};
 use crate::grub::{Config, GrubError, KernelEntry, bears_marker, menu_lst, pv_kernel};

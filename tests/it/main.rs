@@ -24,6 +24,7 @@
 //! | `golden` | which bytes those were in the last commit |
 //! | `grow_boot` | a Debian on a larger disk grows its partition and its root by itself |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
+//! | `grub_install` | a real grub-install writes the sectors that we wrote |
 //! | `large_dir` | directories whose index has three levels, and who refuses them |
 //! | `layers*` | folders and container images against tar, umoci, skopeo and buildah; damaged images |
 //! | `props` | that replaced files leave no byte, and that very large directories are clean |
@@ -80,6 +81,7 @@ mod growth;
 mod grub;
 mod grub_boot;
 mod grub_config;
+mod grub_install;
 mod kernel;
 mod large_dir;
 mod layers;

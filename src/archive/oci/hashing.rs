@@ -4,7 +4,7 @@
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
-use super::digest::Hasher;
+use super::digest::{Digest, Hasher};
 
 /// Bytes read at a time: they are still in the core's cache when they are digested.
 const PIECE: usize = 256 << 10;
@@ -16,7 +16,7 @@ const QUEUE: usize = 4;
 enum Message {
     /// So many bytes at the beginning of a piece.
     Bytes(Vec<u8>, usize),
-    End(Hasher),
+    End(Digest),
     Failed(io::Error),
 }
 
@@ -25,7 +25,7 @@ pub(super) enum Taken {
     /// So many bytes, above 0.
     Bytes(usize),
     /// Nothing is left; the digest of all.
-    End(Hasher),
+    End(Digest),
 }
 
 /// A blob on its way. The thread ends when it is dropped.
@@ -68,7 +68,7 @@ impl Hashing {
             }
             match self.messages.recv() {
                 Ok(Message::Bytes(piece, end)) => (self.piece, self.end) = (piece, end),
-                Ok(Message::End(hasher)) => return Ok(Taken::End(hasher)),
+                Ok(Message::End(digest)) => return Ok(Taken::End(digest)),
                 Ok(Message::Failed(e)) => return Err(e),
                 // Only a reader that panicked says nothing at its end.
                 Err(_) => return Err(io::Error::other("its reader has failed")),
@@ -109,5 +109,5 @@ fn run(
         }
     }
     // Nobody may be there any more.
-    let _ = messages.send(Message::End(hasher));
+    let _ = messages.send(Message::End(hasher.finish()));
 }
