@@ -60,7 +60,7 @@ mod xen_note;
 
 pub use aki::{Aki, AkiArch, aki, akis};
 pub use bios::{
-    BiosLoader, BiosSpec, MODULES_EXT_ON_GPT, MODULES_EXT_ON_MBR, PREFIX_GPT_1, PREFIX_MBR_1, bios,
+    BiosSpec, MODULES_EXT_ON_GPT, MODULES_EXT_ON_MBR, PREFIX_GPT_1, PREFIX_MBR_1, bios,
 };
 pub use boot_img::boot_sector;
 pub use bz_image::pv_kernel;

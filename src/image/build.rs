@@ -2,10 +2,12 @@
 
 use super::accounts;
 use super::assemble::Assembly;
+use super::bios::Bios;
 use super::ingest::Ingest;
 use super::mode::{Mode, Room, choose, contradiction, room as room_of};
 use super::places::Places;
 use super::prepare::{self, Facts, Prepared, Read};
+use super::pv::Ahead;
 use super::report::PartitionReport;
 use super::{
     Boot, BuildError, Free, Image, Profile, Report, Scheme, Size, Spec, Spool, seed::seed,
@@ -48,7 +50,7 @@ pub fn build(
     let room = room_of(spec);
     let base = room.base;
     let mut ingest = Ingest::new(formatter(spec, room)?, base, spool, observer);
-    ingest.keeps_kernels = spec.boot == Boot::Pv;
+    ingest.kernels = (spec.boot == Boot::Pv).then(Ahead::default);
     info_span!("archive").in_scope(|| ingest.archive(rootfs))?;
 
     let prepare_span = info_span!("prepare").entered();
@@ -57,12 +59,14 @@ pub fn build(
     let sorted = ingest.tree.sorted();
     accounts::settle_acls(&mut ingest, &sorted)?;
     let places = Places::find(&ingest.tree, &sorted, &spec.grub)?;
-    let read = Read {
-        sorted: &sorted,
-        places: &places,
-    };
-    let carried = prepare::carried(&mut ingest, &read, spec.boot)?;
+    let carried = prepare::carried(&mut ingest, &sorted, &places, spec.boot)?;
     let mode = choose(spec, &carried)?;
+    let bios = if mode.bios() {
+        let found = places.bios(&mut ingest)?.ok_or(BuildError::NoGrub)?;
+        Some(Bios::start(found, mode.scheme))
+    } else {
+        None
+    };
     // What was chosen and what was asked for by name have one seed where they have one layout.
     let asked = mode.asked(spec);
     let asked = if room_of(&asked) == room {
@@ -85,6 +89,11 @@ pub fn build(
     if let Some(advice) = image_in_disguise(&ingest.tree) {
         ingest.warn(advice);
     }
+    let read = Read {
+        sorted: &sorted,
+        places: &places,
+        bios: bios.as_ref(),
+    };
     let prepared = prepare::prepare(&mut ingest, &read, spec, &mode, &facts)?;
     // Before the plan does it: a file of that name in the archive must leave the spool.
     if let Some(entry) = lost_found(&ingest.tree, facts.time) {
@@ -122,7 +131,7 @@ pub fn build(
         end: room_of(&mode.asked(spec)).end(size),
         size,
     };
-    let (image, partitions) = disk.assemble(plan, &zeros.finish())?;
+    let (image, partitions) = disk.assemble(plan, &zeros.finish(), bios)?;
     let report = report(&image, spec, &mode, &facts, prepared, partitions, data);
     Ok(Built { image, report })
 }

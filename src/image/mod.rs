@@ -7,8 +7,10 @@
 mod accounts;
 mod arch;
 mod assemble;
+mod bios;
 mod build;
 mod disk;
+mod editor;
 mod error;
 mod grow;
 mod ingest;

@@ -13,6 +13,7 @@ use crate::grub::{
 };
 use crate::tree::{NodeKind, Sorted, Tree};
 use std::collections::BTreeSet;
+use std::fs::DirEntry;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -260,6 +261,14 @@ fn on_host(folder: &Path, path: &str) -> PathBuf {
     }
 }
 
+/// Whether it is a regular file, or a symbolic link to one.
+fn is_file(entry: &DirEntry) -> bool {
+    match entry.file_type() {
+        Ok(kind) if !kind.is_symlink() => kind.is_file(),
+        _ => entry.path().is_file(),
+    }
+}
+
 fn names_in_folder(folder: &Path) -> Result<BTreeSet<String>, BuildError> {
     let mut names = BTreeSet::new();
     let failed = |path: &Path, source| BuildError::GrubFolder {
@@ -279,7 +288,7 @@ fn names_in_folder(folder: &Path) -> Result<BTreeSet<String>, BuildError> {
             let name = entry.file_name();
             let path = name.to_str().map(|name| format!("{inner}/{name}"));
             if let Some(path) = path.filter(|p| is_input(p))
-                && entry.path().is_file()
+                && is_file(&entry)
             {
                 names.insert(path);
             }

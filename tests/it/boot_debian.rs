@@ -80,13 +80,14 @@ pub(crate) fn boot(image: &Path, persist: bool, steps: Vec<Step>, until_exit: bo
         persist,
         ..Machine::default()
     };
-    boot_on(&machine, image, steps, until_exit)
+    log_in(image, &machine, PATIENCE, steps, until_exit)
 }
 
-/// The same on a machine of the caller's.
-pub(crate) fn boot_on(
-    machine: &Machine,
+/// The same in any machine.
+pub(crate) fn log_in(
     image: &Path,
+    machine: &Machine,
+    patience: Duration,
     steps: Vec<Step>,
     until_exit: bool,
 ) -> Outcome {
@@ -94,10 +95,21 @@ pub(crate) fn boot_on(
     let mut all = vec![step(r"[\w.-]+ login: ", None)];
     all[0].send = (!steps.is_empty()).then(|| "root\n".to_owned());
     all.extend(steps);
+    follow(image, machine, patience, all, until_exit)
+}
+
+/// Boots the image and goes through `steps`, each of which must come.
+pub(crate) fn follow(
+    image: &Path,
+    machine: &Machine,
+    patience: Duration,
+    steps: Vec<Step>,
+    until_exit: bool,
+) -> Outcome {
     let script = Script {
-        steps: all,
+        steps,
         fail: vec![Regex::new(DEFAULT_FAIL).unwrap()],
-        timeout: Some(PATIENCE),
+        timeout: Some(patience),
         until_exit,
         interactive: false,
     };

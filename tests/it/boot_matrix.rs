@@ -6,7 +6,7 @@
 use diskwright::boot::{Disk, Firmware, Machine};
 use diskwright::image::{Boot, RootBy, Scheme, Spec};
 
-use crate::boot_debian::{boot_on, can_boot, log};
+use crate::boot_debian::{PATIENCE, can_boot, log, log_in};
 use crate::common::grub::grub_folder;
 use crate::common::rootfs;
 use crate::tools::skip;
@@ -90,7 +90,7 @@ fn comes_up(release: &Release, row: &Row) {
             disk: Disk::Nvme,
             ..Machine::default()
         };
-        let log = log(&boot_on(&machine, &image, Vec::new(), false));
+        let log = log(&log_in(&image, &machine, PATIENCE, Vec::new(), false));
         for said in [
             release.issue,
             "EXT4-fs (nvme0n1p1): mounted filesystem",

@@ -7,9 +7,11 @@
 //! | `archive_*` | the tar reader against tar, bad input, damage |
 //! | `bad_*` | bad archives, outputs and flags: exit code, message, nothing left |
 //! | `disk_full`, `signals` | a build that is refused or stopped half way leaves nothing |
+//! | `disk_damage` | a Debian boots from a disk of which a part is destroyed |
 //! | `boot`, `cli` | the program's verbs, exit codes and streams |
 //! | `determinism` | same archive, same spec, same bytes |
 //! | `efi` | core.efi and what lies on an EFI system partition, against grub-mkimage |
+//! | `efi_debian` | a Debian comes up under Secure Boot by the signed pair, on arm64 by every loader |
 //! | `efi_boot` | OVMF and AAVMF start our loaders, Secure Boot the signed pair alone |
 //! | `ext4_check` | that the checker finds whatever damage e2fsck finds |
 //! | `ext4_geometry` | layout of a filesystem against mke2fs, at a hundred sizes |
@@ -25,6 +27,8 @@
 //! | `golden` | which bytes those were in the last commit |
 //! | `grow_boot` | a Debian on a larger disk grows its partition and its root by itself |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
+//! | `grub_install` | a real grub-install writes the sectors that we wrote |
+//! | `grub_life` | update-grub, grub-install, a new kernel and grub-reboot in a booted Debian |
 //! | `large_dir` | directories whose index has three levels, and who refuses them |
 //! | `layers*` | folders and container images against tar, umoci, skopeo and buildah; damaged images |
 //! | `props` | that replaced files leave no byte, and that very large directories are clean |
@@ -34,7 +38,8 @@
 //! | `partition` | the MBR against sfdisk |
 //! | `poison` | that nobody looks at what an image calls free |
 //! | `privilege` | that a build needs no privilege and little memory |
-//! | `pv` | images for PV-GRUB: menu.lst by GRUB 0.97's grammar, kernels compressed anew, a boot |
+//! | `pv` | images for PV-GRUB: menu.lst by GRUB 0.97's grammar, refusals |
+//! | `pv_boot` | GRUB 0.97 and Xen's pygrub read such an image of Debian 12 and 13, what they find boots |
 //! | `readme` | that the README says what the program does |
 //! | `scale` | sizes and numbers of files that nobody tries by hand |
 //! | `tidy` | the rules of the house: dependency direction, lengths, introductions |
@@ -65,9 +70,11 @@ mod boot_matrix;
 mod cli;
 mod common;
 mod determinism;
+mod disk_damage;
 mod disk_full;
 mod efi;
 mod efi_boot;
+mod efi_debian;
 mod ext4_check;
 mod ext4_geometry;
 mod ext4_shapes;
@@ -82,6 +89,8 @@ mod growth;
 mod grub;
 mod grub_boot;
 mod grub_config;
+mod grub_install;
+mod grub_life;
 mod kernel;
 mod large_dir;
 mod layers;
@@ -97,6 +106,7 @@ mod props;
 mod props_disk;
 mod props_ext4;
 mod pv;
+mod pv_boot;
 mod readme;
 mod scale;
 mod signals;
