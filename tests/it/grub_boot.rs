@@ -84,7 +84,7 @@ fn disk(dir: &Path, rs: bool) -> (std::fs::File, u64) {
             &size,
         ],
     );
-    let area = u64::try_from(loader.area.len()).unwrap() / 512;
+    let area = u64::try_from(core.len()).unwrap() / 512;
     // As many sectors again for the parity.
     (disk, if rs { area / 2 } else { area })
 }
