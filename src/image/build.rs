@@ -7,6 +7,7 @@ use super::ingest::Ingest;
 use super::mode::{Mode, Room, choose, contradiction, room as room_of};
 use super::places::Places;
 use super::prepare::{self, Facts, Prepared, Read};
+use super::pv::Ahead;
 use super::report::PartitionReport;
 use super::{
     Boot, BuildError, Free, Image, Profile, Report, Scheme, Size, Spec, Spool, seed::seed,
@@ -49,7 +50,7 @@ pub fn build(
     let room = room_of(spec);
     let base = room.base;
     let mut ingest = Ingest::new(formatter(spec, room)?, base, spool, observer);
-    ingest.keeps_kernels = spec.boot == Boot::Pv;
+    ingest.kernels = (spec.boot == Boot::Pv).then(Ahead::default);
     info_span!("archive").in_scope(|| ingest.archive(rootfs))?;
 
     let prepare_span = info_span!("prepare").entered();

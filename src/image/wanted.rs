@@ -11,6 +11,8 @@ pub(super) const KERNEL_MAX: u64 = 256 * MIB;
 
 /// Where GRUB and shim lie in the rootfs.
 pub(super) const LIB: &str = "usr/lib";
+/// Where dpkg keeps its lists of files.
+pub(super) const DPKG_INFO: &str = "var/lib/dpkg/info";
 /// GRUB's menu.
 pub(super) const GRUB_CFG: &str = "boot/grub/grub.cfg";
 /// The menu of PV-GRUB.
@@ -41,9 +43,13 @@ pub(super) fn wants(path: &[u8]) -> bool {
     let path = trimmed(path);
     let in_lib = path.strip_prefix(LIB.as_bytes());
     let in_lib = in_lib.and_then(|rest| rest.strip_prefix(b"/"));
+    let in_dpkg = path.strip_prefix(DPKG_INFO.as_bytes());
+    let in_dpkg = in_dpkg.and_then(|rest| rest.strip_prefix(b"/"));
+    let in_dpkg = in_dpkg.unwrap_or_default();
     in_lib
         .and_then(|rest| std::str::from_utf8(rest).ok())
         .is_some_and(places::is_input)
+        || places::LISTS.iter().any(|l| l.as_bytes() == in_dpkg)
         || [
             GRUB_CFG,
             MENU_LST,

@@ -8,7 +8,7 @@ use std::process::Command;
 use diskwright::boot::{Firmware, Machine};
 use diskwright::image::{Boot, Built, Spec};
 
-use crate::boot_debian::{boot_on, log, open_shadow, step};
+use crate::boot_debian::{PATIENCE, log, log_in, open_shadow, step};
 use crate::common::grub::grub_folder;
 use crate::common::guest::{FOLDER, PROGRAM, newc};
 use crate::common::rootfs;
@@ -61,7 +61,13 @@ fn a_debian_comes_up_under_secure_boot_by_the_signed_pair() {
         step(":~# ", Some(SECURE)),
         step(r"SECURE=1 LOCKDOWN=none \[integrity\]", None),
     ];
-    let said = log(&boot_on(&by(Firmware::Secure), &disk, steps, false));
+    let said = log(&log_in(
+        &disk,
+        &by(Firmware::Secure),
+        PATIENCE,
+        steps,
+        false,
+    ));
     for word in [
         "EFI stub: UEFI Secure Boot is enabled.",
         "secureboot: Secure boot enabled",
@@ -117,7 +123,13 @@ fn secure_boot_refuses_core_efi_in_clear_words_and_without_it_a_debian_comes_up(
     );
     assert!(std::fs::read(screen).unwrap().starts_with(b"\x89PNG"));
 
-    let said = log(&boot_on(&by(Firmware::Uefi), &disk, Vec::new(), false));
+    let said = log(&log_in(
+        &disk,
+        &by(Firmware::Uefi),
+        PATIENCE,
+        Vec::new(),
+        false,
+    ));
     assert!(said.contains("secureboot: Secure boot disabled"), "{said}");
 }
 
@@ -133,7 +145,13 @@ fn comes_up_on_arm(debian: &Path, grub: PathBuf, loader: &str, root: &str) -> St
     if rootfs::judges() {
         rootfs::assert_e2fsck_clean(&disk, &built);
     }
-    let said = log(&boot_on(&by(Firmware::Auto), &disk, Vec::new(), false));
+    let said = log(&log_in(
+        &disk,
+        &by(Firmware::Auto),
+        PATIENCE,
+        Vec::new(),
+        false,
+    ));
     for word in [
         "EFI stub: Booting Linux Kernel...",
         &format!("-cloud-arm64 root={} ro ", report.root),

@@ -109,7 +109,8 @@ impl Writer {
         Ok(())
     }
 
-    fn send_batch(&mut self) -> io::Result<()> {
+    /// Ends the batch: what comes next is not joined to it.
+    pub(super) fn send_batch(&mut self) -> io::Result<()> {
         if self.batch.pieces.is_empty() {
             return Ok(());
         }

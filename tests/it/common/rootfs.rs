@@ -1,5 +1,6 @@
 //! The Debian root filesystems of `make demo` and `make test`, and what tests make of them.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -92,26 +93,28 @@ pub fn with_files(tar: &Path, to: &Path, files: &[(&str, &str, &[u8])]) {
             to,
         ],
     );
+    let folder = tree.to_str().unwrap();
+    let append = [
+        "--append",
+        "--file",
+        to,
+        "--owner=0",
+        "--group=0",
+        "--directory",
+        folder,
+    ];
+    let mut append: Vec<String> = append.map(str::to_owned).to_vec();
     for (path, mode, content) in files {
         let file = tree.join(path);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(&file, content).unwrap();
-        let mode = format!("--mode={mode}");
-        stdout(
-            "tar",
-            &[
-                "--append",
-                "--file",
-                to,
-                "--owner=0",
-                "--group=0",
-                &mode,
-                "--directory",
-                tree.to_str().unwrap(),
-                &format!("./{path}"),
-            ],
-        );
+        let mode = u32::from_str_radix(mode, 8).unwrap();
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).unwrap();
+        append.push(format!("./{path}"));
     }
+    // All in one run: each reads the tar to its end.
+    let append: Vec<&str> = append.iter().map(String::as_str).collect();
+    stdout("tar", &append);
 }
 
 /// The image's filesystem for e2fsprogs: they take its offset behind the path.
