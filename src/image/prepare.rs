@@ -4,6 +4,7 @@
 
 use super::bios::Bios;
 use super::editor::{BOOT_EFI, Editor, files_in};
+use super::fsck;
 use super::grow::Grower;
 use super::ingest::Ingest;
 use super::mode::{Carried, Mode};
@@ -118,6 +119,7 @@ pub(super) fn prepare(
         grower: Grower::Nobody,
         edits: Vec::new(),
     };
+    fsck::warn_of_features(ingest, spec)?;
     let mut editor = Editor::new(ingest, facts.time);
     if let Some(name) = &spec.hostname {
         editor.hostname(name)?;
@@ -161,10 +163,17 @@ fn boot(
     }
     let fs_uuid = ids.fs_uuid.clone();
     let config = config(editor.ingest, spec, mode, ids, kernels)?;
+    let mounted = p.root.clone();
+    if config.kernels.first().is_some_and(|k| !k.has_initrd) {
+        p.root = match mode.boot {
+            Boot::Pv => PV_ROOT_DEVICE.to_owned(),
+            _ => config.root.parameter(config.root_by, false)?,
+        };
+    }
     if mode.boot == Boot::Pv {
         pv::prepare(editor, config)?;
         p.grower = editor.grower(spec, mode)?;
-        return editor.fstab(&p.root, p.grower, None);
+        return editor.fstab(&mounted, p.grower, None);
     }
     if let Some(bios) = rootfs.bios {
         readable(editor.ingest, &bios.files, spec)?;
@@ -202,7 +211,7 @@ fn boot(
         drop_in(&config)?.into_bytes(),
     )?;
     p.grower = editor.grower(spec, mode)?;
-    editor.fstab(&p.root, p.grower, mode.uefi().map(|_| facts.esp_id))
+    editor.fstab(&mounted, p.grower, mode.uefi().map(|_| facts.esp_id))
 }
 
 fn config(

@@ -274,13 +274,13 @@ impl Read for Verified {
         if out.is_empty() {
             return Ok(0);
         }
-        let mut hashing = match std::mem::replace(&mut self.state, State::Compared) {
-            State::Start(reader) => Hashing::start(reader, self.digest.hasher())?,
+        let hashing = match std::mem::replace(&mut self.state, State::Compared) {
+            State::Start(reader) => Hashing::start(reader, self.digest.hasher(), self.len)?,
             State::Under(hashing) => hashing,
             State::Compared => return Ok(0),
         };
         match hashing.take(out)? {
-            Taken::Bytes(n) => {
+            Taken::Bytes(n, hashing) => {
                 self.state = State::Under(hashing);
                 let left = self.left.checked_sub(count(n));
                 self.left = left.ok_or_else(|| self.wrong_size(self.len.saturating_add(1)))?;
