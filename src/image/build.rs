@@ -3,6 +3,7 @@
 use super::accounts;
 use super::assemble::Assembly;
 use super::bios::Bios;
+use super::grow;
 use super::ingest::Ingest;
 use super::mode::{Mode, Room, choose, contradiction, room as room_of};
 use super::places::Places;
@@ -120,6 +121,9 @@ pub fn build(
         let identity = identity(spec, &facts, &seed);
         formatter.finish(tree, &identity, &mut |w| warnings.warn(&w))
     })?;
+    if let Some(short) = grow::short_of(spec.max_grow, plan.geometry()) {
+        warnings.warn(&short);
+    }
     warnings.close();
     let size = mode.disk_size(spec, base + plan.size());
     let disk = Assembly {
@@ -170,18 +174,6 @@ fn check(spec: &Spec) -> Result<(), BuildError> {
             let sectors = size / SECTOR;
             return Err(PartitionError::DiskTooLarge { sectors }.into());
         }
-        let room = room_of(spec);
-        if room.base > 0 && room.end(size) <= room.base {
-            let smaller = match (spec.scheme, spec.boot) {
-                (Scheme::Auto, Boot::Auto) => "; with `--boot bios` root begins at 1 MiB",
-                _ => "",
-            };
-            return Err(BuildError::DiskTooSmall {
-                size,
-                root: room.base,
-                smaller,
-            });
-        }
     }
     Ok(())
 }
@@ -203,7 +195,7 @@ fn facts(spec: &Spec, seed: &Seed, tree: &Tree) -> Facts {
 fn formatter(spec: &Spec, room: Room) -> Result<Formatter, BuildError> {
     let options = spec.filesystem();
     Ok(match spec.size {
-        Size::Bytes(disk) => Formatter::sized(room.end(disk) - room.base, &options)?,
+        Size::Bytes(disk) => sized(spec, room, disk)?,
         Size::Fit => {
             let available = match spec.free {
                 Free::Bytes(n) => Available::Bytes(n),
@@ -221,6 +213,34 @@ fn formatter(spec: &Spec, room: Room) -> Result<Formatter, BuildError> {
             };
             Formatter::fitted(Fit { available, size }, &options)
         }
+    })
+}
+
+fn sized(spec: &Spec, room: Room, disk: u64) -> Result<Formatter, BuildError> {
+    let options = spec.filesystem();
+    let of = |disk| Formatter::sized(room.end(disk).saturating_sub(room.base), &options);
+    let source = match of(disk) {
+        Ok(formatter) => return Ok(formatter),
+        Err(e) => e,
+    };
+    let Some(needed) = source.needed() else {
+        return Err(source.into());
+    };
+    // What is rounded up to a whole MiB may have a journal, for which there is no room again.
+    let mut needed = room.disk(needed);
+    while let Err(e) = of(needed) {
+        needed = room.disk(e.needed().ok_or(e)?);
+    }
+    let smaller = match (spec.scheme, spec.boot) {
+        (Scheme::Auto, Boot::Auto) => "; with `--boot bios` root begins at 1 MiB",
+        _ => "",
+    };
+    Err(BuildError::DiskTooSmall {
+        size: disk,
+        root: room.base,
+        needed,
+        smaller,
+        source,
     })
 }
 

@@ -4,7 +4,7 @@ use super::grow::{FSTAB_OPTION, Grower, REPART_CONF, REPART_TEXT};
 use super::ingest::Ingest;
 use super::mode::Mode;
 use super::wanted::{FSTAB, GRUB_CFG, HOSTS};
-use super::{BuildError, Scheme, Spec};
+use super::{BuildError, Spec};
 use crate::entry::{Entry, EntryKind};
 use crate::grub::{
     Config, Files, MARKER, RootNamed, bears_marker, grub_cfg, is_module_file, root_named,
@@ -149,9 +149,9 @@ impl<'a, 'b> Editor<'a, 'b> {
 
     /// Chooses who grows the root, and tells them.
     pub(super) fn grower(&mut self, spec: &Spec, mode: &Mode) -> Result<Grower, BuildError> {
-        let (mut warning, gpt) = (None, mode.scheme == Scheme::Gpt);
+        let mut warning = None;
         let tree = &self.ingest.tree;
-        let grower = Grower::choose(spec.grow_at_boot, tree, gpt, |w| {
+        let grower = Grower::choose(spec.grow_at_boot, tree, mode.scheme, |w| {
             warning = Some(w.to_owned());
         })?;
         if let Some(w) = warning {

@@ -12,6 +12,7 @@ mod build;
 mod disk;
 mod editor;
 mod error;
+mod fsck;
 mod grow;
 mod ingest;
 mod layout;

@@ -4,6 +4,7 @@
 
 use super::bios::Bios;
 use super::editor::{BOOT_EFI, Editor, files_in};
+use super::fsck;
 use super::grow::Grower;
 use super::ingest::Ingest;
 use super::mode::{Carried, Mode};
@@ -118,6 +119,7 @@ pub(super) fn prepare(
         grower: Grower::Nobody,
         edits: Vec::new(),
     };
+    fsck::warn_of_features(ingest, spec)?;
     let mut editor = Editor::new(ingest, facts.time);
     if let Some(name) = &spec.hostname {
         editor.hostname(name)?;

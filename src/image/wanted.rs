@@ -25,6 +25,8 @@ pub(super) const HOSTS: &str = "etc/hosts";
 pub(super) const PASSWD: &str = "etc/passwd";
 /// Numbers of groups' names.
 pub(super) const GROUP: &str = "etc/group";
+/// The packages of a Debian system; a large one has some 3 MB of it.
+pub(super) const DPKG_STATUS: &str = "var/lib/dpkg/status";
 /// The system's name, the first that is there.
 pub(super) const OS_RELEASE: [&str; 2] = ["etc/os-release", "usr/lib/os-release"];
 
@@ -38,7 +40,8 @@ pub(super) fn trimmed(mut path: &[u8]) -> &[u8] {
     }
 }
 
-/// Whether [`super::prepare`] or [`super::accounts`] may read the file at `path`, so that a spool keeps it.
+/// Whether [`super::prepare`], [`super::accounts`] or [`super::fsck`] may read the file at `path`, so that a
+/// spool keeps it.
 pub(super) fn wants(path: &[u8]) -> bool {
     let path = trimmed(path);
     let in_lib = path.strip_prefix(LIB.as_bytes());
@@ -57,6 +60,7 @@ pub(super) fn wants(path: &[u8]) -> bool {
             HOSTS,
             PASSWD,
             GROUP,
+            DPKG_STATUS,
             OS_RELEASE[0],
             OS_RELEASE[1],
         ]

@@ -16,8 +16,7 @@ use regex::bytes::Regex;
 use crate::common::rootfs;
 use crate::tools::{have, skip, stdout};
 
-/// Without KVM a Debian takes 25 s to its prompt and 40 s under UEFI; where seven others want the processor, ten
-/// minutes.
+/// Several times what a loaded machine without KVM takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(1200);
 
 /// What Linux says, before it looks at any disk, when 40 ms of its clock pass without a timer interrupt: qemu got

@@ -279,6 +279,27 @@ fn what_pv_grub_cannot_start_is_refused_with_the_reason() {
 }
 
 #[test]
+fn a_disk_without_partitions_is_grown_by_cloud_init_alone() {
+    let desk = Desk::new();
+    let build = |more: &[Vec<u8>], flags: &[&str]| {
+        let members = [&small(&["6.1.0-10-amd64"]), more].concat();
+        desk.write("a.tar", &archive(&members));
+        desk.run(&[&BUILD[..7], &["--force"], flags].concat())
+    };
+    let refused = build(&[], &["--grow-at-boot", "repart"]);
+    assert_eq!(refused.code, Some(3));
+    expect![[r#"
+        error: `--grow-at-boot repart` cannot work: systemd-repart grows partitions, and the disk has none; mend that, or say `--grow-at-boot auto`
+    "#]]
+    .assert_eq(&refused.stderr);
+    expect![[r#"
+        warning: on a larger disk the root stays as it is: the rootfs has no cloud-init, which would run resize2fs; `--grow-at-boot none` if that is meant
+    "#]]
+    .assert_eq(&build(&[], &[]).stderr);
+    assert_eq!(build(&[file("usr/bin/cloud-init", b"")], &[]).stderr, "");
+}
+
+#[test]
 fn what_may_fail_at_boot_is_told() {
     let bare = [file("boot/vmlinuz-6.1.0-1-amd64", KERNEL)];
     let desk = builds(

@@ -1,10 +1,12 @@
 //! A blob read ahead and digested on a thread of its own: SHA-256 takes longer than to read a plain layer and
-//! put its files in their places, and whoever decompresses it has enough to do.
+//! put its files in their places, and whoever decompresses it has enough to do. Small blobs, of which images
+//! have thousands, go without.
 
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
-use super::digest::Hasher;
+use super::digest::{Digest, Hasher};
+use crate::archive::input::THREAD_MIN;
 
 /// Bytes read at a time: they are still in the core's cache when they are digested.
 const PIECE: usize = 256 << 10;
@@ -16,21 +18,68 @@ const QUEUE: usize = 4;
 enum Message {
     /// So many bytes at the beginning of a piece.
     Bytes(Vec<u8>, usize),
-    End(Hasher),
+    End(Digest),
     Failed(io::Error),
 }
 
 /// What was taken.
 pub(super) enum Taken {
-    /// So many bytes, above 0.
-    Bytes(usize),
+    /// So many bytes, above 0, and the rest.
+    Bytes(usize, Hashing),
     /// Nothing is left; the digest of all.
-    End(Hasher),
+    End(Digest),
 }
 
-/// A blob on its way. The thread ends when it is dropped.
+/// A blob on its way.
+pub(super) enum Hashing {
+    Here {
+        reader: Box<dyn Read + Send>,
+        hasher: Box<Hasher>,
+    },
+    Ahead(Ahead),
+}
+
+impl Hashing {
+    /// Of `len` bytes, if it keeps its word.
+    pub(super) fn start(
+        reader: Box<dyn Read + Send>,
+        hasher: Hasher,
+        len: u64,
+    ) -> io::Result<Self> {
+        if len < THREAD_MIN {
+            let hasher = Box::new(hasher);
+            return Ok(Self::Here { reader, hasher });
+        }
+        Ahead::start(reader, hasher).map(Self::Ahead)
+    }
+
+    /// Moves bytes to `out`, which is not empty.
+    pub(super) fn take(self, out: &mut [u8]) -> io::Result<Taken> {
+        match self {
+            Self::Ahead(ahead) => ahead.take(out),
+            Self::Here {
+                mut reader,
+                mut hasher,
+            } => loop {
+                match reader.read(out) {
+                    Ok(0) => return Ok(Taken::End(hasher.finish())),
+                    Ok(n) => {
+                        // A reader that lies about its count must not take us past the end.
+                        let n = n.min(out.len());
+                        hasher.update(out.get(..n).unwrap_or_default());
+                        return Ok(Taken::Bytes(n, Self::Here { reader, hasher }));
+                    }
+                    Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                    Err(e) => return Err(e),
+                }
+            },
+        }
+    }
+}
+
+/// Read by a thread, which ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Hashing {
+pub(super) struct Ahead {
     messages: Receiver<Message>,
     /// Pieces that were taken, to be filled again.
     empty: Sender<Vec<u8>>,
@@ -40,8 +89,8 @@ pub(super) struct Hashing {
     end: usize,
 }
 
-impl Hashing {
-    pub(super) fn start(reader: Box<dyn Read + Send>, hasher: Hasher) -> io::Result<Self> {
+impl Ahead {
+    fn start(reader: Box<dyn Read + Send>, hasher: Hasher) -> io::Result<Self> {
         let (sender, messages) = sync_channel(QUEUE);
         let (empty, pieces) = channel();
         // It is not joined: it may be waiting for a pipe.
@@ -57,8 +106,7 @@ impl Hashing {
         })
     }
 
-    /// Moves bytes to `out`, which is not empty.
-    pub(super) fn take(&mut self, out: &mut [u8]) -> io::Result<Taken> {
+    fn take(mut self, out: &mut [u8]) -> io::Result<Taken> {
         if self.at == self.end {
             let spent = std::mem::take(&mut self.piece);
             (self.at, self.end) = (0, 0);
@@ -68,7 +116,7 @@ impl Hashing {
             }
             match self.messages.recv() {
                 Ok(Message::Bytes(piece, end)) => (self.piece, self.end) = (piece, end),
-                Ok(Message::End(hasher)) => return Ok(Taken::End(hasher)),
+                Ok(Message::End(digest)) => return Ok(Taken::End(digest)),
                 Ok(Message::Failed(e)) => return Err(e),
                 // Only a reader that panicked says nothing at its end.
                 Err(_) => return Err(io::Error::other("its reader has failed")),
@@ -80,7 +128,7 @@ impl Hashing {
             to.copy_from_slice(from);
         }
         self.at = self.at.saturating_add(n);
-        Ok(Taken::Bytes(n))
+        Ok(Taken::Bytes(n, Hashing::Ahead(self)))
     }
 }
 
@@ -109,5 +157,5 @@ fn run(
         }
     }
     // Nobody may be there any more.
-    let _ = messages.send(Message::End(hasher));
+    let _ = messages.send(Message::End(hasher.finish()));
 }

@@ -151,17 +151,16 @@ impl Named {
     ) -> Result<(), ImageError> {
         let mut hasher = expected.hasher();
         hasher.update(bytes);
-        self.check_digest(path, hasher, expected)
+        self.check_digest(path, &hasher.finish(), expected)
     }
 
     fn check_digest(
         &self,
         blob: &str,
-        hasher: Hasher,
+        found: &Digest,
         expected: &Digest,
     ) -> Result<(), ImageError> {
-        let found = hasher.finish();
-        if found == *expected {
+        if found == expected {
             return Ok(());
         }
         Err(ImageError::Digest {
@@ -238,7 +237,7 @@ impl Check {
             path,
             store,
         } = self;
-        store.check_digest(&path, hasher, &digest)
+        store.check_digest(&path, &hasher.finish(), &digest)
     }
 }
 
@@ -275,13 +274,13 @@ impl Read for Verified {
         if out.is_empty() {
             return Ok(0);
         }
-        let mut hashing = match std::mem::replace(&mut self.state, State::Compared) {
-            State::Start(reader) => Hashing::start(reader, self.digest.hasher())?,
+        let hashing = match std::mem::replace(&mut self.state, State::Compared) {
+            State::Start(reader) => Hashing::start(reader, self.digest.hasher(), self.len)?,
             State::Under(hashing) => hashing,
             State::Compared => return Ok(0),
         };
         match hashing.take(out)? {
-            Taken::Bytes(n) => {
+            Taken::Bytes(n, hashing) => {
                 self.state = State::Under(hashing);
                 let left = self.left.checked_sub(count(n));
                 self.left = left.ok_or_else(|| self.wrong_size(self.len.saturating_add(1)))?;
@@ -290,8 +289,8 @@ impl Read for Verified {
             Taken::End(_) if self.left > 0 => {
                 Err(self.wrong_size(self.len.saturating_sub(self.left)))
             }
-            Taken::End(hasher) => {
-                let checked = self.store.check_digest(&self.path, hasher, &self.digest);
+            Taken::End(found) => {
+                let checked = self.store.check_digest(&self.path, &found, &self.digest);
                 checked.map_err(io::Error::other)?;
                 Ok(0)
             }

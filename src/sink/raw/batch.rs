@@ -109,8 +109,12 @@ impl Writer {
         Ok(())
     }
 
-    /// Ends the batch: what comes next is not joined to it.
-    pub(super) fn send_batch(&mut self) -> io::Result<()> {
+    /// What comes next begins a batch: no gap before it is filled, for there lies what was written already.
+    pub(super) fn part(&mut self) -> io::Result<()> {
+        self.send_batch()
+    }
+
+    fn send_batch(&mut self) -> io::Result<()> {
         if self.batch.pieces.is_empty() {
             return Ok(());
         }

@@ -134,24 +134,22 @@ impl RawFile {
     /// # Errors
     /// When the disk is full, or the observer says stop.
     pub fn write(&mut self, image: &Image, observer: &dyn Observer) -> Result<(), SinkError> {
-        let extents = image.extents();
         let rendered = |e: &&Extent| matches!(e.content, Content::Bytes { .. });
-        let total: u64 = extents.iter().filter(rendered).map(|e| e.len).sum();
+        let total: u64 = image.extents().iter().filter(rendered).map(|e| e.len).sum();
         let mut done = 0;
-        for extent in extents {
-            let (start, len) = (extent.start, extent.len);
-            let rendered = match extent.content {
-                Content::Bytes { source, offset } => match image.source(source) {
-                    Source::Rendered(reader) => Some((reader, offset)),
-                    _ => None,
-                },
-                Content::File { .. } => None,
+        for e in image.extents() {
+            let (start, len) = (e.start, e.len);
+            let (source, offset) = match e.content {
+                Content::Bytes { source, offset } => (source, offset),
+                // Of other gaps nobody minds that they become zeros.
+                Content::File { .. } => {
+                    let parted = self.writer().part();
+                    parted.map_err(|e| self.failed(e))?;
+                    continue;
+                }
                 Content::Zero | Content::Free => continue,
             };
-            let Some((reader, offset)) = rendered else {
-                // It is in its place: no batch may reach over it and fill that with zeros.
-                let sent = self.writer().send_batch();
-                sent.map_err(|e| self.failed(e))?;
+            let Source::Rendered(reader) = image.source(source) else {
                 continue;
             };
             let mut at = 0;
