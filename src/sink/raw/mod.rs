@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  caller's thread                      writer thread
-//!  place(at, data) ──► batch of 4 MiB ──► pwrite ──► temporary beside the target
+//!  place(at, data) ──► batch of 2 MiB ──► pwrite ──► temporary beside the target
 //!                       neighbours join                  │ finish: link or rename
 //! ```
 //! The file is its own spool: data goes to its place while the archive is read, metadata follows. It
@@ -14,10 +14,10 @@ mod target;
 
 pub use target::RawOptions;
 
-use crate::extent::Content;
+use crate::extent::{Content, Extent};
 use crate::image::{Image, Source, Spool};
 use crate::observe::{Observer, Stage};
-use crate::units::{MIB, index};
+use crate::units::{KIB, MIB, index};
 use batch::Writer;
 use bytes::Bytes;
 use std::fs::File;
@@ -27,8 +27,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use target::Target;
 
-/// Metadata is rendered and written so many bytes at a time.
-const RENDER: u64 = 4 * MIB;
+/// Metadata is rendered so many bytes at a time: few enough that the same memory, still in a cache, serves
+/// for the next. The writer joins them.
+const RENDER: u64 = 256 * KIB;
 
 /// Why a raw image cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -133,10 +134,21 @@ impl RawFile {
     /// # Errors
     /// When the disk is full, or the observer says stop.
     pub fn write(&mut self, image: &Image, observer: &dyn Observer) -> Result<(), SinkError> {
-        let total: u64 = bytes_of(image).map(|(_, len, ..)| len).sum();
+        let rendered = |e: &&Extent| matches!(e.content, Content::Bytes { .. });
+        let total: u64 = image.extents().iter().filter(rendered).map(|e| e.len).sum();
         let mut done = 0;
-        let jobs: Vec<_> = bytes_of(image).collect();
-        for (start, len, source, offset) in jobs {
+        for e in image.extents() {
+            let (start, len) = (e.start, e.len);
+            let (source, offset) = match e.content {
+                Content::Bytes { source, offset } => (source, offset),
+                // Of other gaps nobody minds that they become zeros.
+                Content::File { .. } => {
+                    let parted = self.writer().part();
+                    parted.map_err(|e| self.failed(e))?;
+                    continue;
+                }
+                Content::Zero | Content::Free => continue,
+            };
             let Source::Rendered(reader) = image.source(source) else {
                 continue;
             };
@@ -187,14 +199,6 @@ impl RawFile {
         }
         self.target.publish(&self.file)
     }
-}
-
-/// Start, length, source and offset of every extent of metadata.
-fn bytes_of(image: &Image) -> impl Iterator<Item = (u64, u64, crate::extent::SourceNr, u64)> + '_ {
-    image.extents().iter().filter_map(|e| match e.content {
-        Content::Bytes { source, offset } => Some((e.start, e.len, source, offset)),
-        _ => None,
-    })
 }
 
 impl Spool for RawFile {
