@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-/// The stages of a build, in order; folders and log spans bear the same names.
+/// The stages of a run, in order; folders and log spans bear the same names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
     /// Reading the archive, placing file data as it comes.
@@ -17,6 +17,10 @@ pub enum Stage {
     Sink,
     /// Digesting the finished image.
     Digest,
+    /// Reading the snapshot that it differs from.
+    Parent,
+    /// Sending it.
+    Upload,
 }
 
 impl fmt::Display for Stage {
@@ -27,6 +31,8 @@ impl fmt::Display for Stage {
             Self::Ext4 => "ext4",
             Self::Sink => "sink",
             Self::Digest => "digest",
+            Self::Parent => "parent",
+            Self::Upload => "upload",
         })
     }
 }
@@ -36,6 +42,16 @@ pub trait Observer: Sync {
     /// `done` of `total` bytes of a stage are through; `total` is `None` on a pipe. Called often.
     fn progress(&self, stage: Stage, done: u64, total: Option<u64>) {
         let _ = (stage, done, total);
+    }
+
+    /// More about a stage than its bytes, as it stands now: `"12 retried"`. Called often.
+    fn detail(&self, stage: Stage, text: &str) {
+        let _ = (stage, text);
+    }
+
+    /// Something worth knowing that is not odd; one sentence, without a full stop.
+    fn note(&self, message: &str) {
+        let _ = message;
     }
 
     /// Something in the input is odd but was understood; one sentence, without a full stop.

@@ -5,6 +5,8 @@
 //! bars.
 
 mod aki;
+#[cfg(feature = "aws")]
+mod aws;
 mod boot;
 mod boot_junit;
 mod build;
@@ -20,6 +22,8 @@ mod reading;
 mod shape;
 mod signals;
 mod sizes;
+#[cfg(feature = "aws")]
+mod snapshot;
 mod spec_file;
 mod summary;
 mod verify;
@@ -36,7 +40,8 @@ Examples:
   diskwright boot disk.img --expect login:
 
 Exit codes:
-  0 done   1 findings   2 usage   3 bad input or environment   130, 143 interrupted";
+  0 done   1 findings   2 usage   3 bad input or environment   4 AWS said no
+  130, 143 interrupted";
 
 /// Turns a root filesystem archive into a bootable disk image: no root, no loop device, no mount, no VM.
 #[derive(Debug, Parser)]
@@ -55,6 +60,8 @@ enum Verb {
     Verify(verify::Args),
     Doctor(doctor::Args),
     Aki(aki::Args),
+    #[cfg(feature = "aws")]
+    Snapshot(Box<snapshot::Args>),
 }
 
 impl Verb {
@@ -84,6 +91,8 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Verify(args) => verify::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Aki(args) => aki::run(&args),
+        #[cfg(feature = "aws")]
+        Verb::Snapshot(args) => snapshot::run(*args),
     }
 }
 

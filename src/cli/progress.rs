@@ -12,10 +12,9 @@ use std::time::{Duration, Instant};
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
 /// Bar, bytes and rate. No colours: NO_COLOR has nothing to switch off.
-const WITH_TOTAL: &str =
-    "{prefix:>8} [{bar:32}] {binary_bytes:>10} of {binary_total_bytes} {binary_bytes_per_sec}";
+const WITH_TOTAL: &str = "{prefix:>8} [{bar:32}] {binary_bytes:>10} of {binary_total_bytes} {binary_bytes_per_sec} {msg}";
 /// On a pipe the total is unknown.
-const WITHOUT: &str = "{prefix:>8} {spinner} {binary_bytes:>10} {binary_bytes_per_sec}";
+const WITHOUT: &str = "{prefix:>8} {spinner} {binary_bytes:>10} {binary_bytes_per_sec} {msg}";
 
 /// The command line's observer.
 #[derive(Debug)]
@@ -32,6 +31,8 @@ enum Show {
     },
     Lines {
         last: Mutex<Instant>,
+        /// What was last told about a stage.
+        details: Mutex<BTreeMap<Stage, String>>,
     },
 }
 
@@ -47,6 +48,7 @@ impl Progress {
         } else {
             Show::Lines {
                 last: Mutex::new(Instant::now()),
+                details: Mutex::default(),
             }
         };
         Self { show }
@@ -82,16 +84,38 @@ impl Observer for Progress {
                 .entry(stage)
                 .or_insert_with(|| all.add(bar(stage, total)))
                 .set_position(done),
-            Show::Lines { last } => {
+            Show::Lines { last, details } => {
                 let mut last = lock(last);
                 if last.elapsed() >= LINE_EVERY {
                     *last = Instant::now();
                     let of = total
                         .map(|t| format!(" of {}", sizes::human(t)))
                         .unwrap_or_default();
-                    exit::complain(&format!("{stage}: {}{of}\n", sizes::human(done)));
+                    let more = lock(details).get(&stage).map(|text| format!(", {text}"));
+                    let more = more.unwrap_or_default();
+                    exit::complain(&format!("{stage}: {}{of}{more}\n", sizes::human(done)));
                 }
             }
+        }
+    }
+
+    fn detail(&self, stage: Stage, text: &str) {
+        match &self.show {
+            Show::Nothing => {}
+            Show::Bars { by_stage, .. } => {
+                if let Some(bar) = lock(by_stage).get(&stage) {
+                    bar.set_message(text.to_owned());
+                }
+            }
+            Show::Lines { details, .. } => drop(lock(details).insert(stage, text.to_owned())),
+        }
+    }
+
+    fn note(&self, message: &str) {
+        match &self.show {
+            Show::Nothing => {}
+            Show::Bars { all, .. } => all.suspend(|| exit::complain(&format!("{message}\n"))),
+            Show::Lines { .. } => exit::complain(&format!("{message}\n")),
         }
     }
 

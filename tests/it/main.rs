@@ -61,6 +61,7 @@ mod boot;
 mod boot_debian;
 mod cli;
 mod common;
+mod fake_ebs;
 mod determinism;
 mod disk_full;
 mod efi;
