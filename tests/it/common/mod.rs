@@ -1,6 +1,7 @@
 //! What the integration tests share.
 
 pub mod acl;
+pub mod cloud;
 pub mod debugfs;
 pub mod desk;
 pub mod fault;
