@@ -102,11 +102,11 @@ impl Aws {
                 call: call.clone(),
                 attempts: attempts.count(),
                 elapsed: attempts.elapsed(),
-                fault,
+                fault: Box::new(fault),
             }),
             Err(Enough::Tired | Enough::Hopeless) => Err(AwsError::Refused {
                 call: call.clone(),
-                fault,
+                fault: Box::new(fault),
             }),
         }
     }

@@ -136,7 +136,7 @@ impl Aws {
             ledger: Ledger::default(),
             sdk,
         };
-        let services = Services::new(&shared, region);
+        let services = Services::new(&shared, &region);
         Ok(Self {
             shared: Arc::new(shared),
             services: Arc::new(services),
@@ -149,7 +149,7 @@ impl Aws {
         if region == self.region() {
             return self.clone();
         }
-        let services = Services::new(&self.shared, Region::new(region.to_owned()));
+        let services = Services::new(&self.shared, &Region::new(region.to_owned()));
         Self {
             shared: Arc::clone(&self.shared),
             services: Arc::new(services),
@@ -249,7 +249,7 @@ fn timeouts(answer: Duration) -> TimeoutConfig {
 }
 
 impl Services {
-    fn new(shared: &Shared, region: Region) -> Self {
+    fn new(shared: &Shared, region: &Region) -> Self {
         let sdk = shared.sdk.to_builder().region(region.clone()).build();
         let urls = &shared.options.endpoints;
         let mut ebs = aws_sdk_ebs::config::Builder::from(&sdk);

@@ -13,7 +13,7 @@ pub enum AwsError {
         /// What was asked.
         call: Call,
         /// The answer.
-        fault: Fault,
+        fault: Box<Fault>,
     },
     /// It was tried again until the run's patience ended.
     #[error("{call} failed {attempts} times in {} s, at last with: {fault}", elapsed.as_secs())]
@@ -25,7 +25,7 @@ pub enum AwsError {
         /// From the first attempt to the last.
         elapsed: Duration,
         /// The last answer.
-        fault: Fault,
+        fault: Box<Fault>,
     },
     /// An answer without something that it must hold.
     #[error("{call}: the answer has no {missing}")]

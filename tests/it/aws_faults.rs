@@ -50,16 +50,37 @@ fn what_fails_for_a_while_is_tried_again() {
 #[test]
 fn what_always_fails_leaves_nothing() {
     for request in REQUESTS {
-        for fault in [Fault::Internal, Fault::Denied, Fault::Cut, Fault::Hang, Fault::AccountThrottle] {
+        for fault in [
+            Fault::Internal,
+            Fault::Denied,
+            Fault::Cut,
+            Fault::Hang,
+            Fault::AccountThrottle,
+        ] {
             let cloud = Cloud::new();
             cloud.image("disk.img", &IMAGE);
             cloud.fake.fault(request, When::After(0), fault);
             let begun = Instant::now();
-            let args = ["snapshot", "disk.img", "--timeout", "1s", "--patience", "3s", "--quiet"];
+            let args = [
+                "snapshot",
+                "disk.img",
+                "--timeout",
+                "1s",
+                "--patience",
+                "3s",
+                "--quiet",
+            ];
             let ran = cloud.run(&args);
-            assert_eq!((ran.code, ran.stdout.as_str()), (Some(4), ""), "{request} {fault:?} {ran:?}");
+            assert_eq!(
+                (ran.code, ran.stdout.as_str()),
+                (Some(4), ""),
+                "{request} {fault:?} {ran:?}"
+            );
             assert!(ran.stderr.contains(request), "{}", ran.stderr);
-            assert!(begun.elapsed() < Duration::from_secs(60), "{request} {fault:?}");
+            assert!(
+                begun.elapsed() < Duration::from_secs(60),
+                "{request} {fault:?}"
+            );
             // Where EC2 does not say what became of it, it cannot be deleted, and that is told.
             let id = "snap-000000000face0000";
             match request {
@@ -74,10 +95,16 @@ fn what_always_fails_leaves_nothing() {
 fn a_refusal_is_told_at_once_with_what_to_do() {
     let cloud = Cloud::new();
     cloud.image("disk.img", &IMAGE);
-    cloud.fake.fault("PutSnapshotBlock", When::After(0), Fault::Denied);
+    cloud
+        .fake
+        .fault("PutSnapshotBlock", When::After(0), Fault::Denied);
     let begun = Instant::now();
     let ran = cloud.run(&["snapshot", "disk.img", "--quiet", "--parallel", "1"]);
-    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        begun.elapsed()
+    );
     cloud.desk.told(&ran, 4, expect![[r"
         error: cannot make a snapshot of disk.img
           because: ebs:PutSnapshotBlock (snap-0000000face000000, block 0): AccessDeniedException: not authorized to perform this (request 0-fake)
@@ -94,7 +121,9 @@ fn expired_credentials_are_told_and_the_next_run_goes_on() {
     cloud.image("disk.img", &IMAGE);
     for request in ["PutSnapshotBlock", "DescribeSnapshots", "DeleteSnapshot"] {
         let after = if request == "PutSnapshotBlock" { 4 } else { 0 };
-        cloud.fake.fault(request, When::After(after), Fault::Expired);
+        cloud
+            .fake
+            .fault(request, When::After(after), Fault::Expired);
     }
     let ran = cloud.run(&["snapshot", "disk.img", "--quiet", "--parallel", "1"]);
     assert_eq!(ran.code, Some(4));
@@ -103,7 +132,10 @@ fn expired_credentials_are_told_and_the_next_run_goes_on() {
     }
     cloud.fake.state().faults.clear();
     let figures = cloud.figures(&["disk.img"]);
-    assert_eq!((&figures["sent"], &figures["resumed"]), (&4.into(), &4.into()));
+    assert_eq!(
+        (&figures["sent"], &figures["resumed"]),
+        (&4.into(), &4.into())
+    );
     cloud.holds(figures["snapshot-id"].as_str().unwrap(), "disk.img");
 }
 
@@ -123,7 +155,9 @@ fn a_wrong_clock_is_corrected_by_that_of_aws() {
 fn throttling_lowers_the_number_of_requests_in_flight() {
     let cloud = Cloud::new();
     cloud.image("disk.img", &[Holds::Data(1); 400]);
-    cloud.fake.fault("PutSnapshotBlock", When::Every(3), Fault::SnapshotThrottle);
+    cloud
+        .fake
+        .fault("PutSnapshotBlock", When::Every(3), Fault::SnapshotThrottle);
     let figures = cloud.figures(&["disk.img"]);
     assert_eq!(figures["sent"], 400);
     assert!(figures["retried"].as_u64().unwrap() >= 100, "{figures}");
@@ -146,7 +180,11 @@ fn an_endpoint_where_nobody_listens_is_told_soon() {
     let ran = crate::common::desk::ran(&command.output().unwrap());
     assert!(begun.elapsed() < Duration::from_secs(60));
     assert_eq!(ran.code, Some(4));
-    for part in ["ebs:StartSnapshot failed", "onnection refused", "check the network"] {
+    for part in [
+        "ebs:StartSnapshot failed",
+        "onnection refused",
+        "check the network",
+    ] {
         assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
     }
 }

@@ -85,7 +85,9 @@ fn a_map_says_what_is_free() {
         entry(4, 1, true, false),
         entry(5, 1, false, true),
     ];
-    cloud.desk.write("disk.map", format!("[{}]", map.join(",\n")).as_bytes());
+    cloud
+        .desk
+        .write("disk.map", format!("[{}]", map.join(",\n")).as_bytes());
     let figures = cloud.figures(&["disk.img", "--map-file", "disk.map"]);
     assert_eq!((&figures["sent"], &figures["free"]), (&5.into(), &1.into()));
     cloud.holds(figures["snapshot-id"].as_str().unwrap(), "disk.img");
@@ -93,22 +95,34 @@ fn a_map_says_what_is_free() {
     // A map of another image, or of this one before it was written to.
     let args = ["snapshot", "disk.img", "--map-file", "disk.map", "--quiet"];
     cloud.image("disk.img", &[IMAGE.as_slice(), &[Holds::Hole]].concat());
-    cloud.desk.told(&cloud.run(&args), 3, expect![[r"
+    cloud.desk.told(
+        &cloud.run(&args),
+        3,
+        expect![[r"
         error: disk.map does not fit disk.img
           because: the map is of an image of 3145728 bytes, this one has 3670016
-    "]]);
+    "]],
+    );
     let mut written = IMAGE;
     written[4] = Holds::Data(9);
     cloud.image("disk.img", &written);
-    cloud.desk.told(&cloud.run(&args), 3, expect![[r"
+    cloud.desk.told(
+        &cloud.run(&args),
+        3,
+        expect![[r"
         error: disk.map does not fit disk.img
           because: the map is of another image, or this one was changed: byte 2097152 should be zero
-    "]]);
+    "]],
+    );
     cloud.desk.write("disk.map", b"[{\"start\": 5}]");
-    cloud.desk.told(&cloud.run(&args), 3, expect![[r"
+    cloud.desk.told(
+        &cloud.run(&args),
+        3,
+        expect![[r"
         error: cannot read the map disk.map
           because: this is no map: missing field `length` at line 1 column 13
-    "]]);
+    "]],
+    );
 }
 
 /// Whoever sends the same image again, with or without notes of the first time, gets the same snapshot.
@@ -120,7 +134,10 @@ fn the_same_image_is_the_same_snapshot() {
     assert_eq!(cloud.snapshot(&["disk.img"]), first);
     std::fs::remove_dir_all(cloud.desk.path("state")).unwrap();
     let again = cloud.figures(&["disk.img"]);
-    assert_eq!((again["snapshot-id"].as_str(), &again["existed"]), (Some(&*first), &true.into()));
+    assert_eq!(
+        (again["snapshot-id"].as_str(), &again["existed"]),
+        (Some(&*first), &true.into())
+    );
     assert_eq!(cloud.fake.state().puts, 6);
     // Other options, other content, or the wish for one more: another snapshot.
     let other = cloud.snapshot(&["disk.img", "--tag", "a=b"]);
@@ -251,26 +268,43 @@ fn who_has_no_region_no_keys_or_no_url_is_told_how_to_get_them() {
     let cloud = Cloud::new();
     cloud.image("disk.img", &IMAGE);
     let run = |args: &[&str], keys: bool| {
-        let mut command = cloud.desk.command(&[&["snapshot", "disk.img", "--quiet"], args].concat());
+        let mut command = cloud
+            .desk
+            .command(&[&["snapshot", "disk.img", "--quiet"], args].concat());
         crate::common::cloud::keys(&mut command, &cloud.desk);
         if !keys {
             command.env_remove("AWS_ACCESS_KEY_ID");
         }
         crate::common::desk::ran(&command.output().unwrap())
     };
-    cloud.desk.told(&run(&[], true), 3, expect![[r"
+    cloud.desk.told(
+        &run(&[], true),
+        3,
+        expect![[r"
         error: cannot make a snapshot of disk.img
           because: no region: neither --region nor AWS_REGION nor the profile names one
         help: say --region, as in --region eu-west-1
-    "]]);
+    "]],
+    );
     let ran = run(&["--region", "eu-west-1"], false);
     assert_eq!(ran.code, Some(3));
-    assert!(ran.stderr.contains("no credentials for AWS"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("no credentials for AWS"),
+        "{}",
+        ran.stderr
+    );
     assert!(ran.stderr.contains("aws sso login"), "{}", ran.stderr);
-    cloud.desk.told(&run(&["--region", "x", "--ebs-endpoint-url", "localhost:1"], true), 3, expect![[r#"
+    cloud.desk.told(
+        &run(
+            &["--region", "x", "--ebs-endpoint-url", "localhost:1"],
+            true,
+        ),
+        3,
+        expect![[r#"
         error: cannot make a snapshot of disk.img
           because: the endpoint "localhost:1" is no URL: it must begin with http:// or https://
-    "#]]);
+    "#]],
+    );
 }
 
 /// No key, no token and no signature is in anything that a run prints, at any level of its log.
@@ -278,8 +312,12 @@ fn who_has_no_region_no_keys_or_no_url_is_told_how_to_get_them() {
 fn no_secret_is_told() {
     let cloud = Cloud::new();
     cloud.image("disk.img", &IMAGE);
-    cloud.fake.fault("PutSnapshotBlock", When::First(2), Fault::Internal);
-    cloud.fake.fault("CompleteSnapshot", When::After(0), Fault::Denied);
+    cloud
+        .fake
+        .fault("PutSnapshotBlock", When::First(2), Fault::Internal);
+    cloud
+        .fake
+        .fault("CompleteSnapshot", When::After(0), Fault::Denied);
     let mut command = cloud.command(&["snapshot", "disk.img", "--patience", "2s"]);
     let output = command.env("DISKWRIGHT_LOG", "trace").output().unwrap();
     assert_eq!(output.status.code(), Some(4));

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `acl_tools` | ACLs and attributes of a filesystem, through GNU tar and bsdtar |
 //! | `archive_*` | the tar reader against tar, bad input, damage |
+//! | `aws_*` | snapshots against a strict fake of AWS: what is sent, faults, resuming, incremental ones |
 //! | `bad_*` | bad archives, outputs and flags: exit code, message, nothing left |
 //! | `disk_full`, `signals` | a build that is refused or stopped half way leaves nothing |
 //! | `boot`, `cli` | the program's verbs, exit codes and streams |
@@ -53,6 +54,10 @@ mod archive_compression;
 mod archive_odd;
 mod archive_prop;
 mod archive_tools;
+mod aws_faults;
+mod aws_incremental;
+mod aws_resume;
+mod aws_snapshot;
 mod bad_boot;
 mod bad_input;
 mod bad_output;
@@ -61,7 +66,6 @@ mod boot;
 mod boot_debian;
 mod cli;
 mod common;
-mod fake_ebs;
 mod determinism;
 mod disk_full;
 mod efi;
@@ -69,6 +73,7 @@ mod efi_boot;
 mod ext4_check;
 mod ext4_geometry;
 mod ext4_shapes;
+mod fake_ebs;
 mod fat;
 mod fidelity;
 mod fidelity_rows;

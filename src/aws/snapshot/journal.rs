@@ -28,7 +28,7 @@ const ASK: Duration = Duration::from_millis(200);
 
 /// A journal could not be opened or read.
 #[derive(Debug, thiserror::Error)]
-pub enum JournalError {
+pub(super) enum JournalError {
     /// The system says no.
     #[error("cannot keep the journal {}", path.display())]
     Io {
@@ -168,7 +168,7 @@ impl Journal {
         let written = self.try_write(&format!("{line}\n"));
         if let (Err(error), Some((path, _))) = (written, &self.file) {
             observer.warn(&format!(
-                "cannot write {}: {error}; if this run is killed, the next one sends what this one sent",
+                "cannot write {}: {error}; if this run is killed, the next one sends what this one has sent",
                 path.display()
             ));
             self.file = None;

@@ -24,7 +24,6 @@ pub use block_map::{BlockMap, BlockMapError};
 pub(in crate::aws) use complete::is_completed;
 pub use complete::linear;
 pub use feed::{Body, Fed, Feed, Surveyed};
-pub use journal::JournalError;
 pub(in crate::aws) use journal::deleted;
 pub use send::Sent;
 pub use start::{Started, start};
@@ -42,6 +41,7 @@ use journal::Journal;
 use send::{Known, Sender};
 use serde::Serialize;
 use start::{of_generation, token};
+use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -172,9 +172,6 @@ pub enum SnapshotError {
     /// The image cannot be read.
     #[error("cannot read the image")]
     Read(#[from] io::Error),
-    /// The journal cannot be kept.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
     /// More than a volume holds.
     #[error("a volume of {gibibytes} GiB: {MAX_GIBIBYTES} GiB (64 TiB) are the most that EBS has")]
     TooLarge {
@@ -290,7 +287,13 @@ pub async fn snapshot(
     let mut journal = match &options.journal {
         Some(folder) if !options.another => {
             let name = format!("{}.journal", &to_hex(&token)[..32]);
-            Journal::open(&folder.join(name), observer).await?
+            let opened = Journal::open(&folder.join(name), observer).await;
+            opened.unwrap_or_else(|e| {
+                // Notes are a help and no need.
+                let why = e.source().map(|s| format!(": {s}")).unwrap_or_default();
+                observer.warn(&format!("{e}{why}; an interrupted run will send all again"));
+                Journal::default()
+            })
         }
         _ => Journal::default(),
     };
@@ -437,10 +440,10 @@ impl Run<'_> {
             wait(self.aws, started, self.observer).await?;
         }
         journal.finished(self.observer);
-        Ok(self.made(started, &survey, sent))
+        Ok(self.made(started, &survey, &sent))
     }
 
-    fn made(&self, started: &Started, survey: &Survey, sent: Sent) -> Snapshot {
+    fn made(&self, started: &Started, survey: &Survey, sent: &Sent) -> Snapshot {
         let all = survey.len().div_ceil(started.block_size);
         let mut blocks = self.parent.map(|p| p.blocks.clone()).unwrap_or_default();
         blocks.extend(&sent.written);

@@ -101,7 +101,7 @@ impl Sender<'_> {
             }
             match tokio::time::timeout(ASK, tasks.join_next()).await {
                 Ok(Some(outcome)) => {
-                    self.note(outcome.expect("a put neither panics nor is aborted")?)
+                    self.note(&outcome.expect("a put neither panics nor is aborted")?);
                 }
                 Ok(None) if ended => return Ok(()),
                 Ok(None) | Err(_) => {}
@@ -133,8 +133,8 @@ impl Sender<'_> {
         self.sent.sent + self.sent.resumed + self.sent.inherited
     }
 
-    fn note(&mut self, outcome: Outcome) {
-        match outcome {
+    fn note(&mut self, outcome: &Outcome) {
+        match *outcome {
             Outcome::Sent(nr, digest) => {
                 self.journal.acknowledged(nr, &digest, self.observer);
                 self.sent.written.insert(nr, digest);

@@ -27,7 +27,10 @@ pub(in crate::sink) struct Target {
 }
 
 impl Target {
-    pub(in crate::sink) fn create(path: &Path, options: RawOptions) -> Result<(Self, File), SinkError> {
+    pub(in crate::sink) fn create(
+        path: &Path,
+        options: RawOptions,
+    ) -> Result<(Self, File), SinkError> {
         let fail = |source| SinkError::Create {
             path: path.to_owned(),
             source,

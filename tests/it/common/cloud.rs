@@ -50,7 +50,12 @@ impl Cloud {
     #[track_caller]
     pub fn snapshot(&self, args: &[&str]) -> String {
         let ran = self.run(&[&["snapshot"], args].concat());
-        assert_eq!(ran.code, Some(0), "{ran:?} {:?}", self.fake.state().refusals);
+        assert_eq!(
+            ran.code,
+            Some(0),
+            "{ran:?} {:?}",
+            self.fake.state().refusals
+        );
         ran.stdout.trim_end().to_owned()
     }
 
@@ -110,7 +115,10 @@ pub fn keys(command: &mut Command, desk: &Desk) {
     }
     command
         .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
-        .env("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
+        .env(
+            "AWS_SECRET_ACCESS_KEY",
+            "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+        )
         .env("AWS_SESSION_TOKEN", "session-token-of-the-test")
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .env("HOME", desk.folder())

@@ -72,7 +72,10 @@ fn start(request: &Request, state: &mut State) -> Answer {
     if token.len() > 64 || token.bytes().any(|b| !b.is_ascii_graphic()) {
         return Err(parameter("ClientToken"));
     }
-    if asked["Description"].as_str().is_some_and(|d| d.chars().count() > 255) {
+    if asked["Description"]
+        .as_str()
+        .is_some_and(|d| d.chars().count() > 255)
+    {
         return Err(parameter("Description"));
     }
     if asked["Tags"].as_array().is_some_and(|t| t.len() > 50) {
@@ -99,7 +102,10 @@ fn start(request: &Request, state: &mut State) -> Answer {
         }
         encrypted = of_parent;
     }
-    let same = state.snapshots.iter().position(|s| !token.is_empty() && s.token == token);
+    let same = state
+        .snapshots
+        .iter()
+        .position(|s| !token.is_empty() && s.token == token);
     let snapshot = match same {
         Some(at) if state.snapshots[at].request == asked => &state.snapshots[at],
         Some(_) => return Err(error(409, "ConflictException", "token of another request")),
@@ -194,7 +200,12 @@ fn completed(id: &str, state: &mut State) -> Result<(), Response> {
 
 fn list(id: &str, request: &Request, state: &mut State) -> Answer {
     completed(id, state)?;
-    let number = |name: &str| request.query.get(name).and_then(|n| n.parse::<usize>().ok());
+    let number = |name: &str| {
+        request
+            .query
+            .get(name)
+            .and_then(|n| n.parse::<usize>().ok())
+    };
     let most = number("maxResults").unwrap_or(10_000);
     if !(100..=10_000).contains(&most) {
         return Err(parameter("MaxResults"));
@@ -223,7 +234,9 @@ fn get(id: &str, nr: &str, request: &Request, state: &mut State) -> Answer {
     completed(id, state)?;
     let number: u32 = nr.parse().map_err(|_| parameter("BlockIndex"))?;
     let blocks: BTreeMap<_, _> = state.blocks(id);
-    let of = blocks.get(&number).ok_or_else(|| invalid(nr, "INVALID_BLOCK"))?;
+    let of = blocks
+        .get(&number)
+        .ok_or_else(|| invalid(nr, "INVALID_BLOCK"))?;
     if request.query.get("blockToken") != Some(&format!("{}/{nr}", of.id)) {
         return Err(invalid("BlockToken", "INVALID_BLOCK_TOKEN"));
     }
@@ -243,7 +256,11 @@ fn base64(bytes: &[u8]) -> String {
         let bits = at(0) << 16 | at(1) << 8 | at(2);
         for nr in 0..4 {
             let digit = ALPHABET[(bits >> (18 - 6 * nr)) as usize & 63];
-            text.push(if nr <= chunk.len() { char::from(digit) } else { '=' });
+            text.push(if nr <= chunk.len() {
+                char::from(digit)
+            } else {
+                '='
+            });
         }
     }
     text

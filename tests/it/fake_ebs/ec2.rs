@@ -37,7 +37,9 @@ pub fn answer(operation: &str, body: &[u8], state: &mut State) -> Response {
         snapshot.deleted = true;
         return Response::new(
             200,
-            format!("<DeleteSnapshotResponse xmlns=\"{NAMESPACE}\"><return>true</return></DeleteSnapshotResponse>"),
+            format!(
+                "<DeleteSnapshotResponse xmlns=\"{NAMESPACE}\"><return>true</return></DeleteSnapshotResponse>"
+            ),
         );
     }
     let (status, more) = match snapshot.status() {

@@ -74,16 +74,36 @@ impl Fault {
     pub fn response(self, operation: &str) -> Option<Response> {
         let ec2 = matches!(operation, "DescribeSnapshots" | "DeleteSnapshot");
         let (status, code, message) = match self {
-            Self::AccountThrottle if ec2 => (503, "RequestLimitExceeded", "Request limit exceeded."),
+            Self::AccountThrottle if ec2 => {
+                (503, "RequestLimitExceeded", "Request limit exceeded.")
+            }
             Self::AccountThrottle => (400, "ThrottlingException", "Rate exceeded"),
-            Self::SnapshotThrottle if ec2 => (503, "RequestLimitExceeded", "Request limit exceeded."),
-            Self::SnapshotThrottle => (400, "RequestThrottledException", "Too many of this snapshot"),
+            Self::SnapshotThrottle if ec2 => {
+                (503, "RequestLimitExceeded", "Request limit exceeded.")
+            }
+            Self::SnapshotThrottle => (
+                400,
+                "RequestThrottledException",
+                "Too many of this snapshot",
+            ),
             Self::Internal if ec2 => (500, "InternalError", "An internal error has occurred"),
-            Self::Internal => (500, "InternalServerException", "An internal error has occurred"),
+            Self::Internal => (
+                500,
+                "InternalServerException",
+                "An internal error has occurred",
+            ),
             Self::Denied if ec2 => (403, "UnauthorizedOperation", "You are not authorized"),
-            Self::Denied => (403, "AccessDeniedException", "not authorized to perform this"),
+            Self::Denied => (
+                403,
+                "AccessDeniedException",
+                "not authorized to perform this",
+            ),
             Self::Expired if ec2 => (400, "RequestExpired", "Request has expired."),
-            Self::Expired => (403, "ExpiredTokenException", "The security token is expired"),
+            Self::Expired => (
+                403,
+                "ExpiredTokenException",
+                "The security token is expired",
+            ),
             Self::Hang | Self::Cut | Self::Lose => return None,
         };
         Some(match ec2 {

@@ -12,7 +12,7 @@ mod http;
 mod state;
 
 pub use faults::{Fault, When};
-pub use state::{BLOCK, Manner, Snapshot, State, Status};
+pub use state::{BLOCK, Manner, State, Status};
 
 use http::{Request, Response};
 use std::io::{BufReader, Read};
@@ -124,7 +124,11 @@ fn one(
 
 /// The refusal of a request that is not signed, or at another time.
 fn unsigned(request: &Request, query: bool, now: SystemTime) -> Option<Response> {
-    let service = if query { "/ec2/aws4_request" } else { "/ebs/aws4_request" };
+    let service = if query {
+        "/ec2/aws4_request"
+    } else {
+        "/ebs/aws4_request"
+    };
     let signed = request.header("authorization");
     let error = if query { ec2::error } else { ebs::error };
     if !signed.starts_with("AWS4-HMAC-SHA256 Credential=") || !signed.contains(service) {

@@ -62,7 +62,11 @@ impl Snapshot {
         // Past the last block that was put, the file ends.
         let mut got = 0;
         while got < BLOCK {
-            match self.data.read_at(&mut bytes[got..], at + got as u64).unwrap() {
+            match self
+                .data
+                .read_at(&mut bytes[got..], at + got as u64)
+                .unwrap()
+            {
                 0 => break,
                 n => got += n,
             }
@@ -135,7 +139,10 @@ impl State {
             (text("Key"), text("Value"))
         };
         let snapshot = Snapshot {
-            id: format!("snap-{:017x}", 0xfa_ce00_0000_u64 + self.snapshots.len() as u64),
+            id: format!(
+                "snap-{:017x}",
+                0xfa_ce00_0000_u64 + self.snapshots.len() as u64
+            ),
             token: text("ClientToken").unwrap_or_default(),
             gibibytes: request["VolumeSize"].as_u64().unwrap(),
             parent: text("ParentSnapshotId"),
@@ -180,7 +187,11 @@ impl State {
                 None if snapshot.encrypted => garbage(nr),
                 None => continue,
             };
-            bytes.truncate(usize::try_from(len - nr * BLOCK as u64).unwrap_or(BLOCK).min(BLOCK));
+            bytes.truncate(
+                usize::try_from(len - nr * BLOCK as u64)
+                    .unwrap_or(BLOCK)
+                    .min(BLOCK),
+            );
             into.write_all_at(&bytes, nr * BLOCK as u64).unwrap();
         }
     }
