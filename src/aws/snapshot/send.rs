@@ -6,7 +6,7 @@ use super::start::Started;
 use super::{BlockMap, SnapshotError};
 use crate::aws::{Aws, AwsError};
 use crate::observe::{Observer, Stage};
-use crate::sink::blocks::{Digest, Survey, sha256};
+use crate::sink::blocks::{Digest, sha256};
 use crate::units::{count, index};
 use aws_sdk_ebs::primitives::ByteStream;
 use aws_sdk_ebs::types::ChecksumAlgorithm;
@@ -27,17 +27,19 @@ const ASK: Duration = Duration::from_millis(20);
 
 /// What became of the blocks.
 #[derive(Debug, Default)]
-pub struct Sent {
+pub(super) struct Sent {
+    /// The blocks that came.
+    pub(super) matter: BTreeSet<u32>,
     /// Those that the snapshot has from this upload, with their digests.
-    pub written: BTreeMap<u32, Digest>,
+    pub(super) written: BTreeMap<u32, Digest>,
     /// Of them, those that this run put there.
-    pub sent: u64,
+    pub(super) sent: u64,
     /// Of them, those that an earlier run had put there.
-    pub resumed: u64,
+    pub(super) resumed: u64,
     /// Those that the parent has already.
-    pub inherited: u64,
+    pub(super) inherited: u64,
     /// Of those sent, the ones that cover what the parent has where nothing matters now.
-    pub scrubbed: u64,
+    pub(super) scrubbed: u64,
 }
 
 /// What need not be sent.
@@ -55,22 +57,43 @@ enum Outcome {
 
 /// One upload's blocks.
 pub(super) struct Sender<'a> {
-    pub(super) aws: &'a Aws,
-    pub(super) started: &'a Started,
-    pub(super) known: Arc<Known>,
-    pub(super) journal: &'a mut Journal,
-    pub(super) observer: &'a dyn Observer,
+    aws: &'a Aws,
+    started: &'a Started,
+    known: Arc<Known>,
+    journal: &'a mut Journal,
+    observer: &'a dyn Observer,
     /// Blocks that will come, where that is known.
-    pub(super) total: Option<u64>,
+    total: Option<u64>,
+    /// A block of zeros and its digest.
+    zero: (Bytes, Digest),
     pub(super) sent: Sent,
 }
 
-impl Sender<'_> {
+impl<'a> Sender<'a> {
+    pub(super) fn new(
+        aws: &'a Aws,
+        started: &'a Started,
+        known: Known,
+        journal: &'a mut Journal,
+        observer: &'a dyn Observer,
+        total: Option<u64>,
+    ) -> Self {
+        let zero = Bytes::from(vec![0; index(started.block_size)]);
+        Self {
+            aws,
+            started,
+            known: Arc::new(known),
+            journal,
+            observer,
+            total,
+            zero: (zero.clone(), sha256(&zero)),
+            sent: Sent::default(),
+        }
+    }
+
     /// Sends all of a feed.
-    pub(super) async fn send(&mut self, feed: impl Feed + 'static) -> Result<(), SnapshotError> {
+    pub(super) async fn send(&mut self, feed: Box<dyn Feed>) -> Result<(), SnapshotError> {
         let mut blocks = pumped(feed, self.started.block_size);
-        let zero = Bytes::from(vec![0; index(self.started.block_size)]);
-        let zero = (zero.clone(), sha256(&zero));
         let mut tasks = JoinSet::new();
         let mut ended = false;
         loop {
@@ -94,9 +117,10 @@ impl Sender<'_> {
                     aws: self.aws.clone(),
                     started: self.started.clone(),
                     known: Arc::clone(&self.known),
-                    zero: zero.clone(),
+                    zero: self.zero.clone(),
                     percent: self.percent(),
                 };
+                self.sent.matter.insert(block.index);
                 tasks.spawn(put.block(block));
             }
             match tokio::time::timeout(ASK, tasks.join_next()).await {
@@ -109,10 +133,10 @@ impl Sender<'_> {
         }
     }
 
-    /// Covers with zeros what the parent has in blocks where nothing matters now.
-    pub(super) async fn scrub(&mut self, survey: &Survey) -> Result<(), SnapshotError> {
-        let zero = survey.zero();
-        let matter: BTreeSet<u32> = survey.blocks().iter().map(|b| b.index).collect();
+    /// Covers with zeros what the parent has in blocks that did not come: where nothing matters now.
+    pub(super) async fn scrub(&mut self) -> Result<(), SnapshotError> {
+        let zero = self.zero.1;
+        let matter = std::mem::take(&mut self.sent.matter);
         let parent = self.known.parent.iter().flat_map(|p| &p.blocks);
         let old: Vec<u32> = parent
             .filter(|(nr, digest)| !matter.contains(nr) && **digest != zero)
@@ -120,7 +144,9 @@ impl Sender<'_> {
             .collect();
         self.sent.scrubbed = count(old.len());
         self.total = self.total.map(|t| t + count(old.len()));
-        self.send(Zeros(zero, old.into_iter())).await
+        self.send(Box::new(Zeros(zero, old.into_iter()))).await?;
+        self.sent.matter = matter;
+        Ok(())
     }
 
     /// How much is through, for `x-amz-Progress`.
@@ -175,7 +201,7 @@ impl Sender<'_> {
 }
 
 /// Runs a feed in a thread of its own: it may wait for an archive. The channel closes at its end.
-fn pumped(mut feed: impl Feed + 'static, block_size: u64) -> Receiver<io::Result<Fed>> {
+fn pumped(mut feed: Box<dyn Feed>, block_size: u64) -> Receiver<io::Result<Fed>> {
     let (to, from) = mpsc::channel(WAITING);
     tokio::task::spawn_blocking(move || {
         while let Some(next) = feed.next(block_size).transpose() {

@@ -3,7 +3,6 @@
 use super::{SnapshotError, SnapshotOptions};
 use crate::aws::{Aws, AwsError, Call, Made};
 use crate::sink::blocks::{Digest, to_hex};
-use crate::units::GIB;
 use aws_sdk_ebs::types::{Status, Tag};
 use sha2::{Digest as _, Sha256};
 use std::hash::{BuildHasher, RandomState};
@@ -20,11 +19,11 @@ const OLD: Duration = Duration::from_secs(15 * 60);
 
 /// A snapshot to put blocks into.
 #[derive(Clone, Debug)]
-pub struct Started {
+pub(super) struct Started {
     /// `snap-…`.
-    pub id: String,
+    pub(super) id: String,
     /// Bytes of a block, as the service says: 524,288 on AWS.
-    pub block_size: u64,
+    pub(super) block_size: u64,
     pub(super) status: Status,
     /// When AWS answered; for an old snapshot, nothing.
     fresh: Option<Instant>,
@@ -41,8 +40,14 @@ impl Started {
     }
 }
 
-/// What AWS is to know a repeated request by: everything that decides what the snapshot will be.
-pub(super) fn token(aws: &Aws, options: &SnapshotOptions, len: u64, content: &Digest) -> Digest {
+/// What AWS is to know a repeated request by: everything that decides what the snapshot will be. Without a digest
+/// of the content, a random one.
+pub(super) fn token(
+    aws: &Aws,
+    options: &SnapshotOptions,
+    len: u64,
+    content: Option<&Digest>,
+) -> Digest {
     let mut hasher = Sha256::new();
     let mut add = |text: &str| {
         hasher.update(crate::units::count(text.len()).to_le_bytes());
@@ -55,17 +60,17 @@ pub(super) fn token(aws: &Aws, options: &SnapshotOptions, len: u64, content: &Di
     add(options.kms_key_id.as_deref().unwrap_or_default());
     add(&format!("{} {}", options.encrypted, options.scrub));
     add(options.parent.as_deref().unwrap_or_default());
-    if options.another {
-        // Each RandomState has other keys.
-        for part in 0..4 {
-            add(&RandomState::new().hash_one(part).to_string());
-        }
-    }
     for (key, value) in &options.tags {
         add(key);
         add(value);
     }
-    hasher.update(content);
+    match content {
+        Some(content) => hasher.update(content),
+        // Each RandomState has other keys.
+        None => (0..4).for_each(|part| {
+            hasher.update(RandomState::new().hash_one(part).to_le_bytes());
+        }),
+    }
     hasher.finalize().into()
 }
 
@@ -77,18 +82,8 @@ pub(super) fn of_generation(token: &Digest, generation: u32) -> String {
     to_hex(&hasher.finalize().into())
 }
 
-impl SnapshotOptions {
-    /// The volume's size for an image of `len` bytes, in GiB.
-    pub(super) fn gibibytes(&self, len: u64) -> u64 {
-        self.volume_size.unwrap_or_else(|| len.div_ceil(GIB).max(1))
-    }
-}
-
 /// Starts a snapshot, or finds the one that `token` started, and enters it in the ledger while it is pending.
-///
-/// # Errors
-/// When AWS refuses.
-pub async fn start(
+pub(super) async fn start(
     aws: &Aws,
     options: &SnapshotOptions,
     len: u64,
