@@ -6,7 +6,10 @@
 TEST_PACKAGES = qemu-system-x86 qemu-system-arm seabios ovmf qemu-efi-aarch64 e2fsprogs grub-pc-bin \
 	grub-common grub-efi-amd64-signed shim-signed fuse2fs fdisk gdisk parted dosfstools mtools strace \
 	file zstd lz4 xz-utils bzip2 acl attr libarchive-tools busybox-static cpio mmdebstrap debian-archive-keyring \
-	python3 umoci skopeo buildah genext2fs
+	python3 python3-venv umoci skopeo buildah genext2fs
+
+# Somebody else's AWS, from PyPI; the same version everywhere.
+TEST_PYTHON = moto[server]==5.2.5
 
 # nextest shows slow tests and a summary; cargo's own runner does as well.
 RUN_TESTS = if cargo nextest --version >/dev/null 2>&1; then \
@@ -24,12 +27,12 @@ demo: ## A Debian 12 rootfs, its image, a boot to the login prompt
 test: ## Everything that must hold on every commit
 	@tests/packages $(TEST_PACKAGES)
 	@tests/demo/rootfs
-	@$(RUN_TESTS)
+	@PATH=$$(tests/python '$(TEST_PYTHON)'):$$PATH; $(RUN_TESTS)
 
 test-full: ## The same, with what takes longer
 	@tests/packages $(TEST_PACKAGES)
 	@tests/demo/rootfs
-	@export DISKWRIGHT_TEST_FULL=1; $(RUN_TESTS)
+	@export DISKWRIGHT_TEST_FULL=1; PATH=$$(tests/python '$(TEST_PYTHON)'):$$PATH; $(RUN_TESTS)
 
 lint: ## Format, clippy, documentation
 	cargo fmt --check
