@@ -142,9 +142,14 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
     });
     progress.finish();
     let made = made.with_context(|| format!("cannot make a snapshot of {name}"))?;
-    if let (Some(path), Some(blocks)) = (&args.block_map, &made.blocks) {
-        std::fs::write(path, blocks.to_text())
-            .with_context(|| format!("cannot write {}", path.display()))?;
+    match (&args.block_map, &made.blocks) {
+        (None, _) => {}
+        (Some(path), Some(blocks)) => std::fs::write(path, blocks.to_text())
+            .with_context(|| format!("cannot write {}", path.display()))?,
+        (Some(path), None) => progress.warn(&format!(
+            "{} is not written: of a snapshot that was there already it follows from --parent-blocks alone",
+            path.display()
+        )),
     }
     if !args.quiet {
         exit::complain(&summary(&made));

@@ -38,6 +38,7 @@ use crate::sink::blocks::{Digest, SNAPSHOT_BLOCK, Survey};
 use crate::sink::map::Region;
 use crate::units::count;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -137,18 +138,30 @@ pub async fn snapshot(
     };
     let (len, content) = (survey.len(), Some(survey.digest()));
     let mut made = run::run(aws, options, len, content, &mut of_size, observer).await?;
-    if made.existed && options.parent.is_none() && made.block_size == survey.block_size() {
-        made.blocks = Some(BlockMap {
+    if made.existed && made.block_size == survey.block_size() {
+        made.blocks = blocks_of(survey, options).map(|blocks| BlockMap {
             snapshot: made.snapshot_id.clone(),
             block_size: made.block_size,
-            blocks: survey
-                .blocks()
-                .iter()
-                .map(|b| (b.index, b.digest))
-                .collect(),
+            blocks,
         });
     }
     Ok(made)
+}
+
+/// What a snapshot that was there already has, if that follows from what is at hand.
+fn blocks_of(survey: &Survey, options: &SnapshotOptions) -> Option<BTreeMap<u32, Digest>> {
+    let mut blocks = match (&options.parent, &options.parent_blocks) {
+        (None, _) => BTreeMap::new(),
+        (Some(_), Some(map)) => map.blocks.clone(),
+        (Some(_), None) => return None,
+    };
+    if options.scrub {
+        blocks
+            .values_mut()
+            .for_each(|digest| *digest = survey.zero());
+    }
+    blocks.extend(survey.blocks().iter().map(|b| (b.index, b.digest)));
+    Some(blocks)
 }
 
 /// Makes a snapshot of blocks that are not all known yet: of an image of `len` bytes that is still being built.

@@ -46,17 +46,23 @@ pub(super) async fn run(
         }
         _ => Journal::default(),
     };
-    let parent = match (&options.parent, &options.parent_blocks) {
-        (Some(_), Some(map)) => Some(map.clone()),
-        (Some(parent), None) => Some(parent::fetch(aws, parent, observer).await?),
-        (None, _) => None,
-    };
-    let run = Run {
+    let mut run = Run {
         aws,
         options,
         len,
         observer,
-        parent: parent.as_ref(),
+        parent: None,
+    };
+    if let (true, Some(id)) = (journal.completed, journal.snapshot.clone()) {
+        if let Some(snapshot) = run.there_still(&id, journal.block_size).await? {
+            return Ok(snapshot);
+        }
+        journal.next_generation(observer);
+    }
+    run.parent = match (&options.parent, &options.parent_blocks) {
+        (Some(_), Some(map)) => Some(map.clone()),
+        (Some(parent), None) => Some(parent::fetch(aws, parent, observer).await?),
+        (None, _) => None,
     };
     for _ in 0..GENERATIONS {
         let name = of_generation(&token, journal.generation);
@@ -73,7 +79,7 @@ struct Run<'a> {
     options: &'a SnapshotOptions,
     len: u64,
     observer: &'a dyn Observer,
-    parent: Option<&'a BlockMap>,
+    parent: Option<BlockMap>,
 }
 
 impl Run<'_> {
@@ -84,12 +90,10 @@ impl Run<'_> {
         journal: &mut Journal,
         feeds: Feeds<'_>,
     ) -> Result<Option<Snapshot>, SnapshotError> {
-        if let (true, Some(id)) = (journal.completed, journal.snapshot.clone()) {
-            return self.there_still(&id, journal.block_size).await;
-        }
         let started = start(self.aws, self.options, self.len, token, journal.path()).await?;
         match started.status {
             Status::Completed => {
+                self.wait(&started).await?;
                 journal.started(&started.id, started.block_size, self.observer);
                 journal.finished(self.observer);
                 return Ok(Some(self.existing(&started.id, started.block_size)));
@@ -121,6 +125,7 @@ impl Run<'_> {
         let call = Call::new("ec2:DescribeSnapshots", id);
         match state_of(self.aws, &call, id).await {
             Ok((SnapshotState::Completed | SnapshotState::Pending, _)) => {
+                self.wait(&Started::known(id, block_size)).await?;
                 Ok(Some(self.existing(id, block_size)))
             }
             Ok(_) => Ok(None),
@@ -136,7 +141,7 @@ impl Run<'_> {
         feed: Box<dyn Feed>,
         total: Option<u64>,
     ) -> Result<Snapshot, SnapshotError> {
-        if let Some(parent) = self.parent
+        if let Some(parent) = &self.parent
             && parent.block_size != started.block_size
         {
             return Err(SnapshotError::BlockSizes {
@@ -146,7 +151,7 @@ impl Run<'_> {
         }
         let known = Known {
             journal: journal.blocks.clone(),
-            parent: self.parent.cloned(),
+            parent: self.parent.clone(),
         };
         let pending = Made::Upload {
             id: started.id.clone(),
@@ -170,16 +175,22 @@ impl Run<'_> {
         }
         self.aws.ledger().keep(&pending);
         let sent = std::mem::take(&mut sender.sent);
-        if self.options.wait {
-            wait(self.aws, started, self.observer).await?;
-        }
+        self.wait(started).await?;
         journal.finished(self.observer);
         Ok(self.made(started, &sent))
     }
 
+    async fn wait(&self, started: &Started) -> Result<(), SnapshotError> {
+        match self.options.wait {
+            true => wait(self.aws, started, self.observer).await,
+            false => Ok(()),
+        }
+    }
+
     fn made(&self, started: &Started, sent: &Sent) -> Snapshot {
         let all = self.len.div_ceil(started.block_size);
-        let mut blocks = self.parent.map(|p| p.blocks.clone()).unwrap_or_default();
+        let parent = self.parent.as_ref().map(|p| p.blocks.clone());
+        let mut blocks = parent.unwrap_or_default();
         blocks.extend(&sent.written);
         Snapshot {
             sent: sent.sent,

@@ -30,6 +30,16 @@ pub(super) struct Started {
 }
 
 impl Started {
+    /// One that AWS has known for long.
+    pub(super) fn known(id: &str, block_size: u64) -> Self {
+        Self {
+            id: id.to_owned(),
+            block_size,
+            status: Status::Completed,
+            fresh: None,
+        }
+    }
+
     /// A request about this snapshot: while it is new, it may not be found.
     pub(super) fn call(&self, operation: &'static str, on: String) -> Call {
         let call = Call::new(operation, on);
