@@ -27,11 +27,15 @@ demo: ## A Debian 12 rootfs, its image, a boot to the login prompt
 test: ## Everything that must hold on every commit
 	@tests/packages $(TEST_PACKAGES)
 	@tests/demo/rootfs
+	@tests/demo/rootfs trixie
+	@tests/demo/rootfs arm64
 	@PATH=$$(tests/python '$(TEST_PYTHON)'):$$PATH; $(RUN_TESTS)
 
 test-full: ## The same, with what takes longer
 	@tests/packages $(TEST_PACKAGES)
 	@tests/demo/rootfs
+	@tests/demo/rootfs trixie
+	@tests/demo/rootfs arm64
 	@export DISKWRIGHT_TEST_FULL=1; PATH=$$(tests/python '$(TEST_PYTHON)'):$$PATH; $(RUN_TESTS)
 
 lint: ## Format, clippy, documentation

@@ -4,7 +4,7 @@
 //! that a user knows stand in it. Layers are plain tars, now and then gzip (kaniko), and are held against
 //! the configuration's `diff_ids`, which are digests of the decompressed tar.
 
-use super::oci::{Config, Digest, ImageError, LayerBlob, Named, Saved, parse};
+use super::oci::{Config, Digest, ImageError, LayerBlob, Named, Saved, check_os, parse};
 use crate::display::display_path;
 
 const MANIFEST: &str = "manifest.json";
@@ -28,6 +28,11 @@ pub(super) fn layers(store: &Named, name: Option<&str>) -> Result<Vec<LayerBlob>
     let all: Vec<Saved> = parse(store, MANIFEST, "manifest of `docker save`", &bytes)?;
     let saved = choose(store, &all, name)?;
     let config = config(store, &saved.config)?;
+    check_os(
+        store,
+        &display_path(saved.config.as_bytes()).to_string(),
+        &config,
+    )?;
     let diff_ids = config.rootfs.diff_ids;
     if diff_ids.len() != saved.layers.len() {
         return Err(ImageError::LayerCount {
@@ -73,6 +78,10 @@ fn choose<'a>(
     name: Option<&str>,
 ) -> Result<&'a Saved, ImageError> {
     let image = store.image.clone();
+    if all.is_empty() {
+        let file = MANIFEST;
+        return Err(ImageError::Nothing { image, file });
+    }
     let names: Vec<&str> = all
         .iter()
         .flat_map(|s| &s.repo_tags)
@@ -93,11 +102,6 @@ fn choose<'a>(
         }
         None => match all {
             [only] => Ok(only),
-            [] => Err(ImageError::NoSuchName {
-                image,
-                wanted: String::from("any"),
-                have,
-            }),
             _ => {
                 let example = display_path(names.first().copied().unwrap_or("NAME").as_bytes());
                 Err(ImageError::SeveralNames {

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 
 use bytes::Bytes;
 
@@ -22,6 +22,10 @@ use crate::units::{count, index};
 /// of compressed input. Beyond them only those count of which the caller holds slices.
 const QUEUE: usize = 4;
 
+/// Bytes of a compressed file from which on a thread of its own is worth it. Images have thousands of layers
+/// of a few KiB; to start and end a thread takes as long as to read one of them.
+pub(super) const THREAD_MIN: u64 = 64 << 10;
+
 /// What the decoder's thread sends.
 enum Message {
     Data(Bytes),
@@ -33,6 +37,8 @@ enum Message {
 enum Feed {
     /// A decoder's thread.
     Thread(Receiver<Message>),
+    /// A small file, not worth a thread.
+    Here(Box<Decoding>),
     /// A plain file, of which parts are passed over unread.
     File { file: Arc<File>, at: u64, end: u64 },
     /// The stream has ended.
@@ -65,18 +71,20 @@ impl Input {
         reader: Box<dyn Read + Send>,
         total: Option<u64>,
     ) -> Result<Self, ArchiveError> {
-        Self::start_as(name, reader, total, false, None)
+        Self::start_as(name, reader, total, false, None, &Pool::default())
     }
 
     /// As [`Input::start`], of a layer of an image: it may be empty, and nothing may follow its
-    /// compressed data, which the digest covers. `check` looks at what comes out.
+    /// compressed data, which the digest covers. `check` looks at what comes out. The buffers are those of
+    /// the layer before.
     pub(super) fn layer(
         name: Arc<str>,
         reader: Box<dyn Read + Send>,
         len: u64,
         check: Option<Check>,
+        pool: &Pool,
     ) -> Result<Self, ArchiveError> {
-        Self::start_as(name, reader, Some(len), true, check)
+        Self::start_as(name, reader, Some(len), true, check, pool)
     }
 
     /// A plain tar in a file of `len` bytes, of which only what is asked for is read.
@@ -104,9 +112,9 @@ impl Input {
         total: Option<u64>,
         layer: bool,
         check: Option<Check>,
+        pool: &Pool,
     ) -> Result<Self, ArchiveError> {
         let shared = Arc::new(Shared::default());
-        let pool = Pool::default();
         let mut head = pool.get();
         let mut len = 0;
         while let Some(space) = head.space().get_mut(len..).filter(|s| !s.is_empty()) {
@@ -135,19 +143,17 @@ impl Input {
                 });
             }
         };
-        let decoding = Decoding {
-            reader,
-            head,
-            len,
-            compression,
-            check,
+        let decoding = Decoding::new(compression, reader, head, len, check, pool, &shared);
+        let feed = if total.is_some_and(|total| total < THREAD_MIN) {
+            Feed::Here(Box::new(decoding))
+        } else {
+            Feed::Thread(spawn(&name, decoding)?)
         };
-        let messages = spawn(&name, decoding, &pool, &shared)?;
         let mut input = Self {
             name,
             compression,
             shared,
-            feed: Feed::Thread(messages),
+            feed,
             layer,
             chunks: VecDeque::new(),
             offset: 0,
@@ -222,8 +228,9 @@ impl Input {
 
     /// Receives one more buffer; `false` at the end.
     fn pull(&mut self) -> Result<bool, ArchiveError> {
-        let messages = match &mut self.feed {
-            Feed::Thread(messages) => messages,
+        let message = match &mut self.feed {
+            Feed::Thread(messages) => messages.recv().ok(),
+            Feed::Here(decoding) => Some(decoding.next()),
             Feed::Ended => return Ok(false),
             Feed::File { file, at, end } => {
                 let len = index(end.saturating_sub(*at).min(SEEK_READ));
@@ -239,12 +246,12 @@ impl Input {
                 return Ok(n > 0);
             }
         };
-        match messages.recv() {
-            Ok(Message::Data(bytes)) => {
+        match message {
+            Some(Message::Data(bytes)) => {
                 self.chunks.push_back(bytes);
                 Ok(true)
             }
-            Ok(Message::End(remark)) => {
+            Some(Message::End(remark)) => {
                 self.feed = Feed::Ended;
                 match remark {
                     // The digest of a layer covers every byte: none is ignored.
@@ -255,12 +262,12 @@ impl Input {
                     }
                 }
             }
-            Ok(Message::Failed(failure)) => {
+            Some(Message::Failed(failure)) => {
                 self.feed = Feed::Ended;
                 Err(self.failure(failure))
             }
             // Only a decoder that panicked says nothing at its end.
-            Err(_) => Err(ArchiveError::Spent {
+            None => Err(ArchiveError::Spent {
                 archive: self.name.clone(),
             }),
         }
@@ -382,70 +389,56 @@ fn read_error(archive: &Arc<str>, offset: u64, source: io::Error) -> ArchiveErro
     }
 }
 
-/// What a decoder's thread is given.
+/// A file on its way through its decoder.
 struct Decoding {
-    reader: Box<dyn Read + Send>,
-    /// The first `len` bytes, which were read already.
-    head: Buffer,
-    len: usize,
-    compression: Compression,
+    decoder: Decoder,
     check: Option<Check>,
+    pool: Pool,
+    /// What comes next and was made already.
+    ready: Option<Message>,
 }
 
-fn spawn(
-    name: &Arc<str>,
-    decoding: Decoding,
-    pool: &Pool,
-    shared: &Arc<Shared>,
-) -> Result<Receiver<Message>, ArchiveError> {
-    let (sender, receiver) = sync_channel(QUEUE);
-    let (pool, shared) = (pool.clone(), shared.clone());
-    std::thread::Builder::new()
-        .name(String::from("archive"))
-        .spawn(move || {
-            let Decoding {
-                reader,
-                head,
-                len,
-                compression,
-                mut check,
-            } = decoding;
-            if compression == Compression::None && len > 0 {
-                // The head is tar already: the first buffer goes as it is.
-                let head = head.freeze(len);
-                if let Some(check) = &mut check {
-                    check.update(&head);
-                }
-                if sender.send(Message::Data(head)).is_err() {
-                    return;
-                }
-                let source = Source::new(reader, pool.get(), 0, shared);
-                decode(Decoder::new(compression, source), &pool, &sender, check);
-            } else {
-                let source = Source::new(reader, head, len, shared);
-                decode(Decoder::new(compression, source), &pool, &sender, check);
+impl Decoding {
+    /// Of `reader`, whose first `len` bytes are in `head`.
+    fn new(
+        compression: Compression,
+        reader: Box<dyn Read + Send>,
+        head: Buffer,
+        len: usize,
+        mut check: Option<Check>,
+        pool: &Pool,
+        shared: &Arc<Shared>,
+    ) -> Self {
+        let (shared, pool) = (shared.clone(), pool.clone());
+        let (source, ready) = if compression == Compression::None && len > 0 {
+            // The head is tar already: the first buffer goes as it is.
+            let head = head.freeze(len);
+            if let Some(check) = &mut check {
+                check.update(&head);
             }
-        })
-        .map_err(|source| ArchiveError::Thread {
-            archive: name.clone(),
-            source,
-        })?;
-    Ok(receiver)
-}
+            let source = Source::new(reader, pool.get(), 0, shared);
+            (source, Some(Message::Data(head)))
+        } else {
+            (Source::new(reader, head, len, shared), None)
+        };
+        Self {
+            decoder: Decoder::new(compression, source),
+            check,
+            pool,
+            ready,
+        }
+    }
 
-/// Decodes into full buffers until the end, an error, or until nobody listens.
-fn decode(
-    mut decoder: Decoder,
-    pool: &Pool,
-    sender: &SyncSender<Message>,
-    mut check: Option<Check>,
-) {
-    loop {
-        let mut buffer = pool.get();
+    /// A full buffer, or less before the end; the end, or an error, is said once.
+    fn next(&mut self) -> Message {
+        if let Some(message) = self.ready.take() {
+            return message;
+        }
+        let mut buffer = self.pool.get();
         let mut len: usize = 0;
         let mut last = None;
         while let Some(space) = buffer.space().get_mut(len..).filter(|s| !s.is_empty()) {
-            match decoder.fill(space) {
+            match self.decoder.fill(space) {
                 Ok(Filled::Bytes(n)) => len = len.saturating_add(n),
                 Ok(Filled::End(remark)) => last = Some(Message::End(remark)),
                 Err(failure) => last = Some(Message::Failed(failure)),
@@ -454,24 +447,42 @@ fn decode(
                 break;
             }
         }
-        if len > 0 {
-            let bytes = buffer.freeze(len);
-            if let Some(check) = &mut check {
-                check.update(&bytes);
-            }
-            if sender.send(Message::Data(bytes)).is_err() {
-                return;
-            }
+        let bytes = buffer.freeze(len);
+        if let Some(check) = &mut self.check {
+            check.update(&bytes);
         }
-        if let (Some(Message::End(_)), Some(check)) = (&last, check.take_if(|_| last.is_some()))
-            && let Err(e) = check.finish()
+        if let Some(Message::End(_)) = last
+            && let Some(Err(e)) = self.check.take().map(Check::finish)
         {
             last = Some(Message::Failed(Failure::Image(e)));
         }
-        if let Some(message) = last {
-            // Nobody listening any more is as good an end.
-            let _ = sender.send(message);
-            return;
+        match last {
+            Some(last) if len == 0 => last,
+            last => {
+                self.ready = last;
+                Message::Data(bytes)
+            }
         }
     }
+}
+
+/// Decodes on a thread until the end, an error, or until nobody listens.
+fn spawn(name: &Arc<str>, mut decoding: Decoding) -> Result<Receiver<Message>, ArchiveError> {
+    let (sender, receiver) = sync_channel(QUEUE);
+    std::thread::Builder::new()
+        .name(String::from("archive"))
+        .spawn(move || {
+            loop {
+                let message = decoding.next();
+                let more = matches!(message, Message::Data(_));
+                if sender.send(message).is_err() || !more {
+                    return;
+                }
+            }
+        })
+        .map_err(|source| ArchiveError::Thread {
+            archive: name.clone(),
+            source,
+        })?;
+    Ok(receiver)
 }

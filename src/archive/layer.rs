@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::detect::Compression;
 use super::error::ArchiveError;
 use super::oci::{ImageError, LayerBlob};
+use super::pool::Pool;
 use super::reader::ArchiveReader;
 use super::rootfs::Item;
 use crate::display::display_path;
@@ -23,14 +24,14 @@ pub(super) struct LayerReader {
 }
 
 impl LayerReader {
-    pub(super) fn open(layer: LayerBlob) -> Result<Self, ArchiveError> {
+    pub(super) fn open(layer: LayerBlob, pool: &Pool) -> Result<Self, ArchiveError> {
         let blob = layer.store.open(&layer.path)?;
         let shown = display_path(layer.path.as_bytes()).to_string();
         let name = format!("{}: layer {shown}", layer.store.image);
         let reader = layer.store.verified(&layer.path, blob, layer.digest);
         let check = layer.diff_id.map(|id| layer.store.check(&layer.path, id));
         Ok(Self {
-            tar: ArchiveReader::layer(name.into(), reader, layer.size, check)?,
+            tar: ArchiveReader::layer(name.into(), reader, layer.size, check, pool)?,
             expected: layer.compression,
         })
     }

@@ -12,9 +12,9 @@ pub(super) const BUFFER: usize = 1 << 20;
 /// Pages in a buffer.
 const PAGES: usize = BUFFER / size_of::<Page>();
 
-/// Empty buffers kept for reuse: as many as are under way when nobody holds any back
-/// (`QUEUE` + one being filled + one being read).
-const KEPT: usize = 6;
+/// Empty buffers kept for reuse: as many as are under way (`QUEUE` + one being filled + one being read) when
+/// the caller has 8 MiB yet to write. A fresh one costs a page fault for every page.
+const KEPT: usize = 14;
 
 /// Keeps buffers page-aligned, as direct I/O and huge copies like them.
 #[derive(Clone, FromBytes, IntoBytes, Immutable, KnownLayout)]

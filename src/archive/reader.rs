@@ -13,6 +13,7 @@ use super::detect::Compression;
 use super::error::ArchiveError;
 use super::input::Input;
 use super::oci::Check;
+use super::pool::Pool;
 use super::tar::TarReader;
 use crate::display::display_path;
 use crate::entry::Entry;
@@ -78,9 +79,10 @@ impl ArchiveReader {
         reader: Box<dyn Read + Send>,
         len: u64,
         check: Option<Check>,
+        pool: &Pool,
     ) -> Result<Self, ArchiveError> {
         Ok(Self {
-            tar: TarReader::new(Input::layer(name, reader, len, check)?),
+            tar: TarReader::new(Input::layer(name, reader, len, check, pool)?),
         })
     }
 

@@ -15,6 +15,7 @@ use super::folder::FolderReader;
 use super::layer::LayerReader;
 use super::members::Members;
 use super::oci::{self, Folder, LayerBlob, Named, Platform, Store};
+use super::pool::Pool;
 use super::reader::{ArchiveReader, Opened};
 use crate::display::display_path;
 use crate::entry::Entry;
@@ -144,6 +145,8 @@ pub enum Item {
 pub struct Rootfs {
     waiting: VecDeque<Waiting>,
     current: Option<Layer>,
+    /// Buffers of images' layers, one after the other.
+    pool: Pool,
     /// Bytes of the layers that have ended.
     done: u64,
     /// Bytes of all, where all are known.
@@ -196,7 +199,7 @@ impl Rootfs {
     /// # Errors
     /// When one of them cannot be opened, or is no root filesystem.
     pub fn open_with(origins: &[Origin], options: &Options) -> Result<Self, ArchiveError> {
-        let mut waiting = VecDeque::new();
+        let (mut waiting, mut warnings) = (VecDeque::new(), Vec::new());
         let platform = options.platform.as_ref();
         for origin in origins {
             let image = origin.image();
@@ -211,11 +214,13 @@ impl Rootfs {
                 }
                 Origin::OciLayout { dir, tag } => {
                     let store = Arc::new(Folder(dir.clone()));
-                    oci::layers(&Named { image, store }, tag.as_deref(), platform)?
+                    let named = Named { image, store };
+                    oci::layers(&named, tag.as_deref(), platform, &mut warnings)?
                 }
                 Origin::OciArchive { file, tag } => {
                     let store = members(file, options)?;
-                    oci::layers(&Named { image, store }, tag.as_deref(), platform)?
+                    let named = Named { image, store };
+                    oci::layers(&named, tag.as_deref(), platform, &mut warnings)?
                 }
                 Origin::DockerArchive { file, name } => {
                     let store = members(file, options)?;
@@ -228,7 +233,10 @@ impl Rootfs {
             .iter()
             .map(Waiting::len)
             .try_fold(0_u64, |sum, len| Some(sum.saturating_add(len?)));
-        Ok(Self::new(waiting, total))
+        Ok(Self {
+            warnings,
+            ..Self::new(waiting, total)
+        })
     }
 
     /// Reads the image that `tag` and `options` choose from an OCI layout that lies anywhere: in memory,
@@ -243,16 +251,21 @@ impl Rootfs {
         options: &Options,
     ) -> Result<Self, ArchiveError> {
         let image = name.into();
-        let layers = oci::layers(&Named { image, store }, tag, options.platform.as_ref())?;
+        let (named, mut warnings) = (Named { image, store }, Vec::new());
+        let layers = oci::layers(&named, tag, options.platform.as_ref(), &mut warnings)?;
         let total = layers.iter().map(|l| l.size).fold(0, u64::saturating_add);
         let waiting = layers.into_iter().map(Waiting::Layer).collect();
-        Ok(Self::new(waiting, Some(total)))
+        Ok(Self {
+            warnings,
+            ..Self::new(waiting, Some(total))
+        })
     }
 
     fn new(waiting: VecDeque<Waiting>, total: Option<u64>) -> Self {
         Self {
             waiting,
             current: None,
+            pool: Pool::default(),
             done: 0,
             total,
             warnings: Vec::new(),
@@ -270,7 +283,7 @@ impl Rootfs {
                 let Some(waiting) = self.waiting.pop_front() else {
                     return Ok(None);
                 };
-                self.current = Some(waiting.begin()?);
+                self.current = Some(waiting.begin(&self.pool)?);
                 return Ok(Some(Item::Layer));
             };
             if let Some(item) = current.next_item()? {
@@ -327,11 +340,11 @@ impl Waiting {
         }
     }
 
-    fn begin(self) -> Result<Layer, ArchiveError> {
+    fn begin(self, pool: &Pool) -> Result<Layer, ArchiveError> {
         Ok(match self {
             Self::Tar(opened) => Layer::Tar(Box::new(opened.start()?)),
             Self::Reader(reader) => Layer::Tar(reader),
-            Self::Layer(layer) => Layer::Image(Box::new(LayerReader::open(layer)?)),
+            Self::Layer(layer) => Layer::Image(Box::new(LayerReader::open(layer, pool)?)),
             Self::Folder(path, owner) => Layer::Folder(Box::new(FolderReader::open(&path, owner)?)),
         })
     }

@@ -1,15 +1,23 @@
 //! What the guest must say, must not say, and by when.
 
-use super::serial::Tail;
+use super::serial::{PlainText, Tail};
 use super::{Arch, Firmware};
 use regex::bytes::Regex;
 use std::io;
 use std::time::Duration;
 
-/// What no healthy boot prints: the firmware's word that nothing could be started, the kernel's panic, GRUB's rescue shell, systemd's emergency mode, and the
-/// kernel's and the initramfs's complaint that there is no root.
-pub const DEFAULT_FAIL: &str =
-    "No bootable |Kernel panic|grub rescue>|emergency mode|Unable to mount root";
+/// What no healthy boot prints: the firmware's word that nothing could be started, or that Secure Boot forbade
+/// it, shim's and GRUB's word that it forbade the next program; GRUB's rescue shell, the kernel's panic,
+/// systemd's emergency mode, and the kernel's and the initramfs's complaint that there is no root.
+pub const DEFAULT_FAIL: &str = "No bootable |failed to load Boot.*: (?:Access Denied|Security Violation)|\
+    Verification failed: \\(0x|bad shim signature|\
+    grub rescue>|Kernel panic|emergency mode|Unable to mount root";
+
+/// What OVMF and AAVMF say of a loader that Secure Boot does not let them start. `LoadImage` answers
+/// EFI_ACCESS_DENIED or EFI_SECURITY_VIOLATION then (UEFI 2.10 §7.4.1), which of them is a matter of policy.
+const REFUSED_BY_FIRMWARE: [&str; 2] = [": Access Denied", ": Security Violation"];
+/// The same by shim of what it starts, and by GRUB, which asks shim, of a kernel.
+const REFUSED_BY_SHIM: [&str; 2] = ["Verification failed: (0x", "bad shim signature"];
 
 /// One thing to wait for.
 #[derive(Clone, Debug)]
@@ -80,6 +88,35 @@ pub struct Outcome {
     pub log: Vec<u8>,
     /// From qemu's start to the verdict.
     pub elapsed: Duration,
+}
+
+impl Outcome {
+    /// What to do about a guest that did not come up, where its console tells why.
+    #[must_use]
+    pub fn help(&self) -> Option<&'static str> {
+        if self.firmware != Firmware::Secure || self.verdict == Verdict::Matched {
+            return None;
+        }
+        let mut plain = Vec::new();
+        PlainText::new().decode(&self.log, &mut plain);
+        let plain = String::from_utf8_lossy(&plain);
+        let said = |by: &[&str]| by.iter().any(|words| plain.contains(words));
+        if said(&REFUSED_BY_SHIM) {
+            Some(
+                "Secure Boot is on, and shim trusts neither the signature of GRUB nor that of the kernel: take \
+                 both from the distribution that made shim, or boot with --firmware uefi",
+            )
+        } else if said(&REFUSED_BY_FIRMWARE) {
+            Some(
+                "Secure Boot is on, and the firmware started nothing, for the loader bears no signature that \
+                 Microsoft's keys vouch for: core.efi and a distribution's unsigned GRUB never do. An image \
+                 of shim and GRUB as they are signed comes up (Debian's packages shim-signed and \
+                 grub-efi-amd64-signed), this one with --firmware uefi",
+            )
+        } else {
+            None
+        }
+    }
 }
 
 /// A script under way.
@@ -217,6 +254,44 @@ mod tests {
         assert_eq!(
             progress.advance(&mut tail),
             Next::Done(Verdict::Failed { pattern, line })
+        );
+    }
+
+    #[test]
+    fn who_refused_under_secure_boot_is_told() {
+        let outcome = |firmware, log: &str| Outcome {
+            verdict: Verdict::TimedOut { waiting_for: None },
+            matched: 0,
+            arch: Arch::X86_64,
+            firmware,
+            screen: None,
+            log: log.into(),
+            elapsed: Duration::ZERO,
+        };
+        let firmware = "BdsDxe: failed to load Boot0002 \"UEFI QEMU NVMe Ctrl\" from NVMe(0x1): \x1b[0mAccess \
+             Denied\r\n";
+        let fails = Regex::new(DEFAULT_FAIL).unwrap();
+        for (log, told) in [
+            (firmware, "the firmware started nothing"),
+            ("error: bad shim signature.\r\n", "shim trusts neither"),
+            (
+                "Verification failed: (0x1A) Security Violation",
+                "shim trusts neither",
+            ),
+        ] {
+            let help = outcome(Firmware::Secure, log).help();
+            assert!(help.is_some_and(|help| help.contains(told)), "{log}");
+            assert_eq!(outcome(Firmware::Uefi, log).help(), None);
+            assert!(
+                fails.is_match(log.replace("\x1b[0m", "").as_bytes()),
+                "{log}"
+            );
+        }
+        assert_eq!(outcome(Firmware::Secure, "login:").help(), None);
+        // An empty drive is no refusal.
+        assert!(
+            !fails
+                .is_match(b"BdsDxe: failed to load Boot0001 \"DVD-ROM\" from Sata(0x2): Not Found")
         );
     }
 

@@ -21,7 +21,7 @@ Examples:
   diskwright boot disk.img --expect login: --timeout 5m --log serial.log --json
   diskwright boot disk.img --firmware secure --expect login: --screenshot screen.png --junit boot.xml
 
-The image is not changed: the guest writes to an overlay that is thrown away.";
+The image is not changed: the guest writes to an overlay that is thrown away, unless --persist is said.";
 
 /// How long `--expect` waits unless told. Under TCG on two cores a Debian 12 takes 38 s to its prompt, and
 /// up to 118 s beside other work; under a KVM worth its name it is there sooner.
@@ -73,6 +73,10 @@ pub(super) struct Args {
     /// Attach the disk as virtio-blk
     #[arg(long, overrides_with = "nvme")]
     virtio: bool,
+
+    /// Let the guest write to the image itself
+    #[arg(long)]
+    persist: bool,
 
     /// Memory of the guest
     #[arg(long, value_name = "SIZE", value_parser = sizes::bytes, default_value = "1G")]
@@ -154,6 +158,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
             Disk::Nvme
         },
         screen: args.screenshot.is_some(),
+        persist: args.persist,
         ..Machine::default()
     };
     let judged = !args.expect.is_empty() || !args.fail.is_empty();
@@ -237,7 +242,7 @@ fn tell(outcome: &Outcome) -> String {
             .map(|p| format!(" without `{p}`"))
             .unwrap_or_default()
     };
-    match &outcome.verdict {
+    let told = match &outcome.verdict {
         Verdict::Matched => format!("boot: came up {after}"),
         Verdict::Failed { line, .. } => format!("boot: failed {after}: {line}"),
         Verdict::TimedOut { waiting_for } => {
@@ -245,6 +250,10 @@ fn tell(outcome: &Outcome) -> String {
         }
         Verdict::Exited { waiting_for } => format!("boot: ended {after}{}", without(waiting_for)),
         Verdict::Cancelled => format!("boot: interrupted {after}"),
+    };
+    match outcome.help() {
+        Some(help) => format!("{told}\nhelp: {help}"),
+        None => told,
     }
 }
 
@@ -260,6 +269,7 @@ fn json(outcome: &Outcome) -> serde_json::Value {
         "verdict": verdict,
         "pattern": pattern,
         "line": line,
+        "help": outcome.help(),
         "arch": outcome.arch.word(),
         "firmware": outcome.firmware.word(),
         "seconds": outcome.elapsed.as_secs_f64(),

@@ -34,6 +34,13 @@ impl Reading {
             ));
         }
         let origins: Vec<_> = self.rootfs.iter().map(|a| Origin::parse(a)).collect();
+        let named = |o: &Origin| !o.path().as_os_str().is_empty();
+        if let Some((nameless, _)) = self.rootfs.iter().zip(&origins).find(|(_, o)| !named(o)) {
+            return Err(Usage::with_help(
+                format!("a ROOTFS names no file: '{}'", nameless.display()),
+                "an unset variable? `.` is the folder that you are in",
+            ));
+        }
         if origins
             .iter()
             .filter(|o| o.path() == Path::new("-"))
@@ -62,7 +69,14 @@ fn owner(text: &str) -> Result<(u32, u32), String> {
     let parsed = text
         .split_once(':')
         .and_then(|(uid, gid)| Some((uid.parse().ok()?, gid.parse().ok()?)));
-    parsed.ok_or_else(|| String::from("two numbers are needed, as in 0:0"))
+    match parsed {
+        // `(uid_t) -1` of chown(2).
+        Some((u32::MAX, _) | (_, u32::MAX)) => Err(String::from(
+            "4294967295 is nobody's number: to Linux it means none",
+        )),
+        Some(owner) => Ok(owner),
+        None => Err(String::from("two numbers are needed, as in 0:0")),
+    }
 }
 
 #[cfg(test)]
@@ -72,7 +86,15 @@ mod tests {
     #[test]
     fn an_owner_is_two_numbers() {
         assert_eq!(owner("0:1000"), Ok((0, 1000)));
-        for text in ["root:root", "0", "0:", "-1:0", "0:4294967296"] {
+        for text in [
+            "root:root",
+            "0",
+            "0:",
+            "-1:0",
+            "0:4294967296",
+            "0:4294967295",
+            "4294967295:0",
+        ] {
             assert!(owner(text).is_err(), "{text}");
         }
     }

@@ -3,7 +3,7 @@
 use super::block_set::BlockSet;
 use super::disk::extent::EXT4_EXT_ROOT_MAX;
 use super::extent_tree;
-use super::geometry::{FLEX, Geometry, JOURNAL_BLOCKS};
+use super::geometry::{FLEX, Geometry, JOURNAL_BLOCKS, PAGE};
 use super::geometry_error::GeometryError;
 use super::options::{Journal, Options};
 use super::place::{EXTENT_MAX, as_extents};
@@ -39,9 +39,37 @@ pub(super) struct Fixed {
 
 impl Fixed {
     pub(super) fn of_size(size: u64, options: &Options) -> Result<Self, GeometryError> {
+        Self::exactly(size, options).map_err(|e| e.with_needed(|| Self::larger(size, options)))
+    }
+
+    fn exactly(size: u64, options: &Options) -> Result<Self, GeometryError> {
         let geometry = Geometry::of_size(size, options)?;
-        let too_small = GeometryError::TooSmall { size };
+        let too_small = GeometryError::TooSmall { size, needed: None };
         Self::new(geometry, options)?.ok_or(too_small)
+    }
+
+    /// A size that is enough, and a page less is not, where `size` is too small.
+    fn larger(size: u64, options: &Options) -> Option<u64> {
+        let enough = |pages: u64| match Self::exactly(pages * PAGE, options) {
+            Ok(_) => Some(true),
+            Err(
+                GeometryError::TooSmall { .. }
+                | GeometryError::TooManyInodes { .. }
+                | GeometryError::JournalSize { .. },
+            ) => Some(false),
+            Err(_) => None,
+        };
+        let mut low = size / PAGE;
+        let mut high = low + 1;
+        while !enough(high)? {
+            low = high;
+            high *= 2;
+        }
+        while high - low > 1 {
+            let middle = low.midpoint(high);
+            *(if enough(middle)? { &mut high } else { &mut low }) = middle;
+        }
+        Some(high * PAGE)
     }
 
     /// Blocks that are free beside what every filesystem has.

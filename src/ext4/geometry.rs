@@ -31,7 +31,7 @@ pub(super) const JOURNAL_BLOCKS: (u64, u64) = (1024, 10_240_000);
 const ORPHAN_FILE: u64 = 2 * MIB;
 
 /// What the size of a filesystem is a multiple of, when mke2fs takes it from a device.
-const PAGE: u64 = 4 * KIB;
+pub(super) const PAGE: u64 = 4 * KIB;
 
 /// The shape of a filesystem. Counts are in blocks unless they say otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ impl Geometry {
         if asked > u64::from(u32::MAX) {
             return Err(too_large);
         }
-        let too_small = GeometryError::TooSmall { size };
+        let too_small = GeometryError::TooSmall { size, needed: None };
         let ratio = options
             .inode_ratio
             .unwrap_or_else(|| inode_ratio(asked * bs.bytes()));
@@ -90,6 +90,7 @@ impl Geometry {
         let too_many = GeometryError::TooManyInodes {
             inodes: wanted,
             blocks: asked,
+            needed: None,
         };
         loop {
             if g.blocks <= g.first_block() {
@@ -199,6 +200,15 @@ impl Geometry {
             .div_ceil(self.descriptors_per_block());
         gdt.saturating_sub(self.gdt_blocks)
             .min(self.block_size.pointers())
+    }
+
+    /// Bytes to which it grows by its descriptors, used and reserved. Past them the kernel turns it into a
+    /// filesystem with `meta_bg` and goes on, online too (`ext4_convert_meta_bg`).
+    #[must_use]
+    pub fn reach(&self) -> u64 {
+        let descriptors =
+            (self.gdt_blocks + self.reserved_gdt_blocks) * self.descriptors_per_block();
+        descriptors * self.blocks_per_group * self.block()
     }
 
     /// Group descriptors in a block.

@@ -2,17 +2,46 @@
 
 use crate::units::TIB;
 
+/// What would do instead.
+fn enough(needed: Option<u64>) -> String {
+    match needed {
+        Some(needed) => format!("{needed} bytes are enough"),
+        None => "choose a larger size".into(),
+    }
+}
+
+impl GeometryError {
+    /// Bytes of a filesystem that would be large enough, where this one is too small and somebody looked.
+    #[must_use]
+    pub fn needed(&self) -> Option<u64> {
+        match self {
+            Self::TooSmall { needed, .. } | Self::TooManyInodes { needed, .. } => *needed,
+            _ => None,
+        }
+    }
+
+    /// The same, knowing what would be enough.
+    pub(super) fn with_needed(mut self, look: impl FnOnce() -> Option<u64>) -> Self {
+        if let Self::TooSmall { needed, .. } | Self::TooManyInodes { needed, .. } = &mut self {
+            *needed = needed.or_else(look);
+        }
+        self
+    }
+}
+
 /// Why there is no such filesystem.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum GeometryError {
     /// Smaller than its own tables.
     #[error(
-        "{size} bytes are too small for an ext4 filesystem: its own tables would fill it; \
-             choose a larger size"
+        "{size} bytes are too small for an ext4 filesystem: its own tables would fill it; {}",
+        enough(*needed)
     )]
     TooSmall {
         /// Size in bytes.
         size: u64,
+        /// Bytes that would do; `None` where nobody looked.
+        needed: Option<u64>,
     },
     /// More blocks than 32-bit extents reach, with room to spare.
     #[error(
@@ -40,13 +69,16 @@ pub enum GeometryError {
     },
     /// More inodes than groups can hold.
     #[error(
-        "{inodes} inodes do not fit a filesystem of {blocks} blocks; ask for fewer or a larger disk"
+        "{inodes} inodes do not fit a filesystem of {blocks} blocks; ask for fewer, or {}",
+        enough(*needed)
     )]
     TooManyInodes {
         /// Inodes asked for.
         inodes: u64,
         /// Blocks of the filesystem.
         blocks: u64,
+        /// Bytes that would do; `None` where nobody looked.
+        needed: Option<u64>,
     },
     /// A journal that is none, or fills the filesystem.
     #[error(

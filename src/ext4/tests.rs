@@ -15,7 +15,7 @@ use super::tables::{Tables, supers};
 use crate::entry::{DataRun, Entry, EntryKind};
 use crate::ext4::dirhash::{Chars, half_md4};
 use crate::tree::{ROOT, Tree};
-use crate::units::{count, index32};
+use crate::units::{count, index, index32};
 use proptest::prelude::*;
 use std::ops::Range;
 
@@ -115,7 +115,11 @@ proptest! {
     }
 
     #[test]
-    fn fitted_is_enough_and_nothing_smaller_is(need in need(), gap in 0u64..40_000) {
+    fn fitted_is_enough_and_nothing_smaller_is(
+        need in need(),
+        gap in 0u64..40_000,
+        any_less in prop::collection::vec(any::<prop::sample::Index>(), 20),
+    ) {
         // What placing shows, as good as any: it rises with the tables.
         let place = |g: &Geometry| Reached {
             end: need.content + gap + g.overhead() + g.orphan_blocks(),
@@ -126,7 +130,9 @@ proptest! {
         prop_assert!(need.satisfied_by(&g, &place(&g)), "{:?}", g);
         let near = 1..=60u64;
         let far = [100, 500, 1000, 3000, 9000, 20_000, 33_000].into_iter();
-        for blocks in near.chain(far).filter_map(|less| g.blocks.checked_sub(less)) {
+        let near_and_far = near.chain(far).filter_map(|less| g.blocks.checked_sub(less));
+        let any_less = any_less.iter().map(|at| count(at.index(index(g.blocks))));
+        for blocks in near_and_far.chain(any_less) {
             let exactly = Need { fit: Fit { size: FitSize::Exactly(blocks), ..need.fit }, ..need };
             let smaller = Geometry::fitted(&exactly, |g| Ok::<_, GeometryError>(place(g)));
             prop_assert!(smaller.is_err(), "{:?} is enough, {:?} was chosen", smaller, g);

@@ -1,6 +1,6 @@
-//! All that a BIOS needs to reach grub.cfg, in one call.
+//! core.img at its place on a disk, in one call.
 
-use super::{Area, Files, GrubError, boot_sector, core_img, embed};
+use super::{Area, Files, GrubError, core_img, embed};
 
 /// What grub-install builds into core.img for ext2, ext3 or ext4 on a disk with an MBR, in its order.
 pub const MODULES_EXT_ON_MBR: [&str; 3] = ["ext2", "part_msdos", "biosdisk"];
@@ -23,32 +23,19 @@ pub struct BiosSpec<'a> {
     pub modules: &'a [&'a str],
     /// Commands for core.img's rescue parser; `None` on a single disk.
     pub config: Option<&'a str>,
-    /// Sector 0 as the partitioner made it.
-    pub sector0: &'a [u8; 512],
     /// Where core.img goes.
     pub area: Area,
     /// Fill the area behind core.img with Reed-Solomon parity, as grub-install does by default.
     pub rs: bool,
 }
 
-/// Sectors to write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BiosLoader {
-    /// Sector 0: boot.img with the partition table.
-    pub boot_sector: [u8; 512],
-    /// From the first sector of the area on: core.img, a whole number of sectors.
-    pub area: Vec<u8>,
-}
-
-/// boot.img and core.img for a disk, from the files of `/usr/lib/grub/i386-pc`.
+/// core.img for a disk, from the files of `/usr/lib/grub/i386-pc`: what lies from the first sector of the area
+/// on, a whole number of sectors. [`boot_sector`](super::boot_sector) makes what loads it.
 ///
 /// # Errors
 ///
-/// See [`core_img`], [`embed`] and [`boot_sector`].
-pub fn bios(files: &Files, spec: &BiosSpec<'_>) -> Result<BiosLoader, GrubError> {
+/// See [`core_img`] and [`embed`].
+pub fn bios(files: &Files, spec: &BiosSpec<'_>) -> Result<Vec<u8>, GrubError> {
     let core = core_img(files, spec.prefix, spec.modules, spec.config)?;
-    Ok(BiosLoader {
-        boot_sector: boot_sector(files, spec.sector0, spec.area.first)?,
-        area: embed(&core, spec.area, spec.rs)?,
-    })
+    embed(&core, spec.area, spec.rs)
 }

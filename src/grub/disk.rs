@@ -91,12 +91,25 @@ pub(crate) struct Elf32Shdr {
     pub(crate) sh_entsize: U32,
 }
 
+/// `Elf32_Sym`.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub(crate) struct Elf32Sym {
+    pub(crate) st_name: U32,
+    pub(crate) st_value: U32,
+    pub(crate) st_size: U32,
+    pub(crate) st_info: u8,
+    pub(crate) st_other: u8,
+    pub(crate) st_shndx: U16,
+}
+
 const _: () = assert!(size_of::<Blocklist>() == 12);
 const _: () = assert!(size_of::<ModuleInfo32>() == 12);
 const _: () = assert!(size_of::<ModuleInfo64>() == 24);
 const _: () = assert!(size_of::<ModuleHeader>() == 8);
 const _: () = assert!(size_of::<Elf32Ehdr>() == 52);
 const _: () = assert!(size_of::<Elf32Shdr>() == 40);
+const _: () = assert!(size_of::<Elf32Sym>() == 16);
 
 /// `GRUB_MODULE_MAGIC`, "mimg" in file order.
 pub(crate) const MODULE_MAGIC: u32 = 0x676d_696d;

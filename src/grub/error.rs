@@ -45,6 +45,19 @@ pub enum GrubError {
         /// What it has to be.
         wanted: String,
     },
+    /// Files of two builds of GRUB lie in one folder.
+    #[error(
+        "{file} is of another build of GRUB than the files beside it: {sign}. Core image and modules must be \
+         of one build: install the package {package} anew"
+    )]
+    MixedBuilds {
+        /// The file that shows it, with the folder of its platform.
+        file: String,
+        /// By what.
+        sign: String,
+        /// The package of Debian that brings the whole folder.
+        package: &'static str,
+    },
     /// Something exceeds the memory map that GRUB's loader is linked for.
     #[error("{what} takes {size} bytes, GRUB's memory map leaves {limit}: {advice}")]
     TooLarge {

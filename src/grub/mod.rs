@@ -17,6 +17,7 @@
 //! |---|---|
 //! | `platform` | which files of `i386-pc` are needed and copied |
 //! | `modules`, `elf`, `payload`, `lzma`, `core_img` | core.img, as `grub-mkimage -O i386-pc` makes it |
+//! | `one_build`, `module_elf` | whether kernel.img and modules are of one build |
 //! | `boot_img`, `embed`, `reed_solomon` | sector 0 and the embedding area, as `grub-bios-setup` does |
 //! | `efi` | the files of an EFI system partition |
 //! | `ext2_features` | which features of ext4 the rootfs's GRUB reads |
@@ -47,7 +48,9 @@ mod kernels;
 mod lz4;
 mod lzma;
 mod menu_lst;
+mod module_elf;
 mod modules;
+mod one_build;
 mod payload;
 mod platform;
 mod reed_solomon;
@@ -57,7 +60,7 @@ mod xen_note;
 
 pub use aki::{Aki, AkiArch, aki, akis};
 pub use bios::{
-    BiosLoader, BiosSpec, MODULES_EXT_ON_GPT, MODULES_EXT_ON_MBR, PREFIX_GPT_1, PREFIX_MBR_1, bios,
+    BiosSpec, MODULES_EXT_ON_GPT, MODULES_EXT_ON_MBR, PREFIX_GPT_1, PREFIX_MBR_1, bios,
 };
 pub use boot_img::boot_sector;
 pub use bz_image::pv_kernel;
@@ -79,6 +82,7 @@ pub use kernels::{KernelEntry, find as find_kernels};
 pub use lzma::decompress as lzma_decompress;
 pub use menu_lst::{DEFAULT_CMDLINE_PV, MENU_LST_PATH, PV_ROOT_DEVICE, menu_lst};
 pub use modules::load_order;
+pub use one_build::check_one_build;
 pub use platform::{Files, is_core_input, is_module_file};
 pub use reed_solomon::parity as reed_solomon_parity;
 pub use root::{RootBy, RootIds};

@@ -27,7 +27,8 @@ pub fn load_order(moddep: &str, wanted: &[&str]) -> Result<Vec<String>, GrubErro
     Ok(walk.order)
 }
 
-fn parse(moddep: &str) -> Result<BTreeMap<&str, Vec<&str>>, GrubError> {
+/// The names on each line of moddep.lst, by the one in front.
+pub(super) fn parse(moddep: &str) -> Result<BTreeMap<&str, Vec<&str>>, GrubError> {
     let mut deps = BTreeMap::new();
     for (n, line) in (1..).zip(moddep.lines()) {
         if line.trim().is_empty() {

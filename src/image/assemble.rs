@@ -1,5 +1,6 @@
 //! The disk around the root filesystem: partition table, loader, EFI system partition.
 
+use super::bios::Bios;
 use super::layout::Region;
 use super::mode::{
     BIOS_BOOT_NUMBER, BIOS_BOOT_SECTORS, BIOS_BOOT_START, ESP_NUMBER, ESP_START, Mode, ROOT_NUMBER,
@@ -11,13 +12,10 @@ use super::{BuildError, Image, Scheme, Source, Spec};
 use crate::ext4::Plan;
 use crate::extent::{Content, Extent, SourceNr, push};
 use crate::fat::{FatFile, FatSpec, PieceKind, volume};
-use crate::grub::{
-    Area, BiosLoader, BiosSpec, EfiArch, MODULES_EXT_ON_GPT, MODULES_EXT_ON_MBR, PREFIX_GPT_1,
-    PREFIX_MBR_1,
-};
+use crate::grub::EfiArch;
 use crate::partition::{
-    BIOS_BOOT, EFI_SYSTEM, FIRST_PARTITION, GPT_BACK, GptLayout, GptPartition, LINUX, LINUX_DATA,
-    MbrLayout, ROOT_ARM64, ROOT_X86_64, gpt, mbr, partuuid,
+    BIOS_BOOT, EFI_SYSTEM, GPT_BACK, GptLayout, GptPartition, LINUX, LINUX_DATA, MbrLayout,
+    ROOT_ARM64, ROOT_X86_64, gpt, mbr, partuuid,
 };
 use crate::read_at::ReadAt;
 use crate::units::{Lba, SECTOR, count, count32};
@@ -94,6 +92,7 @@ impl Assembly<'_> {
         &self,
         plan: Plan,
         zero_runs: &[Range<u64>],
+        bios: Option<Bios>,
     ) -> Result<(Image, Vec<PartitionReport>), BuildError> {
         let plan = Arc::new(plan);
         let mut b = Builder {
@@ -102,17 +101,18 @@ impl Assembly<'_> {
             regions: Vec::new(),
             at: 0,
         };
+        let root = plan.extents(self.base, PLAN, SPOOL, zero_runs);
         let root_end = self.base + plan.size();
         let (partitions, back) = match self.mode.scheme {
             Scheme::None => (Vec::new(), None),
             Scheme::Gpt => {
-                let (partitions, back) = self.gpt(&mut b)?;
+                let (partitions, back) = self.gpt(&mut b, bios)?;
                 (partitions, Some(back))
             }
-            Scheme::Auto | Scheme::Mbr => (vec![self.mbr(&mut b)?], None),
+            Scheme::Auto | Scheme::Mbr => (vec![self.mbr(&mut b, bios)?], None),
         };
         b.free_to(self.base);
-        for e in plan.extents(self.base, PLAN, SPOOL, zero_runs) {
+        for e in root {
             push(&mut b.extents, e);
         }
         b.at = root_end;
@@ -132,7 +132,7 @@ impl Assembly<'_> {
     }
 
     /// Sector 0, and core.img behind it where there is a loader.
-    fn mbr(&self, b: &mut Builder) -> Result<PartitionReport, BuildError> {
+    fn mbr(&self, b: &mut Builder, bios: Option<Bios>) -> Result<PartitionReport, BuildError> {
         let start = Lba(self.base / SECTOR);
         let sectors = (self.end - self.base) / SECTOR;
         let sector0 = mbr(&MbrLayout {
@@ -141,14 +141,12 @@ impl Assembly<'_> {
             start,
             sectors,
         })?;
-        let area = Area {
-            first: Lba(1),
-            // What BIOSes and later partitioners expect, wherever root begins.
-            sectors: FIRST_PARTITION.0 - 1,
-        };
-        let front = match self.bios(&sector0, area, PREFIX_MBR_1, &MODULES_EXT_ON_MBR)? {
+        let front = match bios {
             None => sector0.to_vec(),
-            Some(l) => [l.boot_sector.as_slice(), &l.area].concat(),
+            Some(bios) => {
+                let (sector0, core) = bios.finish(&sector0)?;
+                [&sector0[..], &core].concat()
+            }
         };
         b.bytes(0, front, "boot.img, MBR, core.img");
         Ok(PartitionReport {
@@ -162,7 +160,11 @@ impl Assembly<'_> {
     }
 
     /// Both copies of the table, and the partitions in front of root; gives the backup.
-    fn gpt(&self, b: &mut Builder) -> Result<(Vec<PartitionReport>, Vec<u8>), BuildError> {
+    fn gpt(
+        &self,
+        b: &mut Builder,
+        bios: Option<Bios>,
+    ) -> Result<(Vec<PartitionReport>, Vec<u8>), BuildError> {
         let mut list = vec![GptPartition {
             number: ROOT_NUMBER,
             kind: match self.mode.arch {
@@ -200,19 +202,17 @@ impl Assembly<'_> {
             disk_sectors: self.size / SECTOR,
             partitions: &list,
         })?;
-        let mut sector0 = [0; 512];
-        sector0.copy_from_slice(&table.front[..512]);
-        let area = Area {
-            first: BIOS_BOOT_START,
-            sectors: BIOS_BOOT_SECTORS,
-        };
-        let loader = self.bios(&sector0, area, PREFIX_GPT_1, &MODULES_EXT_ON_GPT)?;
-        if let Some(l) = &loader {
-            table.front[..512].copy_from_slice(&l.boot_sector);
+        let mut core = None;
+        if let Some(bios) = bios {
+            let mut sector0 = [0; 512];
+            sector0.copy_from_slice(&table.front[..512]);
+            let (sector0, made) = bios.finish(&sector0)?;
+            table.front[..512].copy_from_slice(&sector0);
+            core = Some(made);
         }
         b.bytes(0, table.front, "boot.img, protective MBR, GPT");
-        if let Some(l) = loader {
-            b.bytes(BIOS_BOOT_START.byte_offset(), l.area, "core.img");
+        if let Some(core) = core {
+            b.bytes(BIOS_BOOT_START.byte_offset(), core, "core.img");
         }
         if self.mode.uefi().is_some() {
             self.esp(b)?;
@@ -262,30 +262,5 @@ impl Assembly<'_> {
             b.push(piece.len, content);
         }
         Ok(())
-    }
-
-    /// Sector 0 with boot.img, and core.img for `area`; `None` without a loader for BIOS machines.
-    fn bios(
-        &self,
-        sector0: &[u8; 512],
-        area: Area,
-        prefix: &str,
-        modules: &[&str],
-    ) -> Result<Option<BiosLoader>, BuildError> {
-        let Some(files) = &self.prepared.grub else {
-            return Ok(None);
-        };
-        let loader = crate::grub::bios(
-            files,
-            &BiosSpec {
-                prefix,
-                modules,
-                config: None,
-                sector0,
-                area,
-                rs: true,
-            },
-        )?;
-        Ok(Some(loader))
     }
 }

@@ -2,10 +2,13 @@
 
 use super::accounts;
 use super::assemble::Assembly;
+use super::bios::Bios;
+use super::grow;
 use super::ingest::Ingest;
 use super::mode::{Mode, Room, choose, contradiction, room as room_of};
 use super::places::Places;
 use super::prepare::{self, Facts, Prepared, Read};
+use super::pv::Ahead;
 use super::report::PartitionReport;
 use super::{
     Boot, BuildError, Free, Image, Profile, Report, Scheme, Size, Spec, Spool, seed::seed,
@@ -48,7 +51,7 @@ pub fn build(
     let room = room_of(spec);
     let base = room.base;
     let mut ingest = Ingest::new(formatter(spec, room)?, base, spool, observer);
-    ingest.keeps_kernels = spec.boot == Boot::Pv;
+    ingest.kernels = (spec.boot == Boot::Pv).then(Ahead::default);
     info_span!("archive").in_scope(|| ingest.archive(rootfs))?;
 
     let prepare_span = info_span!("prepare").entered();
@@ -57,12 +60,14 @@ pub fn build(
     let sorted = ingest.tree.sorted();
     accounts::settle_acls(&mut ingest, &sorted)?;
     let places = Places::find(&ingest.tree, &sorted, &spec.grub)?;
-    let read = Read {
-        sorted: &sorted,
-        places: &places,
-    };
-    let carried = prepare::carried(&mut ingest, &read, spec.boot)?;
+    let carried = prepare::carried(&mut ingest, &sorted, &places, spec.boot)?;
     let mode = choose(spec, &carried)?;
+    let bios = if mode.bios() {
+        let found = places.bios(&mut ingest)?.ok_or(BuildError::NoGrub)?;
+        Some(Bios::start(found, mode.scheme))
+    } else {
+        None
+    };
     // What was chosen and what was asked for by name have one seed where they have one layout.
     let asked = mode.asked(spec);
     let asked = if room_of(&asked) == room {
@@ -85,6 +90,11 @@ pub fn build(
     if let Some(advice) = image_in_disguise(&ingest.tree) {
         ingest.warn(advice);
     }
+    let read = Read {
+        sorted: &sorted,
+        places: &places,
+        bios: bios.as_ref(),
+    };
     let prepared = prepare::prepare(&mut ingest, &read, spec, &mode, &facts)?;
     // Before the plan does it: a file of that name in the archive must leave the spool.
     if let Some(entry) = lost_found(&ingest.tree, facts.time) {
@@ -111,6 +121,9 @@ pub fn build(
         let identity = identity(spec, &facts, &seed);
         formatter.finish(tree, &identity, &mut |w| warnings.warn(&w))
     })?;
+    if let Some(short) = grow::short_of(spec.max_grow, plan.geometry()) {
+        warnings.warn(&short);
+    }
     warnings.close();
     let size = mode.disk_size(spec, base + plan.size());
     let disk = Assembly {
@@ -122,7 +135,7 @@ pub fn build(
         end: room_of(&mode.asked(spec)).end(size),
         size,
     };
-    let (image, partitions) = disk.assemble(plan, &zeros.finish())?;
+    let (image, partitions) = disk.assemble(plan, &zeros.finish(), bios)?;
     let report = report(&image, spec, &mode, &facts, prepared, partitions, data);
     Ok(Built { image, report })
 }
@@ -161,18 +174,6 @@ fn check(spec: &Spec) -> Result<(), BuildError> {
             let sectors = size / SECTOR;
             return Err(PartitionError::DiskTooLarge { sectors }.into());
         }
-        let room = room_of(spec);
-        if room.base > 0 && room.end(size) <= room.base {
-            let smaller = match (spec.scheme, spec.boot) {
-                (Scheme::Auto, Boot::Auto) => "; with `--boot bios` root begins at 1 MiB",
-                _ => "",
-            };
-            return Err(BuildError::DiskTooSmall {
-                size,
-                root: room.base,
-                smaller,
-            });
-        }
     }
     Ok(())
 }
@@ -194,7 +195,7 @@ fn facts(spec: &Spec, seed: &Seed, tree: &Tree) -> Facts {
 fn formatter(spec: &Spec, room: Room) -> Result<Formatter, BuildError> {
     let options = spec.filesystem();
     Ok(match spec.size {
-        Size::Bytes(disk) => Formatter::sized(room.end(disk) - room.base, &options)?,
+        Size::Bytes(disk) => sized(spec, room, disk)?,
         Size::Fit => {
             let available = match spec.free {
                 Free::Bytes(n) => Available::Bytes(n),
@@ -212,6 +213,34 @@ fn formatter(spec: &Spec, room: Room) -> Result<Formatter, BuildError> {
             };
             Formatter::fitted(Fit { available, size }, &options)
         }
+    })
+}
+
+fn sized(spec: &Spec, room: Room, disk: u64) -> Result<Formatter, BuildError> {
+    let options = spec.filesystem();
+    let of = |disk| Formatter::sized(room.end(disk).saturating_sub(room.base), &options);
+    let source = match of(disk) {
+        Ok(formatter) => return Ok(formatter),
+        Err(e) => e,
+    };
+    let Some(needed) = source.needed() else {
+        return Err(source.into());
+    };
+    // What is rounded up to a whole MiB may have a journal, for which there is no room again.
+    let mut needed = room.disk(needed);
+    while let Err(e) = of(needed) {
+        needed = room.disk(e.needed().ok_or(e)?);
+    }
+    let smaller = match (spec.scheme, spec.boot) {
+        (Scheme::Auto, Boot::Auto) => "; with `--boot bios` root begins at 1 MiB",
+        _ => "",
+    };
+    Err(BuildError::DiskTooSmall {
+        size: disk,
+        root: room.base,
+        needed,
+        smaller,
+        source,
     })
 }
 

@@ -147,18 +147,22 @@ pub enum BuildError {
         /// The name.
         name: String,
     },
-    /// A disk too small for a partition.
+    /// A disk too small for its root filesystem, even if there were nothing in it.
     #[error(
-        "a disk of {size} bytes has no room for a root partition, which begins at byte {root}; say a \
-         larger `--size`, or `--size fit`{}", .smaller
+        "a disk of {size} bytes is too small: its root filesystem begins at byte {root}; say `--size {needed}` \
+         or more, or `--size fit`{smaller}"
     )]
     DiskTooSmall {
         /// Its size.
         size: u64,
-        /// Where the root partition begins.
+        /// Where the root filesystem begins.
         root: u64,
+        /// Bytes that are enough for one without files.
+        needed: u64,
         /// What would make it begin earlier.
         smaller: &'static str,
+        /// What is wrong with the filesystem.
+        source: GeometryError,
     },
     /// A disk that no sector divides.
     #[error("a disk of {size} bytes is not a whole number of 512-byte sectors; {} bytes are",

@@ -4,11 +4,13 @@
 //! |---|---|---|---|
 //! | systemd-repart | `systemd-repart`, `systemd-growfs` | GPT | grows the partition by its type, before the root is remounted; `x-systemd.growfs` of fstab grows the filesystem |
 //! | cloud-init | `cloud-init`, `growpart` | any | its modules `growpart` and `resizefs`, once a data source was found |
+//! | cloud-init | `cloud-init` | none | `resizefs` alone: there is no partition to grow |
 //!
 //! Sources: systemd-repart(8), repart.d(5), systemd.mount(5) on `x-systemd.growfs`; cloud-init's module
 //! reference. cloud-init without `growpart` (Debian: cloud-guest-utils) fails without a word.
 
-use super::{BuildError, GrowAtBoot};
+use super::{BuildError, GrowAtBoot, Scheme};
+use crate::ext4::Geometry;
 use crate::tree::Tree;
 
 /// The option of fstab by which systemd grows a mounted filesystem to its partition.
@@ -54,29 +56,33 @@ impl Grower {
     pub(super) fn choose(
         asked: GrowAtBoot,
         tree: &Tree,
-        gpt: bool,
+        scheme: Scheme,
         warn: impl FnOnce(&str),
     ) -> Result<Self, BuildError> {
         match asked {
             GrowAtBoot::None => Ok(Self::Nobody),
-            GrowAtBoot::Repart => match repart(tree, gpt) {
+            GrowAtBoot::Repart => match repart(tree, scheme) {
                 None => Ok(Self::Repart),
                 Some(why) => Err(BuildError::CannotGrow { by: "repart", why }),
             },
-            GrowAtBoot::CloudInit => match cloud_init(tree) {
+            GrowAtBoot::CloudInit => match cloud_init(tree, scheme) {
                 None => Ok(Self::CloudInit),
                 Some(why) => Err(BuildError::CannotGrow {
                     by: "cloud-init",
                     why,
                 }),
             },
-            GrowAtBoot::Auto => match (repart(tree, gpt), cloud_init(tree)) {
+            GrowAtBoot::Auto => match (repart(tree, scheme), cloud_init(tree, scheme)) {
                 (None, _) => Ok(Self::Repart),
                 (_, None) => Ok(Self::CloudInit),
                 (Some(first), Some(second)) => {
+                    // Nobody expects systemd-repart to grow what is no partition.
+                    let why = match scheme {
+                        Scheme::None => format!("{second}, which would run resize2fs"),
+                        _ => format!("{first}, and {second}"),
+                    };
                     warn(&format!(
-                        "on a larger disk the root stays as it is: {first}, and {second}; \
-                         `--grow-at-boot none` if that is meant"
+                        "on a larger disk the root stays as it is: {why}; `--grow-at-boot none` if that is meant"
                     ));
                     Ok(Self::Nobody)
                 }
@@ -85,25 +91,38 @@ impl Grower {
     }
 }
 
+/// What to say when the filesystem reserves fewer descriptors than `asked` bytes need.
+pub(super) fn short_of(asked: Option<u64>, g: &Geometry) -> Option<String> {
+    let (asked, reach) = (asked?, g.reach());
+    (reach < asked).then(|| {
+        format!(
+            "`--max-grow {asked}`: the descriptors that can be reserved reach {reach} bytes; past them Linux \
+             grows the filesystem too, online, by meta_bg"
+        )
+    })
+}
+
 fn has(tree: &Tree, names: &[&str]) -> bool {
     names.iter().any(|n| tree.resolve(n.as_bytes()).is_some())
 }
 
 /// Why systemd-repart cannot do it.
-fn repart(tree: &Tree, gpt: bool) -> Option<&'static str> {
-    if !gpt {
-        return Some("systemd-repart needs a GPT");
+fn repart(tree: &Tree, scheme: Scheme) -> Option<&'static str> {
+    match scheme {
+        Scheme::Gpt => {}
+        Scheme::None => return Some("systemd-repart grows partitions, and the disk has none"),
+        _ => return Some("systemd-repart needs a GPT"),
     }
     (!has(tree, REPART) || !has(tree, GROWFS))
         .then_some("the rootfs has no systemd-repart with systemd-growfs")
 }
 
 /// Why cloud-init cannot do it.
-fn cloud_init(tree: &Tree) -> Option<&'static str> {
+fn cloud_init(tree: &Tree, scheme: Scheme) -> Option<&'static str> {
     if !has(tree, CLOUD_INIT) {
         return Some("the rootfs has no cloud-init");
     }
-    (!has(tree, GROWPART)).then_some(
+    (scheme != Scheme::None && !has(tree, GROWPART)).then_some(
         "the cloud-init of the rootfs lacks growpart, without which it grows nothing and says nothing (Debian: \
          cloud-guest-utils)",
     )

@@ -1,5 +1,6 @@
 //! Entries into the tree, their data to where it will live.
 
+use super::pv::Ahead;
 use super::zeros::Zeros;
 use super::{BuildError, Spool, wanted};
 use crate::archive::{DataRun, Entry, EntryKind, Item, Rootfs};
@@ -26,8 +27,8 @@ pub(super) struct Ingest<'a> {
     pub(super) base: u64,
     pub(super) spool: &'a mut dyn Spool,
     pub(super) observer: &'a dyn Observer,
-    /// Whether kernels will be read again.
-    pub(super) keeps_kernels: bool,
+    /// Kernels that PV-GRUB is to read, when it is.
+    pub(super) kernels: Option<Ahead>,
     /// Bytes of file data placed and not dropped again.
     pub(super) data: u64,
     pub(super) warnings: Warnings<'a>,
@@ -70,7 +71,7 @@ impl<'a> Ingest<'a> {
             base,
             spool,
             observer,
-            keeps_kernels: false,
+            kernels: None,
             data: 0,
             warnings: Warnings { observer, count: 0 },
         }
@@ -133,12 +134,17 @@ impl<'a> Ingest<'a> {
         let Some((id, runs)) = self.insert(entry)? else {
             return Ok(());
         };
-        let keep =
-            wanted::wants(&entry.path) || self.keeps_kernels && wanted::is_kernel(&entry.path);
+        let is_kernel = self.kernels.is_some() && wanted::is_kernel(&entry.path);
+        let keep = is_kernel || wanted::wants(&entry.path);
+        let ahead = self.kernels.as_ref().filter(|_| is_kernel);
+        let mut kernel = ahead.filter(|a| a.takes(entry)).map(|_| Vec::new());
         let mut runs = runs.into_iter();
         let mut run = DataRun { offset: 0, len: 0 };
         while let Some(mut data) = reader.next_data()? {
             self.check()?;
+            if let Some(kernel) = &mut kernel {
+                kernel.extend_from_slice(&data);
+            }
             while !data.is_empty() {
                 if run.len == 0 {
                     let Some(next) = runs.next() else { break };
@@ -152,6 +158,9 @@ impl<'a> Ingest<'a> {
                 };
                 self.place(id, at, part, keep)?;
             }
+        }
+        if let (Some(ahead), Some(kernel)) = (&mut self.kernels, kernel) {
+            ahead.start(id, &entry.path, kernel);
         }
         Ok(())
     }
@@ -264,6 +273,14 @@ impl<'a> Ingest<'a> {
             at = end;
         }
         Ok(Some(bytes))
+    }
+
+    /// The data of the file at `path`, every symbolic link followed.
+    pub(super) fn data_of(&self, path: &[u8]) -> Option<DataId> {
+        match self.tree.node(self.tree.resolve(path)?).kind {
+            crate::tree::NodeKind::File { data, .. } => data,
+            _ => None,
+        }
     }
 
     pub(super) fn warn(&mut self, message: &str) {

@@ -7,9 +7,12 @@
 mod accounts;
 mod arch;
 mod assemble;
+mod bios;
 mod build;
 mod disk;
+mod editor;
 mod error;
+mod fsck;
 mod grow;
 mod ingest;
 mod layout;

@@ -56,6 +56,16 @@ impl Room {
         if self.gpt { MIB } else { 0 }
     }
 
+    /// Bytes of a disk with `root` bytes of root filesystem.
+    pub(super) fn disk(self, root: u64) -> u64 {
+        let end = self.base + root;
+        if self.gpt {
+            end.next_multiple_of(MIB) + GPT_BACK * SECTOR
+        } else {
+            end
+        }
+    }
+
     /// Where the root partition may end on a disk of `size` bytes: with a GPT at a whole MiB.
     pub(super) fn end(self, size: u64) -> u64 {
         if self.gpt {

@@ -5,14 +5,15 @@
 //! `shim/shimx64.efi.signed`).
 
 use super::ingest::Ingest;
-use super::wanted::LIB;
+use super::wanted::{DPKG_INFO, LIB};
 use super::{BuildError, wanted};
 use crate::grub::{
-    EfiArch, Files, LoaderKind, UefiChoice, UefiLoader, UefiSpec, check_module, choose_uefi,
-    is_core_input, is_module_file, is_uefi_input, uefi,
+    EfiArch, Files, LoaderKind, UefiChoice, UefiLoader, UefiSpec, check_module, check_one_build,
+    choose_uefi, is_core_input, is_module_file, is_uefi_input, uefi,
 };
 use crate::tree::{NodeKind, Sorted, Tree};
 use std::collections::BTreeSet;
+use std::fs::DirEntry;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -30,6 +31,15 @@ const FOLDERS: [&str; 8] = [
 
 /// The folder of GRUB for BIOS machines.
 const I386_PC: &str = "grub/i386-pc/";
+
+/// dpkg's lists of the packages with kernel.img and modules.
+pub(super) const LISTS: [&str; 3] = [
+    "grub-pc-bin.md5sums",
+    "grub-efi-amd64-bin.md5sums",
+    "grub-efi-arm64-bin.md5sums",
+];
+/// The list of what `vendor-grub/fetch` fetched.
+const MANIFEST: &str = "MANIFEST";
 
 /// All places, the best first.
 #[derive(Debug)]
@@ -103,6 +113,7 @@ impl Places {
             }
             files.insert(name.to_owned(), bytes);
         }
+        check_one_build(None, &files, place.list(ingest, None)?.as_deref())?;
         Ok(Some(place.found(files)))
     }
 
@@ -119,7 +130,15 @@ impl Places {
         for path in choice.inputs() {
             files.insert(path.clone(), place.read(ingest, path)?);
         }
-        Ok(Some(place.found(uefi(&choice, &files, spec)?)))
+        let loader = uefi(&choice, &files, spec)?;
+        if loader.kind == LoaderKind::Own {
+            let folder = format!("grub/{}/", spec.arch.platform());
+            let names = files.into_iter();
+            let names = names.filter_map(|(n, f)| Some((n.strip_prefix(&folder)?.to_owned(), f)));
+            let list = place.list(ingest, Some(spec.arch))?;
+            check_one_build(Some(spec.arch), &names.collect(), list.as_deref())?;
+        }
+        Ok(Some(place.found(loader)))
     }
 
     fn uefi_choice(&self, arch: EfiArch) -> Option<(&Place, UefiChoice)> {
@@ -151,6 +170,34 @@ impl Place {
             Some(folder) => folder.display().to_string(),
         };
         Found { made, from }
+    }
+
+    /// What whoever installed GRUB for BIOS machines, or for UEFI on `arch`, wrote down about its files.
+    fn list(
+        &self,
+        ingest: &mut Ingest<'_>,
+        arch: Option<EfiArch>,
+    ) -> Result<Option<Vec<u8>>, BuildError> {
+        let dpkg = LISTS[match arch {
+            None => 0,
+            Some(EfiArch::X86_64) => 1,
+            Some(EfiArch::Arm64) => 2,
+        }];
+        let Some(folder) = &self.folder else {
+            return ingest.read(format!("{DPKG_INFO}/{dpkg}").as_bytes());
+        };
+        // A folder that is /usr/lib/grub of some root has dpkg's list in the same root.
+        let root = folder.ancestors().nth(3);
+        let root = root.filter(|_| folder.ends_with("usr/lib/grub"));
+        let dpkg = root.map(|root| root.join(DPKG_INFO).join(dpkg));
+        for path in [Some(folder.join(MANIFEST)), dpkg].into_iter().flatten() {
+            match std::fs::read(&path) {
+                Ok(list) => return Ok(Some(list)),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(BuildError::GrubFolder { path, source }),
+            }
+        }
+        Ok(None)
     }
 
     /// A file that [`Self::names`] lists.
@@ -214,6 +261,14 @@ fn on_host(folder: &Path, path: &str) -> PathBuf {
     }
 }
 
+/// Whether it is a regular file, or a symbolic link to one.
+fn is_file(entry: &DirEntry) -> bool {
+    match entry.file_type() {
+        Ok(kind) if !kind.is_symlink() => kind.is_file(),
+        _ => entry.path().is_file(),
+    }
+}
+
 fn names_in_folder(folder: &Path) -> Result<BTreeSet<String>, BuildError> {
     let mut names = BTreeSet::new();
     let failed = |path: &Path, source| BuildError::GrubFolder {
@@ -233,7 +288,7 @@ fn names_in_folder(folder: &Path) -> Result<BTreeSet<String>, BuildError> {
             let name = entry.file_name();
             let path = name.to_str().map(|name| format!("{inner}/{name}"));
             if let Some(path) = path.filter(|p| is_input(p))
-                && entry.path().is_file()
+                && is_file(&entry)
             {
                 names.insert(path);
             }

@@ -11,6 +11,8 @@ pub(super) const KERNEL_MAX: u64 = 256 * MIB;
 
 /// Where GRUB and shim lie in the rootfs.
 pub(super) const LIB: &str = "usr/lib";
+/// Where dpkg keeps its lists of files.
+pub(super) const DPKG_INFO: &str = "var/lib/dpkg/info";
 /// GRUB's menu.
 pub(super) const GRUB_CFG: &str = "boot/grub/grub.cfg";
 /// The menu of PV-GRUB.
@@ -23,6 +25,8 @@ pub(super) const HOSTS: &str = "etc/hosts";
 pub(super) const PASSWD: &str = "etc/passwd";
 /// Numbers of groups' names.
 pub(super) const GROUP: &str = "etc/group";
+/// The packages of a Debian system; a large one has some 3 MB of it.
+pub(super) const DPKG_STATUS: &str = "var/lib/dpkg/status";
 /// The system's name, the first that is there.
 pub(super) const OS_RELEASE: [&str; 2] = ["etc/os-release", "usr/lib/os-release"];
 
@@ -36,14 +40,19 @@ pub(super) fn trimmed(mut path: &[u8]) -> &[u8] {
     }
 }
 
-/// Whether [`super::prepare`] or [`super::accounts`] may read the file at `path`, so that a spool keeps it.
+/// Whether [`super::prepare`], [`super::accounts`] or [`super::fsck`] may read the file at `path`, so that a
+/// spool keeps it.
 pub(super) fn wants(path: &[u8]) -> bool {
     let path = trimmed(path);
     let in_lib = path.strip_prefix(LIB.as_bytes());
     let in_lib = in_lib.and_then(|rest| rest.strip_prefix(b"/"));
+    let in_dpkg = path.strip_prefix(DPKG_INFO.as_bytes());
+    let in_dpkg = in_dpkg.and_then(|rest| rest.strip_prefix(b"/"));
+    let in_dpkg = in_dpkg.unwrap_or_default();
     in_lib
         .and_then(|rest| std::str::from_utf8(rest).ok())
         .is_some_and(places::is_input)
+        || places::LISTS.iter().any(|l| l.as_bytes() == in_dpkg)
         || [
             GRUB_CFG,
             MENU_LST,
@@ -51,6 +60,7 @@ pub(super) fn wants(path: &[u8]) -> bool {
             HOSTS,
             PASSWD,
             GROUP,
+            DPKG_STATUS,
             OS_RELEASE[0],
             OS_RELEASE[1],
         ]

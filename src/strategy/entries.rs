@@ -239,6 +239,14 @@ impl List {
         let taken = self.tree.insert(&entry).is_ok_and(|i| i.node.is_some());
         if taken {
             self.files.push(File { entry, fill });
+        } else {
+            // Its parents may have been made, or put in the place of others.
+            self.tree = Tree::new();
+            for file in &self.files {
+                self.tree
+                    .insert(&file.entry)
+                    .expect("it was taken before, after the same entries");
+            }
         }
         taken
     }

@@ -41,7 +41,7 @@ pub fn options() -> impl Strategy<Value = Options> + Clone {
         1 => Just(Features::MODERN),
         1 => Just(Features::PV),
     ];
-    let inodes = weighted(0.3, prop_oneof![12_u64..300, 12_u64..40_000]);
+    let inodes = weighted(0.3, prop_oneof![12_u64..300, 12_u64..200_000]);
     // Descriptors must reach what a fitted filesystem comes to.
     let grow = weighted(
         0.3,

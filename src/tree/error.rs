@@ -17,7 +17,7 @@ pub enum TreeError {
     /// A path that no program could name.
     #[error(
         "{name}…: a path of {len} bytes; Linux opens paths of up to 4095 bytes: \
-         rename its folders in the archive"
+         give its folders shorter names"
     )]
     PathTooLong {
         /// How it begins.
@@ -27,7 +27,7 @@ pub enum TreeError {
     },
     /// A component that no directory can hold.
     #[error(
-        "{path}: a name of {len} bytes; ext4 holds names of up to 255 bytes: rename it in the archive"
+        "{path}: a name of {len} bytes; ext4 holds names of up to 255 bytes: give it a shorter one"
     )]
     NameTooLong {
         /// The entry.

@@ -337,6 +337,30 @@ fn a_root_that_nothing_would_grow_is_told_and_a_grower_that_is_missing_refused()
     assert_eq!(build(&["--force"]).stderr, "");
 }
 
+#[test]
+fn features_that_the_rootfs_own_e2fsck_refuses_are_told() {
+    let desk = Desk::new();
+    let warned = |version: &str, flags: &[&str]| {
+        let status = format!(
+            "Package: e2fsprogs\nStatus: install ok installed\nVersion: {version}\n\nPackage: zlib1g\n"
+        );
+        let status = file("var/lib/dpkg/status", status.as_bytes());
+        desk.write("a.tar", &archive(&[status]));
+        let fixed = ["--boot", "none", "--quiet"];
+        desk.builds("a.tar", &[&fixed[..], flags].concat()).stderr
+    };
+    let modern = ["--features", "modern"];
+    expect![[r#"
+        warning: `--features modern`: the e2fsck of the rootfs (1.46.6~rc1-1.1+b1) refuses a root with orphan_file, which it knows from 1.47 on, and so does a boot that checks its root: leave out `--features modern`, or give the rootfs a newer e2fsprogs
+    "#]].assert_eq(&warned("1.46.6~rc1-1.1+b1", &modern));
+    expect![[r#"
+        warning: `--large-dir`: the e2fsck of the rootfs (1.43.4-2+deb9u2) refuses a root with large_dir, which it knows from 1.44 on, and so does a boot that checks its root: leave out `--large-dir`, or give the rootfs a newer e2fsprogs
+    "#]].assert_eq(&warned("1.43.4-2+deb9u2", &["--large-dir"]));
+    assert_eq!(warned("1.47.0-2", &modern), "");
+    assert_eq!(warned("1.46.2-2", &["--large-dir"]), "");
+    assert_eq!(warned("1.42", &[]), "");
+}
+
 /// ext2.mod tests the incompatible features against a literal: here it becomes that of 2.02.
 #[test]
 fn features_that_the_rootfs_own_grub_does_not_read_are_refused_by_flag() {

@@ -32,14 +32,16 @@ fn sizes_that_no_disk_has_are_refused() {
         &size("1M"),
         3,
         expect![[r#"
-            error: a disk of 1048576 bytes has no room for a root partition, which begins at byte 1048576; say a larger `--size`, or `--size fit`
+            error: a disk of 1048576 bytes is too small: its root filesystem begins at byte 1048576; say `--size 1277952` or more, or `--size fit`
+              because: 0 bytes are too small for an ext4 filesystem: its own tables would fill it; 229376 bytes are enough
         "#]],
     );
     refused(
         &size("1100K"),
         3,
         expect![[r#"
-            error: 77824 bytes are too small for an ext4 filesystem: its own tables would fill it; choose a larger size
+            error: a disk of 1126400 bytes is too small: its root filesystem begins at byte 1048576; say `--size 1277952` or more, or `--size fit`
+              because: 77824 bytes are too small for an ext4 filesystem: its own tables would fill it; 229376 bytes are enough
         "#]],
     );
     refused(
@@ -95,9 +97,92 @@ fn sizes_that_no_disk_has_are_refused() {
         &[&bare[..], &["4096"]].concat(),
         3,
         expect![[r#"
-            error: 4096 bytes are too small for an ext4 filesystem: its own tables would fill it; choose a larger size
+            error: a disk of 4096 bytes is too small: its root filesystem begins at byte 0; say `--size 229376` or more, or `--size fit`
+              because: 4096 bytes are too small for an ext4 filesystem: its own tables would fill it; 229376 bytes are enough
         "#]],
     );
+}
+
+/// Sizes that the errors name.
+fn named(text: &str) -> Vec<u64> {
+    let parts = text.split("--size ").skip(1);
+    let digits = parts.map(|part| part.split(|c: char| !c.is_ascii_digit()).next().unwrap());
+    digits.filter_map(|n| n.parse().ok()).collect()
+}
+
+#[test]
+fn a_size_too_small_is_told_with_one_that_is_enough_and_a_mib_less_is_not() {
+    let inodes = ["--inodes", "100000"];
+    let journal = ["--journal-size", "64M"];
+    for (size, flags) in [
+        ("100K", &["--scheme", "none"][..]),
+        ("4096", &["--scheme", "none", "--block-size", "1024"]),
+        ("30M", &[&["--scheme", "none"][..], &inodes].concat()),
+        ("512", &["--scheme", "mbr"]),
+        ("30M", &[&["--scheme", "mbr"][..], &inodes].concat()),
+        ("20K", &["--scheme", "gpt"]),
+        ("2M", &["--scheme", "gpt"]),
+        (
+            "2M",
+            &[&["--scheme", "gpt"][..], &inodes, &journal].concat(),
+        ),
+        ("100M", &["--boot", "hybrid"]),
+    ] {
+        let run = |size: &str| {
+            let desk = desk();
+            let boot: &[&str] = if flags.contains(&"--boot") {
+                &[]
+            } else {
+                &["--boot", "none"]
+            };
+            let args = ["build", "a.tar", "-o", "out/disk.img", "--size", size];
+            desk.run(&[&args[..], boot, flags].concat())
+        };
+        let told = run(size);
+        assert_eq!(told.code, Some(3), "{told:?}");
+        let [enough] = named(&told.stderr)[..] else {
+            panic!("{size} {flags:?}: {}", told.stderr);
+        };
+        let too_small = |size: u64| {
+            let ran = run(&size.to_string());
+            ran.stderr.contains("is too small").then_some(ran.stderr)
+        };
+        assert_eq!(too_small(enough), None, "{size} {flags:?}");
+        if let Some(less) = enough.checked_sub(1 << 20).filter(|n| *n > 0) {
+            assert!(too_small(less).is_some(), "{size} {flags:?}: {less} do too");
+        }
+    }
+}
+
+#[test]
+fn growth_that_descriptors_do_not_reach_is_told() {
+    let desk = desk();
+    let warned = |flags: &[&str]| {
+        let fixed = ["--boot", "none", "--quiet"];
+        desk.builds("a.tar", &[&fixed[..], flags].concat()).stderr
+    };
+    let reach = ["--block-size", "1024", "--max-grow"];
+    assert_eq!(warned(&[&reach[..], &["32G"]].concat()), "");
+    expect![[r#"
+        warning: `--max-grow 1099511627776`: the descriptors that can be reserved reach 34493956096 bytes; past them Linux grows the filesystem too, online, by meta_bg
+    "#]].assert_eq(&warned(&[&reach[..], &["1T"]].concat()));
+    expect![[r#"
+        warning: `--max-grow 1099511627776`: the descriptors that can be reserved reach 34493956096 bytes; past them Linux grows the filesystem too, online, by meta_bg
+    "#]].assert_eq(&warned(&[&reach[..], &["1T", "--size", "64M"]].concat()));
+    expect![[r#"
+        warning: `--max-grow 4398046511104`: the descriptors that can be reserved reach 2070174236672 bytes; past them Linux grows the filesystem too, online, by meta_bg
+    "#]].assert_eq(&warned(&["--max-grow", "4T", "--journal-size", "4M"]));
+}
+
+#[test]
+fn a_rootfs_without_a_name_is_refused() {
+    let desk = desk();
+    for name in ["", "oci:", "docker-archive::tag"] {
+        let ran = desk.run(&["build", "a.tar", name, "-o", "out/disk.img"]);
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        let told = format!("error: a ROOTFS names no file: '{name}'\n");
+        assert!(ran.stderr.starts_with(&told), "{ran:?}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::common::image::sha256;
 use crate::common::member::Member;
-use crate::common::{features, image};
+use crate::common::{features, grub::grub_folder, image, rootfs};
 use crate::tools;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -127,41 +127,136 @@ fn the_environment_does_not_reach_the_image() {
         expected,
         "another name of the archive"
     );
-    for wrapper in [
-        &["sh", "-c", "umask 0777; exec \"$@\"", "sh"][..],
-        &["taskset", "-c", "0"],
-    ] {
-        if tools::have(wrapper[0]) {
-            assert_eq!(wrapped(wrapper, &tar, &disk), expected, "{wrapper:?}");
-        }
-    }
+    let flags = ["--boot", "none", "--free", "4M"];
+    assert_eq!(always_the_same(&tar, &flags, folder.path()), expected);
     if let Ok(memory) = tempfile::tempdir_in("/dev/shm") {
         let there = memory.path().join("disk.img");
         assert_eq!(digest(&tar, &there, |c| c), expected, "another filesystem");
     }
 }
 
-fn wrapped(wrapper: &[&str], tar: &Path, disk: &Path) -> String {
-    let mut command = Command::new(wrapper[0]);
-    command
-        .args(&wrapper[1..])
-        .arg(env!("CARGO_BIN_EXE_diskwright"));
-    command
-        .args(["build", "--quiet", "--boot", "none", "--free", "4M", "-o"])
-        .arg(disk)
-        .arg(tar);
+/// Every way an image boots: flags, and the dynamic linker, by which a rootfs is known to be for a machine.
+const MODES: [(&[&str], &str); 9] = [
+    (&["--boot", "none"], AMD64),
+    (&["--boot", "none", "--scheme", "none"], AMD64),
+    (&["--boot", "bios"], AMD64),
+    (&["--boot", "bios", "--scheme", "gpt"], AMD64),
+    (&["--boot", "uefi"], AMD64),
+    (&["--boot", "hybrid"], AMD64),
+    (&["--boot", "pv"], AMD64),
+    (&["--boot", "auto"], AMD64),
+    (&["--boot", "uefi"], ARM64),
+];
+const AMD64: &str = "lib64/ld-linux-x86-64.so.2";
+const ARM64: &str = "lib/ld-linux-aarch64.so.1";
+
+/// The image that `build` with these arguments makes when started by `wrapper`.
+fn built_by(wrapper: &[&str], tar: &Path, flags: &[&str], folder: &Path) -> String {
+    let disk = folder.join("disk.img");
+    let program = [env!("CARGO_BIN_EXE_diskwright")];
+    let line = [wrapper, &program].concat();
+    let mut command = Command::new(line[0]);
+    command.args(&line[1..]).args(["build", "--quiet", "-o"]);
+    command.arg(&disk).arg(tar).args(flags);
     let output = command.env_remove("SOURCE_DATE_EPOCH").output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {stderr}");
     // An umask may have taken our own right to read it.
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    std::fs::set_permissions(disk, mode).unwrap();
-    let digest = sha256(disk);
-    std::fs::remove_file(disk).unwrap();
+    std::fs::set_permissions(&disk, mode).unwrap();
+    let digest = sha256(&disk);
+    std::fs::remove_file(&disk).unwrap();
     digest
+}
+
+/// Another user's shell on another day: umask, time zone, locale, home, where temporary files go.
+const ELSEWHERE: [&str; 4] = [
+    "sh",
+    "-c",
+    "umask 0777; export TZ=Pacific/Kiritimati LC_ALL=tr_TR.UTF-8 HOME=/nonexistent USER=somebody; \
+     TMPDIR=/dev/shm exec \"$@\"",
+    "sh",
+];
+
+/// The digest of an image of `tar`, which everything that must not reach it leaves as it is.
+#[track_caller]
+fn always_the_same(tar: &Path, flags: &[&str], folder: &Path) -> String {
+    let first = built_by(&["env"], tar, flags, folder);
+    let one_cpu = ["taskset", "-c", "0"];
+    for wrapper in [&["env"][..], &ELSEWHERE, &one_cpu] {
+        if tools::have(wrapper[0]) {
+            let again = built_by(wrapper, tar, flags, folder);
+            assert_eq!(again, first, "{flags:?} by {wrapper:?}");
+        }
+    }
+    first
+}
+
+#[test]
+fn every_mode_is_the_same_bytes_again_and_anywhere() {
+    let Some(grub) = grub_folder("bookworm") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    // The same GRUB by another name.
+    let link = folder.path().join("grub");
+    std::os::unix::fs::symlink(&grub, &link).unwrap();
+    let tar = |linker: &str| {
+        let mut members = features::members();
+        members.extend([
+            // An ELF file of 32 bits, which PV-GRUB takes as it is.
+            Member::file("boot/vmlinuz-6.1.0-1-cloud", "\x7fELF\x01 and more").bytes(),
+            Member::file("boot/initrd.img-6.1.0-1-cloud", vec![0x1f; 90_000]).bytes(),
+            Member::file(linker, "the dynamic linker").bytes(),
+            Member::file("etc/os-release", "NAME=\"Some Linux\"\n").bytes(),
+        ]);
+        image::write_tar(folder.path(), "rootfs.tar", &members)
+    };
+    let mut seen = Vec::new();
+    for (mode, linker) in MODES {
+        let tar = tar(linker);
+        let flags = |grub: &Path| {
+            let mut all = mode.to_vec();
+            let grub = grub.to_str().unwrap().to_owned();
+            all.extend(["--free", "4M", "--grow-at-boot", "none", "--grub"]);
+            let mut all: Vec<String> = all.into_iter().map(str::to_owned).collect();
+            all.push(grub);
+            all
+        };
+        let strings = flags(&grub);
+        let first: Vec<&str> = strings.iter().map(String::as_str).collect();
+        let digest = always_the_same(&tar, &first, folder.path());
+        let strings = flags(&link);
+        let linked: Vec<&str> = strings.iter().map(String::as_str).collect();
+        let by_link = built_by(&["env"], &tar, &linked, folder.path());
+        assert_eq!(by_link, digest, "{mode:?}: GRUB by another path");
+        seen.push(digest);
+    }
+    // What `auto` picks is what could have been said; all others differ.
+    let hybrid = MODES
+        .iter()
+        .position(|(m, _)| m.contains(&"hybrid"))
+        .unwrap();
+    let auto = MODES.iter().position(|(m, _)| m.contains(&"auto")).unwrap();
+    assert_eq!(seen.remove(auto), seen[hybrid]);
+    let distinct: std::collections::BTreeSet<_> = seen.iter().collect();
+    assert_eq!(distinct.len(), seen.len());
+}
+
+/// A kernel that is compressed anew, 15,000 files, every module of GRUB.
+#[test]
+fn a_debian_is_the_same_bytes_again_and_anywhere() {
+    let Some(debian) = rootfs::debian() else {
+        return;
+    };
+    let Some(grub) = grub_folder("bookworm") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    for mode in ["hybrid", "pv"] {
+        let flags = ["--boot", mode, "--grub", grub.to_str().unwrap()];
+        always_the_same(&debian, &flags, folder.path());
+    }
 }
 
 fn small(name: &str, mode: u32, content: &[u8]) -> Vec<Vec<u8>> {

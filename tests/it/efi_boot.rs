@@ -4,21 +4,18 @@
 //! ended: what is proven is the way from the firmware through the EFI system partition to `/boot/grub`.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use diskwright::boot::{Firmware, Machine, Outcome, Script, Step, Verdict, run};
+use diskwright::boot::{DEFAULT_FAIL, Firmware, Machine, Outcome, Script, Step, Verdict, run};
 use diskwright::observe::Silent;
 use regex::bytes::Regex;
 
+use crate::boot_debian::PATIENCE;
 use crate::common::grub::grub_folder;
 use crate::common::image::build;
 use crate::common::member::Member;
 use crate::tools::{have, skip};
 
 const UUID: &str = "6e6f7420-6120-4c65-8672-616e646f6d21";
-
-/// Several times what a loaded machine without KVM takes.
-const PATIENCE: Duration = Duration::from_secs(300);
 
 /// An image for `arch`, as uname names it, with the loader that `grub` has.
 fn image(folder: &Path, arch: &str, grub: &Path) -> PathBuf {
@@ -65,7 +62,7 @@ fn boot(image: &Path, firmware: Firmware) -> Outcome {
     };
     let script = Script {
         steps: vec![step],
-        fail: vec![Regex::new("No bootable |Access Denied|Security Violation").unwrap()],
+        fail: vec![Regex::new(DEFAULT_FAIL).unwrap()],
         timeout: Some(PATIENCE),
         ..Script::default()
     };
@@ -93,16 +90,16 @@ fn firmware(qemu: &str, file: &str) -> bool {
     have(qemu) && (Path::new(file).is_file() || skip(&format!("{file} is missing")))
 }
 
-fn x86() -> bool {
+pub(crate) fn x86() -> bool {
     firmware("qemu-system-x86_64", "/usr/share/OVMF/OVMF_CODE_4M.fd")
 }
 
-fn arm() -> bool {
+pub(crate) fn arm() -> bool {
     firmware("qemu-system-aarch64", "/usr/share/AAVMF/AAVMF_CODE.fd")
 }
 
 /// `grub` without the linked loaders, so that core.efi is made.
-fn modules_alone(grub: &Path, folder: &Path) -> PathBuf {
+pub(crate) fn modules_alone(grub: &Path, folder: &Path) -> PathBuf {
     for platform in ["x86_64-efi", "arm64-efi"] {
         let to = folder.join("modules").join(platform);
         std::fs::create_dir_all(&to).unwrap();

@@ -306,50 +306,6 @@ fn extents_tile_every_mode_and_size() {
     }
 }
 
-fn digest(path: &Path) -> Vec<u8> {
-    use sha2::{Digest, Sha256};
-    Sha256::digest(std::fs::read(path).unwrap()).to_vec()
-}
-
-#[test]
-fn a_hybrid_is_the_same_bytes_again_on_one_processor_and_when_auto_picks_it() {
-    let Some(grub) = grub_folder("bookworm") else {
-        return;
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let tar = rootfs(folder.path(), LINKER);
-    let disk = folder.path().join("disk.img");
-    let mut digests = Vec::new();
-    for boot in ["hybrid", "hybrid", "auto"] {
-        let flags = [
-            "--boot",
-            boot,
-            "--free",
-            "4M",
-            "--grub",
-            grub.to_str().unwrap(),
-        ];
-        image::build(&tar, &disk, &flags);
-        digests.push(digest(&disk));
-    }
-    if have("taskset") {
-        let program = env!("CARGO_BIN_EXE_diskwright");
-        let (tar, out) = (tar.to_str().unwrap(), disk.to_str().unwrap());
-        let mut args = vec!["-c", "0", program, "build", "-q", "--force", tar, "-o", out];
-        args.extend([
-            "--boot",
-            "hybrid",
-            "--free",
-            "4M",
-            "--grub",
-            grub.to_str().unwrap(),
-        ]);
-        stdout("taskset", &args);
-        digests.push(digest(&disk));
-    }
-    assert!(digests.iter().all(|d| *d == digests[0]));
-}
-
 #[test]
 fn verify_tells_of_a_destroyed_copy_and_reads_the_other() {
     let folder = tempfile::tempdir().unwrap();
@@ -507,6 +463,34 @@ fn what_cannot_boot_is_refused_with_what_would_help() {
         assert!(squeezed.contains(want), "{flags:?}: {said}");
         assert!(!disk.exists(), "{flags:?} leaves an image");
     }
+}
+
+#[test]
+fn an_esp_that_is_too_small_is_refused_with_the_size_that_does() {
+    let Some(grub) = grub_folder("bookworm") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let disk = folder.path().join("disk.img");
+    let tar = rootfs(folder.path(), LINKER);
+    let build = |esp: &str| {
+        let flags = ["--boot", "uefi", "--free", "4M", "--esp-size", esp];
+        let grub = ["--grub", grub.to_str().unwrap()];
+        let out = image::try_build(&tar, &disk, &[&flags[..], &grub].concat());
+        (
+            out.status.code(),
+            String::from_utf8_lossy(&out.stderr).into_owned(),
+        )
+    };
+    let (code, said) = build("1M");
+    assert_eq!(code, Some(3), "{said}");
+    assert!(!disk.exists());
+    let (_, named) = said.split_once("say `--esp-size ").unwrap();
+    let named: u64 = named.split_once("M`").unwrap().0.parse().unwrap();
+    let (code, said) = build(&format!("{}M", named - 1));
+    assert_eq!(code, Some(3), "{said}");
+    let (code, said) = build(&format!("{named}M"));
+    assert_eq!(code, Some(0), "{said}");
 }
 
 #[test]

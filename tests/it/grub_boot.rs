@@ -21,8 +21,8 @@ const CFG: &str = "serial --unit=0 --speed=115200\n\
     echo MARK prefix=$prefix root=$root platform=$grub_platform\n\
     halt\n";
 
-/// The disk: every file that `/boot/grub` needs, in an ext4 that mke2fs fills.
-fn disk(dir: &Path, rs: bool) -> std::fs::File {
+/// The disk: every file that `/boot/grub` needs, in an ext4 that mke2fs fills. Sectors of its core.img, too.
+fn disk(dir: &Path, rs: bool) -> (std::fs::File, u64) {
     let tree = dir.join("tree");
     let modules = tree.join("boot/grub/i386-pc");
     std::fs::create_dir_all(&modules).unwrap();
@@ -51,19 +51,19 @@ fn disk(dir: &Path, rs: bool) -> std::fs::File {
         prefix: grub::PREFIX_MBR_1,
         modules: &grub::MODULES_EXT_ON_MBR,
         config: None,
-        sector0: &sector0,
         area: Area {
             first: Lba(1),
             sectors: FIRST_PARTITION.0 - 1,
         },
         rs,
     };
-    let loader = grub::bios(&files, &spec).unwrap();
+    let boot_sector = grub::boot_sector(&files, &sector0, spec.area.first).unwrap();
+    let core = grub::bios(&files, &spec).unwrap();
 
     let path = dir.join("disk.img");
     let mut disk = std::fs::File::create(&path).unwrap();
-    disk.write_all(&loader.boot_sector).unwrap();
-    disk.write_all(&loader.area).unwrap();
+    disk.write_all(&boot_sector).unwrap();
+    disk.write_all(&core).unwrap();
     disk.set_len(DISK_SECTORS * 512).unwrap();
     let offset = format!("offset={}", FIRST_PARTITION.byte_offset());
     let size = format!("{}k", layout.sectors / 2);
@@ -84,7 +84,9 @@ fn disk(dir: &Path, rs: bool) -> std::fs::File {
             &size,
         ],
     );
-    disk
+    let area = u64::try_from(core.len()).unwrap() / 512;
+    // As many sectors again for the parity.
+    (disk, if rs { area / 2 } else { area })
 }
 
 /// What the serial console said before the machine switched itself off, or the time was over.
@@ -141,19 +143,44 @@ fn seabios_loads_our_core_img_and_grub_runs_grub_cfg() {
     }
 }
 
+/// How many sectors in the middle of core.img are destroyed.
+enum Damage {
+    Sectors(u64),
+    /// As many as parity mends.
+    Most,
+    OneMore,
+}
+
 #[test]
-fn parity_repairs_destroyed_sectors_at_boot() {
+fn parity_repairs_as_many_destroyed_sectors_as_it_has_pairs_of() {
     if !tools_are_here() {
         return;
     }
-    for rs in [true, false] {
+    for (rs, damage, mended) in [
+        (true, Damage::Sectors(5), true),
+        (true, Damage::Most, true),
+        (true, Damage::OneMore, false),
+        (false, Damage::Sectors(1), false),
+    ] {
         let dir = tempfile::tempdir().unwrap();
-        let mut disk = disk(dir.path(), rs);
-        // Sectors 20 to 24 of the disk lie in the LZMA stream.
+        let (mut disk, core) = disk(dir.path(), rs);
+        // Reed-Solomon mends half as many symbols as it adds, and here it adds one to every code word for
+        // each sector of core.img.
+        let most = core / 2;
+        let destroyed = match damage {
+            Damage::Sectors(sectors) => sectors,
+            Damage::Most => most,
+            Damage::OneMore => most + 1,
+        };
+        // The decoder itself, which nothing protects, ends in sector 5 of the disk.
+        assert!(20 + destroyed <= 1 + core, "{core}");
         disk.seek(SeekFrom::Start(20 * 512)).unwrap();
-        disk.write_all(&[0xa5; 5 * 512]).unwrap();
-        // The same damage without parity is fatal: 6 seconds are several times what a boot takes.
-        let log = boot(dir.path(), if rs { 40 } else { 6 });
-        assert_eq!(log.contains(MARK), rs, "parity {rs}: {log}");
+        disk.write_all(&vec![0xa5; usize::try_from(destroyed).unwrap() * 512])
+            .unwrap();
+        // Damage that is fatal never ends: 6 seconds are several times what a boot takes.
+        let log = boot(dir.path(), if mended { 60 } else { 6 });
+        let told = format!("parity {rs}, {destroyed} of {core} sectors destroyed");
+        assert_eq!(log.contains(MARK), mended, "{told}: {log}");
+        eprintln!("{told}: as it must be");
     }
 }

@@ -193,6 +193,54 @@ fn a_platform_is_chosen_by_its_variant_and_attestations_are_passed_over() {
     );
 }
 
+/// image-index.md: the first matching entry is used.
+#[test]
+fn of_two_images_of_one_name_and_platform_the_first_is_taken_with_a_warning() {
+    let desk = Desk::new();
+    let layout = Layout::new(&desk.path("img"));
+    let image = |name: &str| {
+        let layer = layout.blob(LAYER, &archive(&[file(name, b"x")]), "");
+        let more = tag("t") + &platform("linux/amd64");
+        layout.image("linux/amd64", &[layer], &more)
+    };
+    let argument = format!("oci:{}:t", layout.0.display());
+    let flags = ["--boot", "none", "--platform", "linux/amd64", "--quiet"];
+    for (manifests, name) in [
+        ([image("first"), image("second")], "first"),
+        ([image("second"), image("first")], "second"),
+    ] {
+        layout.index(&manifests);
+        let all = read(&argument, &for_platform("linux/amd64")).unwrap();
+        assert_eq!(all[0].0, name);
+    }
+    expect_test::expect![[r#"
+        warning: oci:img: several images of that name are for linux/amd64, of which the first, sha256:4d5a7211653b07ba41b0d039f8c480b0ee245efdb762bf8c2fcb2626f37d8495, is taken, and not sha256:eba3ecd22d8ab12ce345a21b7723636966c79f9caf9b723a8dff3c3f7c3e9fd2: give each a tag of its own
+    "#]].assert_eq(&desk.builds("oci:img:t", &flags).stderr);
+    layout.index(&[image("same"), image("same")]);
+    assert_eq!(desk.builds("oci:img:t", &flags).stderr, "");
+}
+
+#[test]
+fn thousands_of_small_layers_are_read_one_after_the_other() {
+    let desk = Desk::new();
+    let layout = Layout::new(&desk.path("img"));
+    let layers: Vec<_> = (0..3000)
+        .map(|n| {
+            let tar = archive(&[file(&format!("{n}"), n.to_string().as_bytes())]);
+            layout.blob(LAYER, &tar, "")
+        })
+        .collect();
+    layout.index(&[layout.image("linux/amd64", &layers, "")]);
+    let all = read(&format!("oci:{}", layout.0.display()), &Options::default()).unwrap();
+    assert_eq!(all.len(), 3000);
+    for (n, (name, data)) in all.iter().enumerate() {
+        assert_eq!(
+            (name, &data[..]),
+            (&n.to_string(), n.to_string().as_bytes())
+        );
+    }
+}
+
 #[test]
 fn a_tag_is_needed_where_there_are_several() {
     let desk = Desk::new();
@@ -290,5 +338,5 @@ fn an_index_may_have_a_null_for_an_empty_list_and_a_nameless_index() {
     )
     .unwrap();
     let error = read(&format!("oci:{}", layout.0.display()), &Options::default()).unwrap_err();
-    assert!(error.contains("it has none"), "{error}");
+    assert!(error.contains("its index.json lists none"), "{error}");
 }

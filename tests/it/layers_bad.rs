@@ -116,7 +116,7 @@ fn what_is_no_image_is_told_so() {
     );
     let foreign = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
     let layer = layout.blob(foreign, b"x", r#","urls":["https://example.org/x"]"#);
-    layout.index(&[layout.image("windows/amd64", &[layer], "")]);
+    layout.index(&[layout.image("linux/amd64", &[layer], "")]);
     refused(
         &desk,
         "oci:img",
@@ -144,6 +144,77 @@ fn what_is_no_image_is_told_so() {
         "oci:img",
         expect![[r#"
         error: oci:img: its indexes name more than 1000 manifests, or lie more than 8 deep
+    "#]],
+    );
+}
+
+#[test]
+fn an_image_of_another_system_is_refused() {
+    let desk = Desk::new();
+    let layout = Layout::new(&desk.path("img"));
+    let layer = layout.blob(LAYER, &archive(&[file("a", b"x")]), "");
+    layout.index(&[layout.image("windows/amd64", std::slice::from_ref(&layer), "")]);
+    refused(
+        &desk,
+        "oci:img",
+        expect![[r#"
+        error: oci:img: blobs/sha256/c0a570cf7fe5d59ce803ff571265a0e33edf163c7c408e05cb28a32f63ed484f is for the operating system 'windows', and only those for linux become disks here
+    "#]],
+    );
+    for os in ["Linux/amd64", "/amd64"] {
+        layout.index(&[layout.image(os, std::slice::from_ref(&layer), "")]);
+        desk.builds("oci:img", &["--boot", "none"]);
+        std::fs::remove_file(desk.path("out/disk.img")).unwrap();
+    }
+    desk.write(
+        "saved.tar",
+        &archive(&[
+            file("c.json", br#"{"os":"freebsd","rootfs":{"diff_ids":[]}}"#),
+            file("manifest.json", br#"[{"Config":"c.json","Layers":[]}]"#),
+        ]),
+    );
+    refused(
+        &desk,
+        "docker-archive:saved.tar",
+        expect![[r#"
+        error: docker-archive:saved.tar: c.json is for the operating system 'freebsd', and only those for linux become disks here
+    "#]],
+    );
+}
+
+#[test]
+fn an_index_of_nothing_is_told_so() {
+    let desk = Desk::new();
+    let layout = Layout::new(&desk.path("img"));
+    layout.index(&[]);
+    refused(
+        &desk,
+        "oci:img",
+        expect![[r#"
+        error: oci:img holds no image: its index.json lists none; copy the image again
+    "#]],
+    );
+    layout.index(&[layout.blob(CONFIG, b"{}", &platform("unknown/unknown"))]);
+    refused(
+        &desk,
+        "oci:img",
+        expect![[r#"
+        error: oci:img holds no image: its index.json lists none; copy the image again
+    "#]],
+    );
+    desk.write("saved.tar", &archive(&[file("manifest.json", b"[]")]));
+    refused(
+        &desk,
+        "docker-archive:saved.tar",
+        expect![[r#"
+        error: docker-archive:saved.tar holds no image: its manifest.json lists none; copy the image again
+    "#]],
+    );
+    refused(
+        &desk,
+        "docker-archive:saved.tar:some",
+        expect![[r#"
+        error: docker-archive:saved.tar holds no image: its manifest.json lists none; copy the image again
     "#]],
     );
 }

@@ -8,9 +8,11 @@
 //! | `aws_*` | snapshots against a strict fake of AWS: what is sent, faults, resuming, incremental ones |
 //! | `bad_*` | bad archives, outputs and flags: exit code, message, nothing left |
 //! | `disk_full`, `signals` | a build that is refused or stopped half way leaves nothing |
+//! | `disk_damage` | a Debian boots from a disk of which a part is destroyed |
 //! | `boot`, `cli` | the program's verbs, exit codes and streams |
 //! | `determinism` | same archive, same spec, same bytes |
 //! | `efi` | core.efi and what lies on an EFI system partition, against grub-mkimage |
+//! | `efi_debian` | a Debian comes up under Secure Boot by the signed pair, on arm64 by every loader |
 //! | `efi_boot` | OVMF and AAVMF start our loaders, Secure Boot the signed pair alone |
 //! | `ext4_check` | that the checker finds whatever damage e2fsck finds |
 //! | `ext4_geometry` | layout of a filesystem against mke2fs, at a hundred sizes |
@@ -19,12 +21,15 @@
 //! | `fidelity` | every file of an image against the tar, through other readers |
 //! | `fidelity_rows`, `fidelity_table` | the README's table of what diskwright and others keep of an archive |
 //! | `boot_debian` | a Debian boots, writes, reboots and leaves a clean filesystem |
+//! | `boot_matrix` | Debian 12 and 13 boot in every mode, by BIOS and UEFI, from NVMe |
 //! | `kernel` | Linux finds in an image what the archive says |
 //! | `growth` | Linux grows an image online, fills it and leaves it clean |
-//! | `gpt*` | every mode with a GPT against sgdisk, sfdisk, parted, blkid, checkers, GRUB; a boot |
+//! | `gpt` | every mode with a GPT against sgdisk, sfdisk, parted, blkid, checkers, GRUB |
 //! | `golden` | which bytes those were in the last commit |
 //! | `grow_boot` | a Debian on a larger disk grows its partition and its root by itself |
 //! | `grub*` | core.img, its embedding and grub.cfg against GRUB's own tools, and a boot |
+//! | `grub_install` | a real grub-install writes the sectors that we wrote |
+//! | `grub_life` | update-grub, grub-install, a new kernel and grub-reboot in a booted Debian |
 //! | `large_dir` | directories whose index has three levels, and who refuses them |
 //! | `layers*` | folders and container images against tar, umoci, skopeo and buildah; damaged images |
 //! | `props` | that replaced files leave no byte, and that very large directories are clean |
@@ -34,7 +39,8 @@
 //! | `partition` | the MBR against sfdisk |
 //! | `poison` | that nobody looks at what an image calls free |
 //! | `privilege` | that a build needs no privilege and little memory |
-//! | `pv` | images for PV-GRUB: menu.lst by GRUB 0.97's grammar, kernels compressed anew, a boot |
+//! | `pv` | images for PV-GRUB: menu.lst by GRUB 0.97's grammar, refusals |
+//! | `pv_boot` | GRUB 0.97 and Xen's pygrub read such an image of Debian 12 and 13, what they find boots |
 //! | `readme` | that the README says what the program does |
 //! | `scale` | sizes and numbers of files that nobody tries by hand |
 //! | `tidy` | the rules of the house: dependency direction, lengths, introductions |
@@ -61,17 +67,21 @@ mod aws_moto;
 mod aws_resume;
 mod aws_snapshot;
 mod bad_boot;
+mod bad_grub;
 mod bad_input;
 mod bad_output;
 mod bad_spec;
 mod boot;
 mod boot_debian;
+mod boot_matrix;
 mod cli;
 mod common;
 mod determinism;
+mod disk_damage;
 mod disk_full;
 mod efi;
 mod efi_boot;
+mod efi_debian;
 mod ext4_check;
 mod ext4_geometry;
 mod ext4_shapes;
@@ -82,12 +92,13 @@ mod fidelity_rows;
 mod fidelity_table;
 mod golden;
 mod gpt;
-mod gpt_boot;
 mod grow_boot;
 mod growth;
 mod grub;
 mod grub_boot;
 mod grub_config;
+mod grub_install;
+mod grub_life;
 mod kernel;
 mod large_dir;
 mod layers;
@@ -103,6 +114,7 @@ mod props;
 mod props_disk;
 mod props_ext4;
 mod pv;
+mod pv_boot;
 mod readme;
 mod scale;
 mod signals;

@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use diskwright::entry::{Entry, EntryKind};
 use diskwright::ext4::{
     Builder, BuilderError, Filesystem, Fit, FitSize, Format, GeometryError, Holds, Options,
     PlanError, Size,
@@ -13,8 +14,9 @@ use diskwright::ext4::{
 use diskwright::extent::{Content, Extent, Layout, tile};
 use diskwright::observe::Silent;
 use diskwright::read_at::ReadAt;
-use diskwright::strategy::{self, Files};
+use diskwright::strategy::{self, File, Files};
 use proptest::prelude::*;
+use proptest::sample::Index;
 
 use crate::common::view;
 use crate::tools::{have, run};
@@ -202,22 +204,21 @@ proptest! {
     #[test]
     fn a_block_less_than_fitted_has_no_room(
         (format, files) in (strategy::format(), strategy::files()),
-        less in prop_oneof![Just(1_u64), 2_u64..40],
+        less in less(),
     ) {
-        let Size::Fit(fit) = format.size else { return Ok(()) };
-        let least = make(&format, &files).unwrap().blocks();
-        // The planner itself is given that size and no other.
-        let exactly = |blocks| {
-            let size = Size::Fit(Fit { size: FitSize::Exactly(blocks), ..fit });
-            let mut fs = Builder::new(Format { size, ..format.clone() }).unwrap();
-            files.put(&mut fs).unwrap();
-            fs.finish()
-        };
-        prop_assert_eq!(exactly(least).unwrap().blocks(), least);
-        match exactly(least - less) {
-            Err(BuilderError::Plan(PlanError::Geometry(GeometryError::NotEnough { .. }))) => {}
-            other => prop_assert!(false, "{} blocks, and {less} less: {other:?}", least),
-        }
+        nothing_smaller_fits(&format, &files, less)?;
+    }
+
+    #[test]
+    fn a_block_less_than_fitted_has_no_room_for_inodes_of_many_groups(
+        (options, files) in (strategy::options(), many_inodes()),
+        less in less(),
+    ) {
+        let format = Format { size: Size::fit(0), options, ..Format::default() };
+        let fs = nothing_smaller_fits(&format, &files, less)?.unwrap();
+        let g = fs.plan().geometry();
+        prop_assert!(g.inodes_per_group <= g.block() * 8);
+        verify(&fs)?;
     }
 
     #[test]
@@ -249,6 +250,61 @@ proptest! {
         let mut past = [0; 2];
         prop_assert!(fs.read_exact_at(fs.len() - 1, &mut past).is_err());
     }
+}
+
+/// By how many of its blocks a filesystem shall be smaller: one, few, or any number.
+fn less() -> impl Strategy<Value = (u64, Index)> {
+    (
+        prop_oneof![2 => Just(1), 1 => 2_u64..40, 1 => Just(u64::MAX)],
+        any::<Index>(),
+    )
+}
+
+/// So many files without data that their inodes fill groups, and one that has some.
+fn many_inodes() -> impl Strategy<Value = Files> {
+    (1_usize..34_000, 0_u64..3_000_000).prop_map(|(n, size)| {
+        let file = |path: &str, size| {
+            let entry = Entry::new(path.as_bytes(), EntryKind::File { size, data: None });
+            File { entry, fill: 0 }
+        };
+        let empty = (0..n).map(|n| file(&format!("{}/{n}", n / 4000), 0));
+        Files(std::iter::once(file("data", size)).chain(empty).collect())
+    })
+}
+
+/// The filesystem, when it is a fitted one, and that the planner has no room in one of less blocks.
+fn nothing_smaller_fits(
+    format: &Format,
+    files: &Files,
+    (less, any): (u64, Index),
+) -> Result<Option<Filesystem>, TestCaseError> {
+    let Size::Fit(fit) = format.size else {
+        return Ok(None);
+    };
+    let fs = make(format, files).unwrap();
+    let least = fs.blocks();
+    // The planner itself is given that size and no other.
+    let exactly = |blocks| {
+        let size = FitSize::Exactly(blocks);
+        let size = Size::Fit(Fit { size, ..fit });
+        let mut fs = Builder::new(Format {
+            size,
+            ..format.clone()
+        })
+        .unwrap();
+        files.put(&mut fs).unwrap();
+        fs.finish()
+    };
+    prop_assert_eq!(exactly(least).unwrap().blocks(), least);
+    let blocks = match less {
+        u64::MAX => any.index(usize::try_from(least).unwrap()) as u64,
+        less => least - less,
+    };
+    match exactly(blocks) {
+        Err(BuilderError::Plan(PlanError::Geometry(GeometryError::NotEnough { .. }))) => {}
+        other => prop_assert!(false, "{least} blocks, but {blocks} do too: {other:?}"),
+    }
+    Ok(Some(fs))
 }
 
 /// Formats that are read whole in no time.

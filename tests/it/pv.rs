@@ -1,28 +1,23 @@
-//! Images for PV-GRUB: a bare filesystem with the features that it reads, a menu by GRUB 0.97's grammar, and
-//! kernels in a compression that it knows.
+//! Images for PV-GRUB: a menu by GRUB 0.97's grammar, what is refused and what is told.
 
-use crate::common::desk::{Desk, Running};
-use crate::common::rootfs;
+use crate::common::desk::Desk;
 use crate::common::tarball::{archive, file};
-use crate::tools::{have, stdout};
+use crate::tools::have;
 use diskwright::archive::Rootfs;
-use diskwright::image::{Boot, BuildError, Built, PlanSpool, Profile, Spec, build};
+use diskwright::image::{Boot, BuildError, PlanSpool, Spec, build};
 use diskwright::observe::Silent;
 use expect_test::{Expect, expect};
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::Instant;
 
 /// An entry of menu.lst.
 #[derive(Debug, Default, PartialEq)]
-struct Stanza {
-    title: String,
-    commands: BTreeMap<String, String>,
+pub(crate) struct Stanza {
+    pub(crate) title: String,
+    pub(crate) commands: BTreeMap<String, String>,
 }
 
 /// menu.lst as GRUB 0.97 reads it: numbers in front, then stanzas of commands, each once and in this order.
-fn menu(text: &str) -> (BTreeMap<String, usize>, Vec<Stanza>) {
+pub(crate) fn menu(text: &str) -> (BTreeMap<String, usize>, Vec<Stanza>) {
     let (mut numbers, mut stanzas) = (BTreeMap::new(), Vec::<Stanza>::new());
     // A line of the last stanza says that it ends there.
     assert!(
@@ -70,195 +65,6 @@ fn menu(text: &str) -> (BTreeMap<String, usize>, Vec<Stanza>) {
         );
     }
     (numbers, stanzas)
-}
-
-/// A file of a bare filesystem, as debugfs reads it.
-fn cat(image: &Path, path: &str) -> Vec<u8> {
-    let to = image.with_extension("cat");
-    let request = format!("dump {path} {}", to.display());
-    stdout("debugfs", &["-R", &request, image.to_str().unwrap()]);
-    std::fs::read(&to).unwrap()
-}
-
-fn spec() -> Spec {
-    Spec {
-        boot: Boot::Pv,
-        features: Profile::Pv,
-        ..Spec::default()
-    }
-}
-
-fn menu_of(image: &Path) -> Vec<Stanza> {
-    menu(&String::from_utf8(cat(image, "/boot/grub/menu.lst")).unwrap()).1
-}
-
-/// The kernel in a bzImage, by the tools that scripts/extract-vmlinux of Linux tries.
-fn vmlinux(bz_image: &[u8]) -> Vec<u8> {
-    let script = r#"
-import struct, subprocess, sys, zlib
-d = sys.stdin.buffer.read()
-offset, length = struct.unpack_from('<II', d, 0x248)
-start = ((d[0x1f1] or 4) + 1) * 512 + offset
-p = d[start:start + length]
-if p[:2] == b'\x1f\x8b':
-    out = zlib.decompressobj(31).decompress(p)
-else:
-    tool = {b'\x02\x21\x4c\x18': 'lz4', b'\x28\xb5\x2f\xfd': 'zstd'}[p[:4]]
-    out = subprocess.run([tool, '-dc'], input=p[:-4], stdout=subprocess.PIPE, check=True).stdout
-assert len(out) == struct.unpack('<I', p[-4:])[0]
-assert len(d) == ((d[0x1f1] or 4) + 1) * 512 + struct.unpack_from('<I', d, 0x1f4)[0] * 16 or p[:2] != b'\x1f\x8b'
-sys.stdout.buffer.write(out)
-"#;
-    let mut python = Command::new("python3");
-    python
-        .args(["-c", script])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped());
-    let mut python = python.spawn().unwrap();
-    let mut input = python.stdin.take().unwrap();
-    let output = std::thread::scope(|scope| {
-        scope.spawn(move || std::io::Write::write_all(&mut input, bz_image).unwrap());
-        python.wait_with_output().unwrap()
-    });
-    assert!(output.status.success());
-    output.stdout
-}
-
-/// Starts the kernel of the tar as the menu's first entry says, the image a bare NVMe disk, and waits for the
-/// prompt. PV-GRUB itself needs a Xen of old.
-fn boots(folder: &Path, debian: &Path, image: &Path, built: &Built) {
-    let first = &menu_of(image)[0].commands;
-    let (_, parameters) = first["kernel"].split_once(' ').unwrap();
-    let kernel = built.report.kernel.as_deref().unwrap();
-    let member = |path: &str| rootfs::member(debian, path.trim_start_matches('/'));
-    let (vmlinuz, initrd, console) = (
-        folder.join("vmlinuz"),
-        folder.join("initrd"),
-        folder.join("console"),
-    );
-    std::fs::write(&vmlinuz, member(kernel)).unwrap();
-    std::fs::write(&initrd, cat(image, &first["initrd"])).unwrap();
-    let log = std::fs::File::create(&console).unwrap();
-    let mut qemu = Command::new("qemu-system-x86_64");
-    qemu.args([
-        "-machine",
-        "q35,accel=tcg",
-        "-cpu",
-        "max",
-        "-smp",
-        "2",
-        "-m",
-        "1024",
-    ]);
-    qemu.args([
-        "-nic",
-        "none",
-        "-display",
-        "none",
-        "-no-reboot",
-        "-monitor",
-        "none",
-    ]);
-    qemu.args([
-        "-serial",
-        "stdio",
-        "-device",
-        "nvme,drive=disk,serial=disk",
-        "-drive",
-    ]);
-    let image = image.display();
-    qemu.arg(format!(
-        "if=none,id=disk,format=raw,snapshot=on,file={image}"
-    ));
-    qemu.arg("-kernel")
-        .arg(&vmlinuz)
-        .arg("-initrd")
-        .arg(&initrd);
-    qemu.args(["-append", &format!("{parameters} console=ttyS0,115200n8")]);
-    qemu.env("TMPDIR", folder)
-        .stdin(Stdio::null())
-        .stdout(log)
-        .stderr(Stdio::inherit());
-    let begin = Instant::now();
-    let mut qemu = Running(qemu.spawn().unwrap());
-    loop {
-        let said = String::from_utf8_lossy(&std::fs::read(&console).unwrap()).into_owned();
-        if said.contains(" login: ") {
-            break eprintln!(
-                "the prompt came after {:.0} s",
-                begin.elapsed().as_secs_f64()
-            );
-        }
-        let over = qemu.0.try_wait().unwrap().is_some();
-        assert!(
-            !over && begin.elapsed() < crate::boot_debian::PATIENCE,
-            "{said}"
-        );
-        std::thread::sleep(std::time::Duration::from_millis(200));
-    }
-}
-
-#[test]
-fn a_debian_for_pv_grub_is_clean_and_boots_by_its_menu() {
-    if ![
-        "debugfs",
-        "dumpe2fs",
-        "e2fsck",
-        "python3",
-        "lz4",
-        "qemu-system-x86_64",
-    ]
-    .into_iter()
-    .all(have)
-    {
-        return;
-    }
-    let Some(debian) = rootfs::debian() else {
-        return;
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let image = folder.path().join("pv.img");
-    let built = rootfs::image_of(&debian, &image, &spec());
-    assert_eq!((built.report.scheme, built.report.boot), ("none", "pv"));
-    rootfs::assert_e2fsck_clean(&image, &built);
-
-    let state = stdout("dumpe2fs", &["-h", image.to_str().unwrap()]);
-    let line = |name| {
-        state
-            .lines()
-            .find_map(|l| l.strip_prefix(name))
-            .unwrap()
-            .trim()
-    };
-    expect!["has_journal ext_attr resize_inode dir_index filetype extent flex_bg sparse_super large_file huge_file uninit_bg dir_nlink extra_isize"]
-        .assert_eq(line("Filesystem features:"));
-    assert_eq!(line("Filesystem volume name:"), "root");
-
-    let stanzas = menu_of(&image);
-    let root = format!(" root=UUID={} ro", built.report.uuid);
-    let [first, recovery] = &stanzas[..] else {
-        panic!("{stanzas:?}")
-    };
-    let kernel = &first.commands["kernel"];
-    assert!(
-        kernel.ends_with(&format!("{root} console=hvc0")),
-        "{kernel}"
-    );
-    let kernel = &recovery.commands["kernel"];
-    assert!(
-        kernel.ends_with(&format!("{root} single console=hvc0")),
-        "{kernel}"
-    );
-
-    // Debian 12's cloud kernel is LZ4.
-    let original = built.report.kernel.as_deref().unwrap();
-    let (path, _) = kernel.split_once(' ').unwrap();
-    assert_ne!(path, original);
-    let old = rootfs::member(&debian, original.trim_start_matches('/'));
-    assert!(cat(&image, original) == old);
-    let packed = vmlinux(&cat(&image, path));
-    assert!(packed.starts_with(b"\x7fELF") && packed == vmlinux(&old));
-    boots(folder.path(), &debian, &image, &built);
 }
 
 /// An ELF file of 32 bits, which PV-GRUB loads as it is.
@@ -470,6 +276,27 @@ fn what_pv_grub_cannot_start_is_refused_with_the_reason() {
         error: the rootfs is for arm64, and PV-GRUB is for x86 alone: say `--boot uefi`, or leave `--boot` out
     "#]],
     );
+}
+
+#[test]
+fn a_disk_without_partitions_is_grown_by_cloud_init_alone() {
+    let desk = Desk::new();
+    let build = |more: &[Vec<u8>], flags: &[&str]| {
+        let members = [&small(&["6.1.0-10-amd64"]), more].concat();
+        desk.write("a.tar", &archive(&members));
+        desk.run(&[&BUILD[..7], &["--force"], flags].concat())
+    };
+    let refused = build(&[], &["--grow-at-boot", "repart"]);
+    assert_eq!(refused.code, Some(3));
+    expect![[r#"
+        error: `--grow-at-boot repart` cannot work: systemd-repart grows partitions, and the disk has none; mend that, or say `--grow-at-boot auto`
+    "#]]
+    .assert_eq(&refused.stderr);
+    expect![[r#"
+        warning: on a larger disk the root stays as it is: the rootfs has no cloud-init, which would run resize2fs; `--grow-at-boot none` if that is meant
+    "#]]
+    .assert_eq(&build(&[], &[]).stderr);
+    assert_eq!(build(&[file("usr/bin/cloud-init", b"")], &[]).stderr, "");
 }
 
 #[test]

@@ -64,12 +64,15 @@ fn build(what: &str, flags: &[&str], room: u64, archive: impl FnOnce(&mut dyn Wr
         "{what}: e2fsck: {said}"
     );
     let begin = Instant::now();
-    let out = image::diskwright()
+    let mut child = image::diskwright()
         .arg("verify")
         .arg(&disk)
-        .output()
+        .stdout(Stdio::piped())
+        .spawn()
         .unwrap();
+    let verify_peak = memory::peak(&mut child);
     let verified = begin.elapsed();
+    let out = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&out.stdout);
     assert!(out.status.success(), "{what}: verify: {said}");
 
@@ -77,14 +80,17 @@ fn build(what: &str, flags: &[&str], room: u64, archive: impl FnOnce(&mut dyn Wr
     let size = std::fs::metadata(&disk).unwrap().len();
     eprintln!(
         "{what}: {files} files, {size} bytes; built in {built:.1?}, e2fsck {checked:.1?}, verify {verified:.1?}; \
-         at its peak {} KiB of {} KiB",
+         at their peaks {} and {} KiB of {} KiB",
         peak >> 10,
+        verify_peak >> 10,
         limit >> 10
     );
-    assert!(
-        peak <= limit,
-        "{what}: {peak} bytes for {files} files; the limit is {limit}"
-    );
+    for (verb, peak) in [("build", peak), ("verify", verify_peak)] {
+        assert!(
+            peak <= limit,
+            "{what}: {verb}: {peak} bytes for {files} files; the limit is {limit}"
+        );
+    }
 }
 
 /// Whether the images' disk has `room` and a quarter more.

@@ -140,6 +140,26 @@ pub enum ImageError {
         /// What there is.
         have: String,
     },
+    /// An index of nothing.
+    #[error("{image} holds no image: its {file} lists none; copy the image again")]
+    Nothing {
+        /// The image.
+        image: Arc<str>,
+        /// The file that lists images.
+        file: &'static str,
+    },
+    /// An image for another system.
+    #[error(
+        "{image}: {blob} is for the operating system '{os}', and only those for linux become disks here"
+    )]
+    NotLinux {
+        /// The image.
+        image: Arc<str>,
+        /// The configuration.
+        blob: String,
+        /// What it says, printable.
+        os: String,
+    },
     /// An artifact: a signature, a chart, an attestation.
     #[error("{image}: {blob} is not an image: {why}")]
     NotImage {

@@ -78,6 +78,12 @@ pub(super) fn tagged(store: &Named, tag: Option<&str>) -> Result<Vec<Candidate>,
     for descriptor in &chosen {
         open.descriptor(descriptor, INDEX, 0)?;
     }
+    if open.found.is_empty() {
+        return Err(ImageError::Nothing {
+            image: store.image.clone(),
+            file: INDEX,
+        });
+    }
     Ok(open.found)
 }
 

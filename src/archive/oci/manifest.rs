@@ -5,7 +5,7 @@ use super::index::{Candidate, DOCKER_MANIFEST, OCI_MANIFEST, both, digest, list}
 use super::json::{Config, Descriptor, Document};
 use super::platform::Platform;
 use super::store::Named;
-use super::{Digest, parse};
+use super::{Digest, check_os, parse};
 use crate::archive::detect::Compression;
 use crate::display::display_path;
 
@@ -39,6 +39,7 @@ pub(super) fn choose(
     store: &Named,
     mut candidates: Vec<Candidate>,
     platform: Option<&Platform>,
+    warnings: &mut Vec<String>,
 ) -> Result<Manifest, ImageError> {
     // Signatures and the like lie beside the image they are of.
     if candidates.iter().any(|c| c.artifact.is_none()) {
@@ -50,7 +51,8 @@ pub(super) fn choose(
     let host = Platform::host();
     let wanted = platform.unwrap_or(&host);
     let mut have = Vec::new();
-    let mut best: Option<(u32, &Candidate)> = None;
+    let mut best: Option<(u32, &Candidate, Platform)> = None;
+    let mut twins = Vec::new();
     for candidate in &candidates {
         let offered = match &candidate.platform {
             Some(p) => p.clone(),
@@ -60,14 +62,32 @@ pub(super) fn choose(
             }
         };
         have.push(offered.to_string());
-        if let Some(distance) = wanted.distance(&offered)
-            && best.is_none_or(|(least, _)| distance < least)
-        {
-            best = Some((distance, candidate));
+        let Some(distance) = wanted.distance(&offered) else {
+            continue;
+        };
+        match &best {
+            Some((least, _, _)) if distance > *least => {}
+            Some((least, first, _)) if distance == *least => {
+                twins.extend(Some(&candidate.digest).filter(|d| **d != first.digest));
+            }
+            _ => {
+                best = Some((distance, candidate, offered));
+                twins.clear();
+            }
         }
     }
     match best {
-        Some((_, candidate)) => open(store, candidate),
+        Some((_, candidate, offered)) => {
+            if let Some(twin) = twins.first() {
+                // image-index.md: "the first matching entry SHOULD be used".
+                warnings.push(format!(
+                    "{}: several images of that name are for {offered}, of which the first, {}, is taken, and not {twin}: \
+                     give each a tag of its own",
+                    store.image, candidate.digest
+                ));
+            }
+            open(store, candidate)
+        }
         None => Err(ImageError::NoPlatform {
             image: store.image.clone(),
             wanted: wanted.to_string(),
@@ -138,6 +158,7 @@ fn open(store: &Named, candidate: &Candidate) -> Result<Manifest, ImageError> {
 
 /// The layers of a manifest, each of which is there and has its size.
 pub(super) fn layers(store: &Named, manifest: &Manifest) -> Result<Vec<LayerBlob>, ImageError> {
+    check_os(store, &manifest.config_path, &manifest.config)?;
     let diff_ids = &manifest.config.rootfs.diff_ids;
     if diff_ids.len() != manifest.layers.len() {
         return Err(ImageError::LayerCount {
@@ -158,6 +179,9 @@ pub(super) fn layers(store: &Named, manifest: &Manifest) -> Result<Vec<LayerBlob
             path,
             size: descriptor.size,
             digest: Some(digest),
+            // `diff_ids` are the same content's digests once more: the manifest names layer and configuration by
+            // digests that are held against every byte, so that one of them cannot be changed without the other.
+            // To check it would cost a second SHA-256 of all that was decompressed.
             diff_id: None,
             compression: Some(compression),
         });

@@ -16,6 +16,8 @@
 //! | attestations (`unknown/unknown`), artifacts beside images | passed over |
 //! | compression other than the media type says | by its magic, with a warning |
 //! | foreign (non-distributable) layers | refused: their bytes lie elsewhere |
+//! | several manifests of one name and platform | the first, as image-spec says, with a warning |
+//! | a configuration for another system than Linux | refused; for none, taken |
 
 mod digest;
 mod error;
@@ -40,10 +42,24 @@ pub(super) fn layers(
     store: &Named,
     tag: Option<&str>,
     platform: Option<&Platform>,
+    warnings: &mut Vec<String>,
 ) -> Result<Vec<LayerBlob>, ImageError> {
     let candidates = index::tagged(store, tag)?;
-    let chosen = manifest::choose(store, candidates, platform)?;
+    let chosen = manifest::choose(store, candidates, platform, warnings)?;
     manifest::layers(store, &chosen)
+}
+
+/// Refuses what was not made for Linux; configurations made by hand may say nothing.
+pub(super) fn check_os(store: &Named, path: &str, config: &Config) -> Result<(), ImageError> {
+    let os = config.platform.os.as_str();
+    if os.is_empty() || os.eq_ignore_ascii_case("linux") {
+        return Ok(());
+    }
+    Err(ImageError::NotLinux {
+        image: store.image.clone(),
+        blob: path.into(),
+        os: crate::display::display_path(os.as_bytes()).to_string(),
+    })
 }
 
 /// Parses JSON, which must be `what`.

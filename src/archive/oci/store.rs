@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::digest::{Digest, Hasher};
 use super::error::ImageError;
-use super::hashing::Hashing;
+use super::hashing::{Hashing, Taken};
 use crate::units::count;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -207,10 +207,9 @@ impl Named {
             return blob.reader;
         };
         Box::new(Verified {
-            reader: blob.reader,
             left: blob.len,
             len: blob.len,
-            state: State::Start,
+            state: State::Start(blob.reader),
             digest,
             path: path.into(),
             store: self.clone(),
@@ -243,16 +242,15 @@ impl Check {
     }
 }
 
-/// What is known of a blob's digest.
+/// How far a blob is.
 enum State {
     /// Nothing was read.
-    Start,
+    Start(Box<dyn Read + Send>),
     Under(Hashing),
     Compared,
 }
 
 struct Verified {
-    reader: Box<dyn Read + Send>,
     left: u64,
     len: u64,
     state: State,
@@ -261,44 +259,42 @@ struct Verified {
     store: Named,
 }
 
+impl Verified {
+    fn wrong_size(&self, found: u64) -> io::Error {
+        io::Error::other(ImageError::Size {
+            image: self.store.image.clone(),
+            blob: shown(&self.path),
+            expected: self.len,
+            found,
+        })
+    }
+}
+
 impl Read for Verified {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if out.is_empty() {
             return Ok(0);
         }
-        let n = self.reader.read(out)?;
-        if matches!(self.state, State::Compared) {
-            return Ok(0);
-        }
-        if matches!(self.state, State::Start) {
-            self.state = State::Under(Hashing::start(self.digest.hasher())?);
-        }
-        let wrong = |found: u64| {
-            io::Error::other(ImageError::Size {
-                image: self.store.image.clone(),
-                blob: shown(&self.path),
-                expected: self.len,
-                found,
-            })
+        let hashing = match std::mem::replace(&mut self.state, State::Compared) {
+            State::Start(reader) => Hashing::start(reader, self.digest.hasher(), self.len)?,
+            State::Under(hashing) => hashing,
+            State::Compared => return Ok(0),
         };
-        if n > 0 {
-            if let State::Under(hashing) = &self.state {
-                hashing.update(out.get(..n).unwrap_or_default());
+        match hashing.take(out)? {
+            Taken::Bytes(n, hashing) => {
+                self.state = State::Under(hashing);
+                let left = self.left.checked_sub(count(n));
+                self.left = left.ok_or_else(|| self.wrong_size(self.len.saturating_add(1)))?;
+                Ok(n)
             }
-            self.left = self
-                .left
-                .checked_sub(count(n))
-                .ok_or_else(|| wrong(self.len.saturating_add(1)))?;
-            return Ok(n);
+            Taken::End(_) if self.left > 0 => {
+                Err(self.wrong_size(self.len.saturating_sub(self.left)))
+            }
+            Taken::End(hasher) => {
+                let checked = self.store.check_digest(&self.path, hasher, &self.digest);
+                checked.map_err(io::Error::other)?;
+                Ok(0)
+            }
         }
-        if self.left > 0 {
-            return Err(wrong(self.len.saturating_sub(self.left)));
-        }
-        if let State::Under(hashing) = std::mem::replace(&mut self.state, State::Compared) {
-            let hasher = hashing.finish();
-            let checked = self.store.check_digest(&self.path, hasher, &self.digest);
-            checked.map_err(io::Error::other)?;
-        }
-        Ok(0)
     }
 }

@@ -79,49 +79,49 @@ pub(super) struct SectionHeader {
 /// `Elf64_Ehdr`.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
-pub(super) struct Elf64Ehdr {
-    pub(super) e_ident: [u8; 16],
-    pub(super) e_type: U16,
-    pub(super) e_machine: U16,
-    pub(super) e_version: U32,
-    pub(super) e_entry: U64,
-    pub(super) e_phoff: U64,
-    pub(super) e_shoff: U64,
-    pub(super) e_flags: U32,
-    pub(super) e_ehsize: U16,
-    pub(super) e_phentsize: U16,
-    pub(super) e_phnum: U16,
-    pub(super) e_shentsize: U16,
-    pub(super) e_shnum: U16,
-    pub(super) e_shstrndx: U16,
+pub(in crate::grub) struct Elf64Ehdr {
+    pub(in crate::grub) e_ident: [u8; 16],
+    pub(in crate::grub) e_type: U16,
+    pub(in crate::grub) e_machine: U16,
+    pub(in crate::grub) e_version: U32,
+    pub(in crate::grub) e_entry: U64,
+    pub(in crate::grub) e_phoff: U64,
+    pub(in crate::grub) e_shoff: U64,
+    pub(in crate::grub) e_flags: U32,
+    pub(in crate::grub) e_ehsize: U16,
+    pub(in crate::grub) e_phentsize: U16,
+    pub(in crate::grub) e_phnum: U16,
+    pub(in crate::grub) e_shentsize: U16,
+    pub(in crate::grub) e_shnum: U16,
+    pub(in crate::grub) e_shstrndx: U16,
 }
 
 /// `Elf64_Shdr`.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
-pub(super) struct Elf64Shdr {
-    pub(super) sh_name: U32,
-    pub(super) sh_type: U32,
-    pub(super) sh_flags: U64,
-    pub(super) sh_addr: U64,
-    pub(super) sh_offset: U64,
-    pub(super) sh_size: U64,
-    pub(super) sh_link: U32,
-    pub(super) sh_info: U32,
-    pub(super) sh_addralign: U64,
-    pub(super) sh_entsize: U64,
+pub(in crate::grub) struct Elf64Shdr {
+    pub(in crate::grub) sh_name: U32,
+    pub(in crate::grub) sh_type: U32,
+    pub(in crate::grub) sh_flags: U64,
+    pub(in crate::grub) sh_addr: U64,
+    pub(in crate::grub) sh_offset: U64,
+    pub(in crate::grub) sh_size: U64,
+    pub(in crate::grub) sh_link: U32,
+    pub(in crate::grub) sh_info: U32,
+    pub(in crate::grub) sh_addralign: U64,
+    pub(in crate::grub) sh_entsize: U64,
 }
 
 /// `Elf64_Sym`.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
-pub(super) struct Elf64Sym {
-    pub(super) st_name: U32,
-    pub(super) st_info: u8,
-    pub(super) st_other: u8,
-    pub(super) st_shndx: U16,
-    pub(super) st_value: U64,
-    pub(super) st_size: U64,
+pub(in crate::grub) struct Elf64Sym {
+    pub(in crate::grub) st_name: U32,
+    pub(in crate::grub) st_info: u8,
+    pub(in crate::grub) st_other: u8,
+    pub(in crate::grub) st_shndx: U16,
+    pub(in crate::grub) st_value: U64,
+    pub(in crate::grub) st_size: U64,
 }
 
 /// `Elf64_Rela`; `r_info` in its two halves.

@@ -18,7 +18,7 @@
 //! | `prefix` | the prefix that a loader was built with |
 
 mod choose;
-mod disk;
+pub(super) mod disk;
 mod kernel;
 mod pe;
 mod prefix;

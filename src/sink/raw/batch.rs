@@ -1,31 +1,75 @@
 //! Few large writes out of many small pieces, on a thread of their own.
 
 use crate::units::{count, index};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use rustix::io::{Errno, pwritev};
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-/// Bytes of one write. Larger ones gain nothing and cost memory: three of them are under way at most.
-const BATCH: usize = 2 << 20;
+/// Bytes from which on a batch is written. Larger ones gain nothing and cost memory: three of them are under
+/// way at most.
+const BATCH: u64 = 2 << 20;
 
 /// A gap up to this is filled with zeros rather than ending the batch: one system call costs as much as
 /// copying it. It is also the shortest run of zeros that stays a hole.
-const GAP: u64 = 64 << 10;
+const GAP: usize = 64 << 10;
 
-/// A piece from here on is written from where it lies, without copying it into the batch.
-const LARGE: usize = 256 << 10;
+/// What fills a gap.
+static ZEROS: [u8; GAP] = [0; GAP];
+
+/// Pieces of one write, with what fills the gaps: `IOV_MAX` of Linux (limits.h).
+const PIECES: usize = 1024;
 
 /// What the writer thread is told.
 enum Order {
-    /// A batch; its memory comes back.
-    Batch(u64, BytesMut),
-    Write(u64, Bytes),
+    Write(Batch),
     /// Answer when all before is written.
     Flush(SyncSender<()>),
+}
+
+/// Pieces that lie one behind the other. They are written from where they lie, uncopied.
+#[derive(Debug, Default)]
+struct Batch {
+    /// Byte of the file at which the first begins.
+    start: u64,
+    len: u64,
+    pieces: Vec<Bytes>,
+}
+
+impl Batch {
+    /// Bytes from its end to `at`, if it can go on there.
+    fn gap(&self, at: u64) -> Option<usize> {
+        let gap = at.checked_sub(self.start + self.len)?;
+        let room = self.len < BATCH && self.pieces.len() + 2 <= PIECES;
+        (room && gap <= count(GAP)).then(|| index(gap))
+    }
+
+    fn push(&mut self, piece: Bytes) {
+        if !piece.is_empty() {
+            self.len += count(piece.len());
+            self.pieces.push(piece);
+        }
+    }
+
+    fn write(&self, file: &File) -> io::Result<()> {
+        let mut slices: Vec<_> = self.pieces.iter().map(|p| IoSlice::new(p)).collect();
+        let (mut rest, mut at) = (&mut slices[..], self.start);
+        while !rest.is_empty() {
+            match pwritev(file, rest, at) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => {
+                    at += count(n);
+                    IoSlice::advance_slices(&mut rest, n);
+                }
+                Err(Errno::INTR) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Gathers pieces and has them written.
@@ -33,66 +77,45 @@ enum Order {
 pub(super) struct Writer {
     orders: Option<SyncSender<Order>>,
     thread: Option<JoinHandle<io::Result<()>>>,
-    batch: BytesMut,
-    /// Byte of the file at which the batch begins.
-    start: u64,
-    /// Batches that were written: fresh memory costs a page fault for every page.
-    written: Receiver<BytesMut>,
+    batch: Batch,
+    /// Whether there are orders behind the last flush.
+    busy: bool,
 }
 
 impl Writer {
     pub(super) fn start(file: Arc<File>) -> Self {
         let (orders, receiver) = sync_channel(1);
-        let (returns, written) = channel();
-        let thread = std::thread::spawn(move || run(&file, &receiver, &returns));
+        let thread = std::thread::spawn(move || run(&file, &receiver));
         Self {
             orders: Some(orders),
             thread: Some(thread),
-            batch: BytesMut::new(),
-            start: 0,
-            written,
+            batch: Batch::default(),
+            busy: false,
         }
     }
 
     /// Puts `data` at byte `at`.
     pub(super) fn place(&mut self, at: u64, data: Bytes) -> io::Result<()> {
-        if data.len() >= LARGE {
-            self.send_batch()?;
-            return self.order(Order::Write(at, data));
-        }
-        let mut rest = &data[..];
-        let mut at = at;
-        while !rest.is_empty() {
-            let end = self.start + count(self.batch.len());
-            let joins = !self.batch.is_empty() && at >= end && at - end <= GAP;
-            let room = BATCH.saturating_sub(self.batch.len());
-            let gap = if joins { index(at - end) } else { 0 };
-            if !self.batch.is_empty() && (!joins || gap >= room) {
+        let gap = match self.batch.gap(at) {
+            Some(gap) if !self.batch.pieces.is_empty() => gap,
+            _ => {
                 self.send_batch()?;
-                continue;
+                self.batch.start = at;
+                0
             }
-            if self.batch.is_empty() {
-                if self.batch.capacity() == 0 {
-                    self.batch = self.written.try_recv().unwrap_or_default();
-                    self.batch.reserve(BATCH);
-                }
-                self.start = at;
-            }
-            self.batch.resize(self.batch.len() + gap, 0);
-            let step = rest.len().min(BATCH - self.batch.len());
-            self.batch.extend_from_slice(&rest[..step]);
-            rest = &rest[step..];
-            at += count(step);
-        }
+        };
+        self.batch.push(Bytes::from_static(&ZEROS[..gap]));
+        self.batch.push(data);
         Ok(())
     }
 
     fn send_batch(&mut self) -> io::Result<()> {
-        if self.batch.is_empty() {
+        if self.batch.pieces.is_empty() {
             return Ok(());
         }
+        self.busy = true;
         let batch = std::mem::take(&mut self.batch);
-        self.order(Order::Batch(self.start, batch))
+        self.order(Order::Write(batch))
     }
 
     fn order(&mut self, order: Order) -> io::Result<()> {
@@ -112,6 +135,9 @@ impl Writer {
     /// Waits until everything is in the file.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         self.send_batch()?;
+        if !std::mem::take(&mut self.busy) {
+            return Ok(());
+        }
         let (done, wait) = sync_channel(1);
         self.order(Order::Flush(done))?;
         if wait.recv().is_ok() {
@@ -143,16 +169,10 @@ impl Drop for Writer {
     }
 }
 
-fn run(file: &File, orders: &Receiver<Order>, written: &Sender<BytesMut>) -> io::Result<()> {
+fn run(file: &File, orders: &Receiver<Order>) -> io::Result<()> {
     while let Ok(order) = orders.recv() {
         match order {
-            Order::Batch(at, mut bytes) => {
-                file.write_all_at(&bytes, at)?;
-                bytes.clear();
-                // The other side may have finished.
-                let _ = written.send(bytes);
-            }
-            Order::Write(at, bytes) => file.write_all_at(&bytes, at)?,
+            Order::Write(batch) => batch.write(file)?,
             Order::Flush(done) => {
                 // The other side may have given up waiting.
                 let _ = done.send(());

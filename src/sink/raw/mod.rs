@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  caller's thread                      writer thread
-//!  place(at, data) ──► batch of 4 MiB ──► pwrite ──► temporary beside the target
+//!  place(at, data) ──► batch of 2 MiB ──► pwrite ──► temporary beside the target
 //!                       neighbours join                  │ finish: link or rename
 //! ```
 //! The file is its own spool: data goes to its place while the archive is read, metadata follows. It
@@ -17,7 +17,7 @@ pub use target::RawOptions;
 use crate::extent::Content;
 use crate::image::{Image, Source, Spool};
 use crate::observe::{Observer, Stage};
-use crate::units::{MIB, index};
+use crate::units::{KIB, MIB, index};
 use batch::Writer;
 use bytes::Bytes;
 use std::fs::File;
@@ -27,8 +27,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use target::Target;
 
-/// Metadata is rendered and written so many bytes at a time.
-const RENDER: u64 = 4 * MIB;
+/// Metadata is rendered so many bytes at a time: few enough that the same memory, still in a cache, serves
+/// for the next. The writer joins them.
+const RENDER: u64 = 256 * KIB;
 
 /// Why a raw image cannot be written.
 #[derive(Debug, thiserror::Error)]

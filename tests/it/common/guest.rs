@@ -177,8 +177,8 @@ fn cloud_kernel(debian: &Path) -> Vec<u8> {
     rootfs::member(debian, kernel.expect("a cloud kernel in the rootfs"))
 }
 
-const FOLDER: u32 = 0o40_755;
-const PROGRAM: u32 = 0o100_755;
+pub const FOLDER: u32 = 0o40_755;
+pub const PROGRAM: u32 = 0o100_755;
 
 /// An initramfs in cpio's `newc` format: init, busybox, the tools with their libraries.
 fn initramfs(disks: &[Disk], script: &str) -> Vec<u8> {
@@ -249,7 +249,7 @@ fn init(disks: &[Disk]) -> String {
 }
 
 /// A cpio archive in the format that the kernel unpacks: fields of eight hexadecimal digits, padding to four.
-fn newc(files: &BTreeMap<String, (u32, Vec<u8>)>) -> Vec<u8> {
+pub fn newc(files: &BTreeMap<String, (u32, Vec<u8>)>) -> Vec<u8> {
     let mut bytes = Vec::new();
     let end = ("TRAILER!!!".to_owned(), (0, Vec::new()));
     let all = files.iter().chain([(&end.0, &end.1)]);

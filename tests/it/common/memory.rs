@@ -24,7 +24,7 @@ pub fn peak(child: &mut Child) -> u64 {
     peak
 }
 
-/// The most that a build may hold: 48 MiB, and 0.6 KiB a file.
+/// The most that `build` and `verify` may hold: 48 MiB, and 0.6 KiB a file.
 pub fn limit(files: u64) -> u64 {
     (48 << 20) + files * 6 * 1024 / 10
 }

@@ -1,5 +1,6 @@
-//! The Debian 12 root filesystem of `make demo`, and what tests make of it.
+//! The Debian root filesystems of `make demo` and `make test`, and what tests make of them.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -10,15 +11,24 @@ use diskwright::sink::raw::{RawFile, RawOptions};
 
 use crate::tools::{have, run, skip, stdout};
 
-/// The tar: the one that `DISKWRIGHT_ROOTFS` names, else `demo/debian12.tar` of the checkout, made now if
-/// it is missing. `None`, which CI does not accept, on a machine that cannot make it.
+/// Debian 12's tar: the one that `DISKWRIGHT_ROOTFS` names, else `demo/debian12.tar` of the checkout, made now
+/// if it is missing. `None`, which CI does not accept, on a machine that cannot make it.
 pub fn debian() -> Option<PathBuf> {
+    debian_of("bookworm")
+}
+
+/// The same of another release or processor: `trixie` is Debian 13, `DISKWRIGHT_ROOTFS13`; `arm64` is Debian 12
+/// for it, without an initrd, `DISKWRIGHT_ROOTFS_ARM64`.
+pub fn debian_of(which: &str) -> Option<PathBuf> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/demo/rootfs");
-    let made = Command::new(&script).stderr(Stdio::piped()).output();
+    let made = Command::new(&script)
+        .arg(which)
+        .stderr(Stdio::piped())
+        .output();
     let made = made.unwrap_or_else(|e| panic!("{}: {e}", script.display()));
     if !made.status.success() {
         let why = String::from_utf8_lossy(&made.stderr);
-        skip(&format!("no Debian rootfs: {}", why.trim()));
+        skip(&format!("no rootfs of Debian, {which}: {}", why.trim()));
         return None;
     }
     let path = String::from_utf8(made.stdout).unwrap();
@@ -83,26 +93,28 @@ pub fn with_files(tar: &Path, to: &Path, files: &[(&str, &str, &[u8])]) {
             to,
         ],
     );
+    let folder = tree.to_str().unwrap();
+    let append = [
+        "--append",
+        "--file",
+        to,
+        "--owner=0",
+        "--group=0",
+        "--directory",
+        folder,
+    ];
+    let mut append: Vec<String> = append.map(str::to_owned).to_vec();
     for (path, mode, content) in files {
         let file = tree.join(path);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(&file, content).unwrap();
-        let mode = format!("--mode={mode}");
-        stdout(
-            "tar",
-            &[
-                "--append",
-                "--file",
-                to,
-                "--owner=0",
-                "--group=0",
-                &mode,
-                "--directory",
-                tree.to_str().unwrap(),
-                &format!("./{path}"),
-            ],
-        );
+        let mode = u32::from_str_radix(mode, 8).unwrap();
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).unwrap();
+        append.push(format!("./{path}"));
     }
+    // All in one run: each reads the tar to its end.
+    let append: Vec<&str> = append.iter().map(String::as_str).collect();
+    stdout("tar", &append);
 }
 
 /// The image's filesystem for e2fsprogs: they take its offset behind the path.
