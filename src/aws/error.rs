@@ -2,6 +2,8 @@
 
 use super::call::Call;
 use super::fault::{Fault, Kind};
+use super::snapshot::SnapshotError;
+use std::error::Error;
 use std::time::Duration;
 
 /// A request that failed, or that could not even be made. None of the messages holds a secret.
@@ -56,6 +58,16 @@ pub enum AwsError {
 }
 
 impl AwsError {
+    /// The error of AWS that `error` is or stands for.
+    #[must_use]
+    pub fn of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
+        // A transparent error is not among the sources of the one that wraps it.
+        match error.downcast_ref::<SnapshotError>() {
+            Some(SnapshotError::Aws(aws)) => Some(aws),
+            _ => error.downcast_ref(),
+        }
+    }
+
     /// What AWS, or the lack of it, said.
     #[must_use]
     pub fn fault(&self) -> Option<&Fault> {

@@ -112,8 +112,8 @@ pub(super) fn finish(result: anyhow::Result<Code>) -> ExitCode {
 /// Whether somebody else's machine is where it failed.
 #[cfg(feature = "aws")]
 fn is_remote(error: &(dyn Error + 'static)) -> bool {
-    let aws = error.downcast_ref::<diskwright::aws::AwsError>();
-    aws.is_some_and(diskwright::aws::AwsError::is_remote)
+    use diskwright::aws::AwsError;
+    AwsError::of(error).is_some_and(AwsError::is_remote)
 }
 
 #[cfg(not(feature = "aws"))]
@@ -159,7 +159,7 @@ fn help(error: &(dyn Error + 'static)) -> Option<String> {
         };
     }
     #[cfg(feature = "aws")]
-    if let Some(aws) = error.downcast_ref::<diskwright::aws::AwsError>() {
+    if let Some(aws) = diskwright::aws::AwsError::of(error) {
         return aws.help();
     }
     match error.downcast_ref::<BootError>()? {

@@ -146,7 +146,7 @@ fn a_block_map_of_another_snapshot_or_a_damaged_one_is_refused() {
         &cloud.run(&args),
         2,
         expect![[r"
-        error: the block map is of snapshot snap-000000000face0000000, the parent is snap-1
+        error: the block map is of snapshot snap-0000000face000000, the parent is snap-1
     "]],
     );
     let mut text = std::fs::read_to_string(cloud.desk.path("old.blocks")).unwrap();
