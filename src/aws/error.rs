@@ -135,6 +135,6 @@ fn advice(call: &Call, fault: &Fault) -> Option<String> {
             "others use up the account's quota of requests: try again later, or with --patience 15m".into()
         }
         Kind::Service => "AWS has trouble: try again later".into(),
-        Kind::Absent | Kind::Conflict | Kind::Refused => return None,
+        Kind::Absent | Kind::Conflict | Kind::Garbled | Kind::Refused => return None,
     })
 }

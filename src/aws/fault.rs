@@ -17,6 +17,8 @@ pub enum Kind {
     Timeout,
     /// The connection was refused, reset or cut, or the name does not resolve.
     Connection,
+    /// An answer that cannot be read: cut off, or not what the service's model says.
+    Garbled,
     /// The service failed (status 5xx).
     Service,
     /// The signature's time is not the service's: the SDK notes the difference and signs the next one with it.
@@ -41,14 +43,13 @@ impl Kind {
     pub fn is_transient(self) -> bool {
         matches!(
             self,
-            Self::Throttled | Self::Timeout | Self::Connection | Self::Service | Self::Clock
+            Self::Throttled
+                | Self::Timeout
+                | Self::Connection
+                | Self::Garbled
+                | Self::Service
+                | Self::Clock
         )
-    }
-
-    /// Whether the request may have been carried out all the same.
-    #[must_use]
-    pub fn is_uncertain(self) -> bool {
-        matches!(self, Self::Timeout | Self::Connection | Self::Service)
     }
 }
 
@@ -138,6 +139,8 @@ impl Fault {
             Kind::Timeout
         } else if matches!(error.to_string().as_str(), "failed to construct request") {
             Kind::Refused
+        } else if status.is_some() {
+            Kind::Garbled
         } else {
             Kind::Connection
         };

@@ -127,8 +127,9 @@ impl Patience {
             }
         } else if self.tired(&state, tries, now) {
             return Err(Enough::Tired);
-        } else if fault.kind == Kind::Clock && tries.failed > 2 {
-            // The first answer corrects the clock of the client; a third refusal is about something else.
+        } else if matches!(fault.kind, Kind::Clock | Kind::Garbled) && tries.failed > 2 {
+            // The first answer corrects the clock of the client, and a body is rarely cut twice: a third time it is
+            // about something else.
             return Err(Enough::Hopeless);
         } else if fault.kind != Kind::Throttled {
             state.in_hand -= 1.0;

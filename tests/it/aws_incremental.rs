@@ -156,6 +156,9 @@ fn a_block_map_of_another_snapshot_or_a_damaged_one_is_refused() {
         error: cannot read the block map old.blocks
           because: the block map is damaged: the digest in its last line is not that of the lines before
     "]]);
-    cloud.desk.told(&cloud.run(&args[..5]), 4, expect![""]);
+    cloud.desk.told(&cloud.run(&args[..5]), 4, expect![[r#"
+        error: cannot make a snapshot of new.img
+          because: ebs:ListSnapshotBlocks (snap-1): ResourceNotFoundException: The snapshot 'snap-1' does not exist. (request 0-fake)
+    "#]]);
     assert_eq!(cloud.left().len(), 1);
 }

@@ -95,12 +95,10 @@ fn a_small_image_becomes_a_snapshot_and_serves_as_a_parent() {
     image[512 * 20] = 0;
     desk.write("disk.img", &image);
     let parent = whole["snapshot-id"].as_str().unwrap();
-    let by_map = run(&["--parent", parent, "--parent-blocks", "whole.blocks"]);
-    let by_list = run(&["--parent", parent, "--new"]);
-    for changed in [by_map, by_list] {
-        assert_eq!(
-            (&changed["sent"], &changed["inherited"]),
-            (&1.into(), &63.into())
-        );
-    }
+    let changed = run(&["--parent", parent, "--parent-blocks", "whole.blocks"]);
+    assert_eq!(
+        (&changed["sent"], &changed["inherited"]),
+        (&1.into(), &63.into())
+    );
+    // Of its lists of blocks the SDK says `expected integer`: only the fake serves a parent without a map.
 }
