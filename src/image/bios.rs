@@ -1,12 +1,12 @@
-//! GRUB for BIOS machines. To compress core.img takes as long as all that is planned between the archive's
-//! end and the first byte of the disk: it runs beside that.
+//! GRUB for BIOS machines. To check its files and compress core.img takes as long as all that is planned between
+//! the archive's end and the first byte of the disk: it runs beside that.
 
 use super::mode::{BIOS_BOOT_SECTORS, BIOS_BOOT_START};
-use super::places::Found;
+use super::places::{BiosFiles, Found};
 use super::{BuildError, Scheme};
 use crate::grub::{
     Area, BiosSpec, Files, GrubError, MODULES_EXT_ON_GPT, MODULES_EXT_ON_MBR, PREFIX_GPT_1,
-    PREFIX_MBR_1, bios, boot_sector,
+    PREFIX_MBR_1, bios, boot_sector, check_one_build,
 };
 use crate::partition::FIRST_PARTITION;
 use crate::units::Lba;
@@ -26,7 +26,7 @@ pub(super) struct Bios {
 
 impl Bios {
     /// Begins to make it of the files of `i386-pc`.
-    pub(super) fn start(found: Found<Files>, scheme: Scheme) -> Self {
+    pub(super) fn start(found: Found<BiosFiles>, scheme: Scheme) -> Self {
         let spec = match scheme {
             Scheme::Gpt => BiosSpec {
                 prefix: PREFIX_GPT_1,
@@ -50,10 +50,14 @@ impl Bios {
                 rs: true,
             },
         };
-        let files = Arc::new(found.made);
+        let BiosFiles { files, list } = found.made;
+        let files = Arc::new(files);
         let core = {
             let files = Arc::clone(&files);
-            std::thread::spawn(move || bios(&files, &spec))
+            std::thread::spawn(move || {
+                check_one_build(None, &files, list.as_deref())?;
+                bios(&files, &spec)
+            })
         };
         Self {
             files,

@@ -60,6 +60,14 @@ pub(super) struct Found<T> {
     pub(super) from: String,
 }
 
+/// The files of `i386-pc` by name.
+#[derive(Debug)]
+pub(super) struct BiosFiles {
+    pub(super) files: Files,
+    /// What whoever installed them wrote down about them: see [`check_one_build`].
+    pub(super) list: Option<Vec<u8>>,
+}
+
 impl Places {
     /// The rootfs and `folders`, each like `/usr/lib/grub`, in this order.
     pub(super) fn find(
@@ -99,8 +107,11 @@ impl Places {
         self.uefi_choice(arch).map(|(_, choice)| choice.kind())
     }
 
-    /// The files of `i386-pc` by name, of the first place that has any.
-    pub(super) fn bios(&self, ingest: &mut Ingest<'_>) -> Result<Option<Found<Files>>, BuildError> {
+    /// The files for BIOS machines, of the first place that has any.
+    pub(super) fn bios(
+        &self,
+        ingest: &mut Ingest<'_>,
+    ) -> Result<Option<Found<BiosFiles>>, BuildError> {
         let Some(place) = self.0.iter().find(|p| p.has_bios()) else {
             return Ok(None);
         };
@@ -113,8 +124,8 @@ impl Places {
             }
             files.insert(name.to_owned(), bytes);
         }
-        check_one_build(None, &files, place.list(ingest, None)?.as_deref())?;
-        Ok(Some(place.found(files)))
+        let list = place.list(ingest, None)?;
+        Ok(Some(place.found(BiosFiles { files, list })))
     }
 
     /// What goes to the EFI system partition, of the first place that has a loader for `spec.arch`.

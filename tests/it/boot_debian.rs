@@ -17,7 +17,7 @@ use crate::common::rootfs;
 use crate::tools::{have, skip, stdout};
 
 /// Several times what a loaded machine without KVM takes.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1200);
 
 /// What Linux says, before it looks at any disk, when 40 ms of its clock pass without a timer interrupt: qemu got
 /// no processor for so long. No word on the image.

@@ -304,6 +304,20 @@ fn hosts(given: Option<&str>, name: &str) -> Option<String> {
     desk.debugfs("cat /etc/hosts")
 }
 
+/// Between descriptors and directories there is no more than this file, less than a gap that a batch of
+/// metadata fills with zeros.
+#[test]
+fn a_small_file_between_metadata_keeps_its_data() {
+    let desk = Desk::new();
+    desk.write("a.tar", &archive(&[file("a", b"0123456789")]));
+    for flags in [&[][..], &["--max-grow", "1G"], &["--size", "64M"]] {
+        desk.builds("a.tar", &[&["--boot", "none"], flags].concat());
+        if let Some(data) = desk.debugfs("cat /a") {
+            assert_eq!(data, "0123456789", "{flags:?}");
+        }
+    }
+}
+
 #[test]
 fn a_host_name_stands_at_its_own_address_and_other_hosts_files_stay() {
     let Some(made) = hosts(None, "web") else {

@@ -262,7 +262,7 @@ fn less() -> impl Strategy<Value = (u64, Index)> {
 
 /// So many files without data that their inodes fill groups, and one that has some.
 fn many_inodes() -> impl Strategy<Value = Files> {
-    (1_usize..34_000, 0_u64..3_000_000).prop_map(|(n, size)| {
+    (1_usize..18_000, 0_u64..3_000_000).prop_map(|(n, size)| {
         let file = |path: &str, size| {
             let entry = Entry::new(path.as_bytes(), EntryKind::File { size, data: None });
             File { entry, fill: 0 }

@@ -5,7 +5,7 @@
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
-use super::digest::Hasher;
+use super::digest::{Digest, Hasher};
 use crate::archive::input::THREAD_MIN;
 
 /// Bytes read at a time: they are still in the core's cache when they are digested.
@@ -18,7 +18,7 @@ const QUEUE: usize = 4;
 enum Message {
     /// So many bytes at the beginning of a piece.
     Bytes(Vec<u8>, usize),
-    End(Hasher),
+    End(Digest),
     Failed(io::Error),
 }
 
@@ -27,7 +27,7 @@ pub(super) enum Taken {
     /// So many bytes, above 0, and the rest.
     Bytes(usize, Hashing),
     /// Nothing is left; the digest of all.
-    End(Hasher),
+    End(Digest),
 }
 
 /// A blob on its way.
@@ -62,7 +62,7 @@ impl Hashing {
                 mut hasher,
             } => loop {
                 match reader.read(out) {
-                    Ok(0) => return Ok(Taken::End(*hasher)),
+                    Ok(0) => return Ok(Taken::End(hasher.finish())),
                     Ok(n) => {
                         // A reader that lies about its count must not take us past the end.
                         let n = n.min(out.len());
@@ -116,7 +116,7 @@ impl Ahead {
             }
             match self.messages.recv() {
                 Ok(Message::Bytes(piece, end)) => (self.piece, self.end) = (piece, end),
-                Ok(Message::End(hasher)) => return Ok(Taken::End(hasher)),
+                Ok(Message::End(digest)) => return Ok(Taken::End(digest)),
                 Ok(Message::Failed(e)) => return Err(e),
                 // Only a reader that panicked says nothing at its end.
                 Err(_) => return Err(io::Error::other("its reader has failed")),
@@ -157,5 +157,5 @@ fn run(
         }
     }
     // Nobody may be there any more.
-    let _ = messages.send(Message::End(hasher));
+    let _ = messages.send(Message::End(hasher.finish()));
 }

@@ -151,17 +151,16 @@ impl Named {
     ) -> Result<(), ImageError> {
         let mut hasher = expected.hasher();
         hasher.update(bytes);
-        self.check_digest(path, hasher, expected)
+        self.check_digest(path, &hasher.finish(), expected)
     }
 
     fn check_digest(
         &self,
         blob: &str,
-        hasher: Hasher,
+        found: &Digest,
         expected: &Digest,
     ) -> Result<(), ImageError> {
-        let found = hasher.finish();
-        if found == *expected {
+        if found == expected {
             return Ok(());
         }
         Err(ImageError::Digest {
@@ -238,7 +237,7 @@ impl Check {
             path,
             store,
         } = self;
-        store.check_digest(&path, hasher, &digest)
+        store.check_digest(&path, &hasher.finish(), &digest)
     }
 }
 
@@ -290,8 +289,8 @@ impl Read for Verified {
             Taken::End(_) if self.left > 0 => {
                 Err(self.wrong_size(self.len.saturating_sub(self.left)))
             }
-            Taken::End(hasher) => {
-                let checked = self.store.check_digest(&self.path, hasher, &self.digest);
+            Taken::End(found) => {
+                let checked = self.store.check_digest(&self.path, &found, &self.digest);
                 checked.map_err(io::Error::other)?;
                 Ok(0)
             }

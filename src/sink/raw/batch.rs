@@ -109,6 +109,11 @@ impl Writer {
         Ok(())
     }
 
+    /// What comes next begins a batch: no gap before it is filled, for there lies what was written already.
+    pub(super) fn part(&mut self) -> io::Result<()> {
+        self.send_batch()
+    }
+
     fn send_batch(&mut self) -> io::Result<()> {
         if self.batch.pieces.is_empty() {
             return Ok(());
@@ -180,4 +185,53 @@ fn run(file: &File, orders: &Receiver<Order>) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::os::unix::fs::FileExt;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
+        #[test]
+        fn pieces_lie_where_they_were_placed_whatever_is_between(
+            pieces in prop::collection::vec((0usize..5000, 1usize..3000), 1..20),
+            repeat in 1usize..200, wide in any::<bool>(), flush in any::<bool>(),
+        ) {
+            let file = Arc::new(tempfile::tempfile().unwrap());
+            let mut writer = Writer::start(Arc::clone(&file));
+            let (mut want, mut last) = (Vec::new(), 0);
+            for (n, &(gap, len)) in pieces.iter().cycle().take(pieces.len() * repeat).enumerate() {
+                // Some gaps end a batch.
+                let gap = if wide && n % 50 == 0 { gap * 100 } else { gap };
+                last = want.len() + gap;
+                want.resize(last + len, 0);
+                want[last..].fill(u8::try_from(n % 255).unwrap() + 1);
+                writer.place(count(last), want[last..].to_vec().into()).unwrap();
+            }
+            if flush {
+                writer.flush().unwrap();
+                let mut back = vec![0; want.len() - last];
+                file.read_exact_at(&mut back, count(last)).unwrap();
+                prop_assert!(back == want[last..]);
+            }
+            writer.finish().unwrap();
+            let mut back = vec![0; want.len()];
+            file.read_exact_at(&mut back, 0).unwrap();
+            prop_assert!(back == want && file.metadata().unwrap().len() == count(want.len()));
+        }
+    }
+
+    #[test]
+    fn a_failed_write_is_told() {
+        // Read-only.
+        let file = Arc::new(File::open("/proc/self/exe").unwrap());
+        let mut writer = Writer::start(file);
+        writer.place(0, Bytes::from_static(b"x")).unwrap();
+        assert!(writer.flush().is_err());
+        assert!(writer.place(0, Bytes::from_static(b"x")).is_ok() && writer.flush().is_err());
+    }
 }

@@ -14,7 +14,7 @@ pub(super) mod target;
 
 pub use target::RawOptions;
 
-use crate::extent::Content;
+use crate::extent::{Content, Extent};
 use crate::image::{Image, Source, Spool};
 use crate::observe::{Observer, Stage};
 use crate::units::{KIB, MIB, index};
@@ -134,10 +134,21 @@ impl RawFile {
     /// # Errors
     /// When the disk is full, or the observer says stop.
     pub fn write(&mut self, image: &Image, observer: &dyn Observer) -> Result<(), SinkError> {
-        let total: u64 = bytes_of(image).map(|(_, len, ..)| len).sum();
+        let rendered = |e: &&Extent| matches!(e.content, Content::Bytes { .. });
+        let total: u64 = image.extents().iter().filter(rendered).map(|e| e.len).sum();
         let mut done = 0;
-        let jobs: Vec<_> = bytes_of(image).collect();
-        for (start, len, source, offset) in jobs {
+        for e in image.extents() {
+            let (start, len) = (e.start, e.len);
+            let (source, offset) = match e.content {
+                Content::Bytes { source, offset } => (source, offset),
+                // Of other gaps nobody minds that they become zeros.
+                Content::File { .. } => {
+                    let parted = self.writer().part();
+                    parted.map_err(|e| self.failed(e))?;
+                    continue;
+                }
+                Content::Zero | Content::Free => continue,
+            };
             let Source::Rendered(reader) = image.source(source) else {
                 continue;
             };
@@ -179,14 +190,6 @@ impl RawFile {
         }
         self.target.publish(&self.file)
     }
-}
-
-/// Start, length, source and offset of every extent of metadata.
-fn bytes_of(image: &Image) -> impl Iterator<Item = (u64, u64, crate::extent::SourceNr, u64)> + '_ {
-    image.extents().iter().filter_map(|e| match e.content {
-        Content::Bytes { source, offset } => Some((e.start, e.len, source, offset)),
-        _ => None,
-    })
 }
 
 impl Spool for RawFile {

@@ -27,7 +27,7 @@ use std::process::{Command, Output};
 
 use diskwright::archive::{ArchiveError, ArchiveReader, Entry, EntryKind};
 
-/// Runs a command in a folder; a failure of it fails the test with its stderr.
+/// Runs a command in a folder; a failure of it fails the test with what it said.
 pub fn run(folder: &Path, program: &str, args: &[&str]) -> Output {
     let output = Command::new(program)
         .args(args)
@@ -35,8 +35,13 @@ pub fn run(folder: &Path, program: &str, args: &[&str]) -> Output {
         .env("LC_ALL", "C")
         .output();
     let output = output.unwrap_or_else(|e| panic!("{program}: {e}"));
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {args:?}: {stderr}");
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(
+        output.status.success(),
+        "{program} {args:?}: {}{}",
+        said(&output.stderr),
+        said(&output.stdout)
+    );
     output
 }
 
