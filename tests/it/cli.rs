@@ -38,14 +38,15 @@ fn help_names_every_verb_and_exit_code() {
         Usage: diskwright <COMMAND>
 
         Commands:
-          build   Build a bootable disk image from a root filesystem archive
-          plan    Show what build would write, without writing
-          info    Show partitions and filesystems of an image, without mounting it
-          boot    Boot an image in qemu, its serial console on the terminal
-          verify  Check the root filesystem of an image; findings give exit code 1
-          doctor  Say what this machine has, and which package brings what is missing
-          aki     Print the PV-GRUB (AKI) of a region, to register an image of --boot pv with
-          help    Print this message or the help of the given subcommand(s)
+          build     Build a bootable disk image from a root filesystem archive
+          plan      Show what build would write, without writing
+          info      Show partitions and filesystems of an image, without mounting it
+          boot      Boot an image in qemu, its serial console on the terminal
+          verify    Check the root filesystem of an image; findings give exit code 1
+          doctor    Say what this machine has, and which package brings what is missing
+          aki       Print the PV-GRUB (AKI) of a region, to register an image of --boot pv with
+          snapshot  Send a disk image to AWS as an EBS snapshot
+          help      Print this message or the help of the given subcommand(s)
 
         Options:
           -h, --help     Print help
@@ -56,7 +57,8 @@ fn help_names_every_verb_and_exit_code() {
           diskwright boot disk.img --expect login:
 
         Exit codes:
-          0 done   1 findings   2 usage   3 bad input or environment   130, 143 interrupted
+          0 done   1 findings   2 usage   3 bad input or environment   4 AWS said no
+          130, 143 interrupted
     "#]].assert_eq(stdout(&output));
 }
 
@@ -75,14 +77,16 @@ fn help_of_build_shows_every_flag_with_its_default() {
                        layers, lowest first
 
         Options:
-          -o, --output <FILE>  Where the image goes; appears whole or not at all
-              --spec <FILE>    Read flags from a TOML file
-              --force          Replace the output if it exists
-              --sync           Flush the image to the disk before it gets its name
-              --sha256         Show the SHA-256 of the image
-          -q, --quiet          No progress and no summary; warnings and errors only
-              --json           Print the figures of the image as JSON instead of its path
-          -h, --help           Print help (see more with '--help')
+          -o, --output <FILE>    Where the image goes; appears whole or not at all
+              --spec <FILE>      Read flags from a TOML file
+              --force            Replace the output if it exists
+              --sync             Flush the image to the disk before it gets its name
+              --sha256           Show the SHA-256 of the image
+              --map-file <FILE>  Write what is where in the image, as `qemu-img map --output=json` does:
+                                 `snapshot` sends less with it
+          -q, --quiet            No progress and no summary; warnings and errors only
+              --json             Print the figures of the image as JSON instead of its path
+          -h, --help             Print help (see more with '--help')
 
         Input:
               --platform <OS/ARCH[/VARIANT]>  Which image of several [default: the host's, or the only one]
