@@ -1,7 +1,6 @@
 //! What every verb that talks to AWS has in common: its flags, the runtime, signals.
 
 use super::{signals, sizes};
-use clap::ArgAction;
 use diskwright::aws::{Aws, AwsError, Endpoints, Options};
 use diskwright::observe::Observer;
 use std::time::Duration;
@@ -57,14 +56,10 @@ pub(super) struct Access {
     #[arg(long, value_name = "N", default_value_t = 64)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=1000))]
     parallel: u16,
-
-    /// Leave what was made when the run fails or is interrupted; else it is deleted
-    #[arg(long, action = ArgAction::SetTrue)]
-    keep: bool,
 }
 
 impl Access {
-    fn into_options(self) -> Options {
+    fn into_options(self, keep: bool) -> Options {
         Options {
             profile: self.profile,
             region: self.region,
@@ -79,13 +74,14 @@ impl Access {
             timeout: self.timeout,
             patience: self.patience,
             parallel: self.parallel,
-            keep: self.keep,
+            keep,
         }
     }
 
-    /// Connects and does `work`; what it made is deleted when it fails or is interrupted, unless `--keep`.
+    /// Connects and does `work`; what it made is deleted when it fails or is interrupted, unless `keep`.
     pub(super) fn run<T, E>(
         self,
+        keep: bool,
         observer: &dyn Observer,
         work: impl AsyncFnOnce(Aws) -> Result<T, E>,
     ) -> anyhow::Result<T>
@@ -93,7 +89,7 @@ impl Access {
         E: From<AwsError> + Into<anyhow::Error>,
     {
         signals::grace(CLEAN_UP);
-        let options = self.into_options();
+        let options = self.into_options(keep);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()?;

@@ -95,6 +95,10 @@ pub(super) struct Args {
     #[arg(long)]
     no_wait: bool,
 
+    /// Leave the snapshot when the run fails or is interrupted; else it is deleted
+    #[arg(long)]
+    keep: bool,
+
     #[command(flatten)]
     access: Access,
 
@@ -137,7 +141,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
     options
         .check(source.survey.len())
         .map_err(|e| Usage::new(e.to_string()))?;
-    let made = args.access.run(&progress, async |aws| {
+    let made = args.access.run(args.keep, &progress, async |aws| {
         snapshot(&aws, &source, &options, &progress).await
     });
     progress.finish();

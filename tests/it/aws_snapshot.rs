@@ -1,8 +1,11 @@
 //! `snapshot` against a server as strict as AWS: what is sent, what is not, what comes back.
 
 use crate::common::cloud::{Cloud, Holds};
+use crate::common::memory;
+use crate::common::tarball::{archive, file};
 use crate::fake_ebs::{Fault, Manner, Status, When};
 use expect_test::expect;
+use std::process::Stdio;
 use std::time::Duration;
 
 const IMAGE: [Holds; 6] = [
@@ -325,4 +328,79 @@ fn no_secret_is_told() {
     for secret in ["wJalrXUtnFEMI", "session-token-of-the-test", "Signature="] {
         assert!(!text.contains(secret), "{secret} is in the log");
     }
+}
+
+/// 64 requests in flight and an image larger than what may be held.
+#[test]
+fn an_upload_holds_less_than_128_mib() {
+    let cloud = Cloud::new();
+    let blocks: Vec<Holds> = (0..600_u32)
+        .map(|nr| Holds::Data(nr.to_le_bytes()[0]))
+        .collect();
+    cloud.image("disk.img", &blocks);
+    let mut command = cloud.command(&["snapshot", "disk.img", "--quiet"]);
+    let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+    let peak = memory::peak(&mut child);
+    assert!(child.wait().unwrap().success());
+    eprintln!("{} MiB at most", peak >> 20);
+    assert!(peak > 0 && peak < 128 << 20, "{peak}");
+}
+
+/// A map that `build` wrote is of that image, and of no other, were it a byte apart.
+#[test]
+fn the_map_of_a_build_fits_its_image_alone() {
+    let cloud = Cloud::with(Manner {
+        encrypts: true,
+        ..Manner::default()
+    });
+    let desk = &cloud.desk;
+    let data = vec![7; 3 << 20];
+    desk.write("a.tar", &archive(&[file("data", &data)]));
+    let flags = ["--boot", "none", "--size", "1G", "--map-file", "disk.map"];
+    desk.builds("a.tar", &flags);
+    desk.fsck();
+    let map = std::fs::read(desk.path("disk.map")).unwrap();
+    let entries: serde_json::Value = serde_json::from_slice(&map).unwrap();
+    let sum = |of: &serde_json::Value| of["length"].as_u64().unwrap();
+    assert_eq!(
+        entries.as_array().unwrap().iter().map(sum).sum::<u64>(),
+        1 << 30
+    );
+
+    let args = ["out/disk.img", "--map-file", "disk.map"];
+    let figures = cloud.figures(&args);
+    let (sent, free) = (
+        figures["sent"].as_u64().unwrap(),
+        figures["free"].as_u64().unwrap(),
+    );
+    assert!(sent + free == 2048 && free > 1500, "{figures}");
+
+    // The same again needs --force, as the image does.
+    let build = ["build", "a.tar", "-o", "new.img", "--quiet"];
+    let ran = desk.run(&[&build[..], &flags].concat());
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    assert!(ran.stderr.contains("disk.map"), "{}", ran.stderr);
+    assert!(!desk.path("new.img").exists());
+
+    let mut image = std::fs::read(desk.path("out/disk.img")).unwrap();
+    let at = image
+        .windows(4096)
+        .position(|w| w == &data[..4096])
+        .unwrap();
+    image[at] = 8;
+    desk.write("changed.img", &image);
+    let args = [
+        "snapshot",
+        "changed.img",
+        "--map-file",
+        "disk.map",
+        "--quiet",
+    ];
+    let ran = cloud.run(&args);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(3), ""));
+    assert!(
+        ran.stderr.contains("its digest is another"),
+        "{}",
+        ran.stderr
+    );
 }
