@@ -1,5 +1,6 @@
 //! A Debian goes to AWS and comes back, on volumes that are encrypted.
 
+use crate::boot_debian::{boot, can_boot};
 use crate::common::cloud::Cloud;
 use crate::common::image::{build, device, offset_of};
 use crate::common::rootfs::{debian, with_files};
@@ -34,7 +35,7 @@ fn fsck(disk: &Path, offset: u64) -> Option<bool> {
 /// Free space is not sent, and nobody misses it, though it reads as noise. Whoever takes every hole of the image for
 /// free space has noise in files, and e2fsck does not see it.
 #[test]
-fn a_debian_comes_back_from_an_encrypted_volume_with_every_zero_that_counts() {
+fn a_debian_boots_from_an_encrypted_volume_with_every_zero_that_counts() {
     let Some(tar) = debian() else { return };
     let cloud = encrypted();
     let with_zeros = cloud.desk.path("zeros.tar");
@@ -59,6 +60,10 @@ fn a_debian_comes_back_from_an_encrypted_volume_with_every_zero_that_counts() {
     let verify = cloud.desk.run(&["verify", "back.img"]);
     assert_eq!(verify.code, Some(0), "{verify:?}");
     assert_ne!(file(&cloud, &back, offset).map(|f| f == zeros), Some(false));
+
+    if can_boot() {
+        boot(&back, false, Vec::new(), false);
+    }
 
     let id = cloud.snapshot(&["disk.img", "--holes", "skip"]);
     let back = volume(&cloud, &id, "back.img", "disk.img");
