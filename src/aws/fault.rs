@@ -85,6 +85,17 @@ const THROTTLED: &[&str] = &[
     "SnapshotCreationPerVolumeRateExceeded",
 ];
 
+/// Reasons of a ValidationException of EBS direct that are nobody's mistake (`ValidationExceptionReason`): somebody
+/// else, with the same token, writes the same block.
+const PASSING: [&[u8]; 2] = [b"CONFLICTING_BLOCK_UPDATE", b"WRITE_REQUEST_TIMEOUT"];
+
+fn passes(body: &[u8]) -> bool {
+    PASSING.iter().any(|reason| {
+        let mut windows = body.windows(reason.len());
+        windows.any(|w| w == *reason)
+    })
+}
+
 /// Codes of credentials that were good once.
 const EXPIRED: &[&str] = &[
     "ExpiredToken",
@@ -108,7 +119,14 @@ impl Fault {
     {
         let status = error.raw_response().map(|r| r.status().as_u16());
         match error {
-            SdkError::ServiceError(service) => Self::answered(service.err().meta(), status),
+            SdkError::ServiceError(service) => {
+                let mut fault = Self::answered(service.err().meta(), status);
+                let body = service.raw().body().bytes().unwrap_or_default();
+                if fault.kind == Kind::Refused && passes(body) {
+                    fault.kind = Kind::Service;
+                }
+                fault
+            }
             SdkError::TimeoutError(_) => Self::silent(Kind::Timeout, "no answer in time", status),
             other => Self::unanswered(other, status),
         }

@@ -32,6 +32,7 @@ fn what_fails_for_a_while_is_tried_again() {
             Fault::AccountThrottle,
             Fault::SnapshotThrottle,
             Fault::Internal,
+            Fault::Conflicting,
             Fault::Cut,
             Fault::Lose,
             Fault::Hang,

@@ -14,7 +14,7 @@ pub fn error(status: u16, code: &str, message: &str) -> Response {
     Response::json(status, &json!({ "Message": message })).with("x-amzn-errortype", code)
 }
 
-fn invalid(message: &str, reason: &str) -> Response {
+pub fn invalid(message: &str, reason: &str) -> Response {
     let body = json!({ "Message": message, "Reason": reason });
     Response::json(400, &body).with("x-amzn-errortype", "ValidationException")
 }

@@ -12,6 +12,8 @@ pub enum Fault {
     SnapshotThrottle,
     /// Status 500.
     Internal,
+    /// Somebody else writes the same block.
+    Conflicting,
     /// Status 403.
     Denied,
     /// The session is over.
@@ -73,6 +75,9 @@ impl Fault {
     /// The answer, where there is one.
     pub fn response(self, operation: &str) -> Option<Response> {
         let ec2 = matches!(operation, "DescribeSnapshots" | "DeleteSnapshot");
+        if self == Self::Conflicting && !ec2 {
+            return Some(super::ebs::invalid("in use", "CONFLICTING_BLOCK_UPDATE"));
+        }
         let (status, code, message) = match self {
             Self::AccountThrottle if ec2 => {
                 (503, "RequestLimitExceeded", "Request limit exceeded.")
@@ -86,7 +91,9 @@ impl Fault {
                 "RequestThrottledException",
                 "Too many of this snapshot",
             ),
-            Self::Internal if ec2 => (500, "InternalError", "An internal error has occurred"),
+            Self::Internal | Self::Conflicting if ec2 => {
+                (500, "InternalError", "An internal error has occurred")
+            }
             Self::Internal => (
                 500,
                 "InternalServerException",
@@ -104,7 +111,7 @@ impl Fault {
                 "ExpiredTokenException",
                 "The security token is expired",
             ),
-            Self::Hang | Self::Cut | Self::Lose => return None,
+            Self::Hang | Self::Cut | Self::Lose | Self::Conflicting => return None,
         };
         Some(match ec2 {
             true => super::ec2::error(status, code, message),
