@@ -59,7 +59,7 @@ fn a_debian_comes_up_under_secure_boot_by_the_signed_pair() {
 
     let steps = vec![
         step(":~# ", Some(SECURE)),
-        step(r"SECURE=1 LOCKDOWN=none \[integrity\]", None),
+        step(r"SECURE= 1 LOCKDOWN=none \[integrity\]", None),
     ];
     let said = log(&log_in(
         &disk,
