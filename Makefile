@@ -6,7 +6,10 @@
 TEST_PACKAGES = qemu-system-x86 qemu-system-arm seabios ovmf qemu-efi-aarch64 e2fsprogs grub-pc-bin \
 	grub-common grub-efi-amd64-signed shim-signed fuse2fs fdisk gdisk parted dosfstools mtools strace \
 	file zstd lz4 xz-utils bzip2 acl attr libarchive-tools busybox-static cpio mmdebstrap debian-archive-keyring \
-	python3 libc6-i386 umoci skopeo buildah genext2fs openssl pigz
+	python3 python3-venv libc6-i386 umoci skopeo buildah genext2fs openssl pigz
+
+# Somebody else's AWS, from PyPI; the same version everywhere.
+TEST_PYTHON = moto[server]==5.2.5
 
 # nextest shows slow tests and a summary; cargo's own runner does as well.
 RUN_TESTS = if cargo nextest --version >/dev/null 2>&1; then \
@@ -26,14 +29,14 @@ test: ## Everything that must hold on every commit
 	@tests/demo/rootfs
 	@tests/demo/rootfs trixie
 	@tests/demo/rootfs arm64
-	@$(RUN_TESTS)
+	@PATH=$$(tests/python '$(TEST_PYTHON)'):$$PATH; $(RUN_TESTS)
 
 test-full: ## The same, with what takes longer
 	@tests/packages $(TEST_PACKAGES)
 	@tests/demo/rootfs
 	@tests/demo/rootfs trixie
 	@tests/demo/rootfs arm64
-	@export DISKWRIGHT_TEST_FULL=1; $(RUN_TESTS)
+	@export DISKWRIGHT_TEST_FULL=1; PATH=$$(tests/python '$(TEST_PYTHON)'):$$PATH; $(RUN_TESTS)
 
 lint: ## Format, clippy, documentation
 	cargo fmt --check

@@ -74,6 +74,7 @@
 //! | feature | brings |
 //! |---|---|
 //! | `cli` (default) | the program, and `boot`, which judges an image in qemu |
+//! | `aws` (default) | `aws`: snapshots, bundles and AMIs, over the SDKs of AWS |
 //! | `proptest` | `strategy`: trees, filesystems and disks for property tests, that shrink |
 //!
 //! A library user says `default-features = false`.
@@ -133,3 +134,6 @@ pub mod strategy;
 pub mod boot;
 pub mod inspect;
 pub mod sink;
+
+#[cfg(feature = "aws")]
+pub mod aws;

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-/// The stages of a build, in order; folders and log spans bear the same names.
+/// The stages of a run, in order; folders and log spans bear the same names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
     /// Reading the archive, placing file data as it comes.
@@ -19,6 +19,10 @@ pub enum Stage {
     Digest,
     /// Packing an image into a bundle, or taking it out.
     Bundle,
+    /// Reading the snapshot that it differs from.
+    Parent,
+    /// Sending it.
+    Upload,
 }
 
 impl fmt::Display for Stage {
@@ -30,6 +34,8 @@ impl fmt::Display for Stage {
             Self::Sink => "sink",
             Self::Digest => "digest",
             Self::Bundle => "bundle",
+            Self::Parent => "parent",
+            Self::Upload => "upload",
         })
     }
 }
@@ -39,6 +45,16 @@ pub trait Observer: Sync {
     /// `done` of `total` bytes of a stage are through; `total` is `None` on a pipe. Called often.
     fn progress(&self, stage: Stage, done: u64, total: Option<u64>) {
         let _ = (stage, done, total);
+    }
+
+    /// More about a stage than its bytes, as it stands now: `"12 retried"`. Called often.
+    fn detail(&self, stage: Stage, text: &str) {
+        let _ = (stage, text);
+    }
+
+    /// Something worth knowing that is not odd; one sentence, without a full stop.
+    fn note(&self, message: &str) {
+        let _ = message;
     }
 
     /// Something in the input is odd but was understood; one sentence, without a full stop.

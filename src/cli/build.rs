@@ -53,6 +53,10 @@ pub(super) struct Args {
     #[arg(long)]
     sha256: bool,
 
+    /// Write what is where in the image, as `qemu-img map --output=json` does: `snapshot` sends less with it
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    map_file: Option<PathBuf>,
+
     /// No progress and no summary; warnings and errors only
     #[arg(short, long)]
     quiet: bool,
@@ -81,6 +85,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
         force: args.force,
         sync: args.sync,
         sha256: args.sha256,
+        map_file: args.map_file,
     };
     if job.output.as_os_str() == "-" {
         return Err(Usage::with_help(

@@ -21,6 +21,7 @@ pub(super) enum Code {
 const FINDINGS: u8 = 1;
 const USAGE: u8 = 2;
 const ENVIRONMENT: u8 = 3;
+const REMOTE: u8 = 4;
 
 /// A mistake on the command line or in the spec file: exit code 2.
 #[derive(Debug)]
@@ -101,9 +102,23 @@ pub(super) fn finish(result: anyhow::Result<Code>) -> ExitCode {
     complain(&tell(&error));
     ExitCode::from(if error.is::<Usage>() {
         USAGE
+    } else if error.chain().any(is_remote) {
+        REMOTE
     } else {
         ENVIRONMENT
     })
+}
+
+/// Whether somebody else's machine is where it failed.
+#[cfg(feature = "aws")]
+fn is_remote(error: &(dyn Error + 'static)) -> bool {
+    use diskwright::aws::AwsError;
+    AwsError::of(error).is_some_and(AwsError::is_remote)
+}
+
+#[cfg(not(feature = "aws"))]
+fn is_remote(_: &(dyn Error + 'static)) -> bool {
+    false
 }
 
 /// Writes to standard error. `eprint!` would panic where that is a closed pipe.
@@ -142,6 +157,10 @@ fn help(error: &(dyn Error + 'static)) -> Option<String> {
             ),
             _ => None,
         };
+    }
+    #[cfg(feature = "aws")]
+    if let Some(aws) = diskwright::aws::AwsError::of(error) {
+        return aws.help();
     }
     match error.downcast_ref::<BootError>()? {
         BootError::NoQemu { .. } => Some("apt-get install qemu-system-x86".into()),

@@ -5,6 +5,8 @@
 //! bars.
 
 mod aki;
+#[cfg(feature = "aws")]
+mod aws;
 mod boot;
 mod boot_junit;
 mod build;
@@ -22,6 +24,8 @@ mod reading;
 mod shape;
 mod signals;
 mod sizes;
+#[cfg(feature = "aws")]
+mod snapshot;
 mod spec_file;
 mod summary;
 mod unbundle;
@@ -40,7 +44,8 @@ Examples:
   diskwright boot disk.img --expect login:
 
 Exit codes:
-  0 done   1 findings   2 usage   3 bad input or environment   130, 143 interrupted";
+  0 done   1 findings   2 usage   3 bad input or environment   4 AWS said no
+  130, 143 interrupted";
 
 /// Turns a root filesystem archive into a bootable disk image: no root, no loop device, no mount, no VM.
 #[derive(Debug, Parser)]
@@ -62,6 +67,8 @@ enum Verb {
     Bundle(Box<bundle::Args>),
     Unbundle(unbundle::Args),
     VerifyBundle(verify_bundle::Args),
+    #[cfg(feature = "aws")]
+    Snapshot(Box<snapshot::Args>),
 }
 
 impl Verb {
@@ -95,6 +102,8 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Bundle(args) => bundle::run(*args),
         Verb::Unbundle(args) => unbundle::run(&args),
         Verb::VerifyBundle(args) => verify_bundle::run(&args),
+        #[cfg(feature = "aws")]
+        Verb::Snapshot(args) => snapshot::run(*args),
     }
 }
 

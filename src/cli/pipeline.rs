@@ -8,6 +8,8 @@ use diskwright::image::{self, BuildError, PlanSpool, Report, Spec, Structure};
 use diskwright::inspect;
 use diskwright::observe::{Observer, Stage};
 use diskwright::read_at::{FileAt, Window};
+use diskwright::sink::blocks::{SNAPSHOT_BLOCK, Survey};
+use diskwright::sink::map::{self, MapFile};
 use diskwright::sink::raw::{RawFile, RawOptions, SinkError};
 use diskwright::units::{MIB, count, index};
 use sha2::{Digest, Sha256};
@@ -28,6 +30,8 @@ pub(super) struct Job {
     pub(super) force: bool,
     pub(super) sync: bool,
     pub(super) sha256: bool,
+    /// Where the map of the image goes.
+    pub(super) map_file: Option<PathBuf>,
 }
 
 /// Builds the image.
@@ -42,6 +46,8 @@ pub(super) fn build(job: &Job, observer: &dyn Observer) -> anyhow::Result<Report
     }
     // The output first: nobody should wait for an archive to learn that it has no place to go.
     let mut raw = RawFile::create(&job.output, options)?;
+    let map_file = job.map_file.as_deref();
+    let mut map_file = map_file.map(|p| MapFile::create(p, options)).transpose()?;
     let _guard = raw.temporary().map(signals::guard);
     let mut rootfs = Rootfs::open_with(&job.rootfs, &job.reading)?;
     let built =
@@ -59,10 +65,20 @@ pub(super) fn build(job: &Job, observer: &dyn Observer) -> anyhow::Result<Report
     if job.sha256 {
         report.sha256 = Some(digest(raw.file(), built.image.size(), observer)?);
     }
+    if let Some(map_file) = &mut map_file {
+        let regions = map::of_extents(built.image.extents());
+        let reading = "cannot read the image back";
+        let image = FileAt::new(raw.file().try_clone().context(reading)?).context(reading)?;
+        let survey = Survey::new(&image, &regions, SNAPSHOT_BLOCK, observer).context(reading)?;
+        map_file.write(&regions, survey.digest())?;
+    }
     if observer.cancelled() {
         return Err(BuildError::Interrupted.into());
     }
     raw.finish()?;
+    if let Some(map_file) = map_file {
+        map_file.finish()?;
+    }
     Ok(report)
 }
 

@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
 /// Bar, bytes and rate. No colours: NO_COLOR has nothing to switch off.
-const WITH_TOTAL: &str =
-    "{prefix:>8} [{bar:32}] {binary_bytes:>10} of {binary_total_bytes} {binary_bytes_per_sec}";
+const WITH_TOTAL: &str = "{prefix:>8} [{bar:32}] {binary_bytes:>10} of {binary_total_bytes} {binary_bytes_per_sec} {msg}";
+/// Over a network the time left is what one asks for.
+const SENDING: &str = "{prefix:>8} [{bar:32}] {binary_bytes:>10} of {binary_total_bytes} {binary_bytes_per_sec} {eta} left, {msg}";
 /// On a pipe the total is unknown.
-const WITHOUT: &str = "{prefix:>8} {spinner} {binary_bytes:>10} {binary_bytes_per_sec}";
+const WITHOUT: &str = "{prefix:>8} {spinner} {binary_bytes:>10} {binary_bytes_per_sec} {msg}";
 
 /// The command line's observer.
 #[derive(Debug)]
@@ -32,6 +33,9 @@ enum Show {
     },
     Lines {
         last: Mutex<Instant>,
+        begun: Mutex<BTreeMap<Stage, Instant>>,
+        /// What was last told about a stage.
+        details: Mutex<BTreeMap<Stage, String>>,
     },
 }
 
@@ -47,6 +51,8 @@ impl Progress {
         } else {
             Show::Lines {
                 last: Mutex::new(Instant::now()),
+                begun: Mutex::default(),
+                details: Mutex::default(),
             }
         };
         Self { show }
@@ -61,12 +67,29 @@ impl Progress {
     }
 }
 
+/// Rate and time left of what goes over a network.
+fn left(stage: Stage, elapsed: Duration, done: u64, total: Option<u64>) -> String {
+    let (Stage::Upload | Stage::Parent, Some(total)) = (stage, total) else {
+        return String::new();
+    };
+    let ms = u64::try_from(elapsed.as_millis())
+        .unwrap_or(u64::MAX)
+        .max(1);
+    let rate = done.saturating_mul(1000) / ms;
+    let seconds = total.saturating_sub(done) / rate.max(1);
+    format!(", {}/s, {seconds} s left", sizes::human(rate))
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn bar(stage: Stage, total: Option<u64>) -> ProgressBar {
-    let template = if total.is_some() { WITH_TOTAL } else { WITHOUT };
+    let template = match (total, stage) {
+        (None, _) => WITHOUT,
+        (Some(_), Stage::Upload | Stage::Parent) => SENDING,
+        (Some(_), _) => WITH_TOTAL,
+    };
     let style = ProgressStyle::with_template(template)
         .expect("the template is a constant that a test parses")
         .progress_chars("=> ");
@@ -82,16 +105,45 @@ impl Observer for Progress {
                 .entry(stage)
                 .or_insert_with(|| all.add(bar(stage, total)))
                 .set_position(done),
-            Show::Lines { last } => {
+            Show::Lines {
+                last,
+                begun,
+                details,
+            } => {
+                let begun = *lock(begun).entry(stage).or_insert_with(Instant::now);
                 let mut last = lock(last);
                 if last.elapsed() >= LINE_EVERY {
                     *last = Instant::now();
                     let of = total
                         .map(|t| format!(" of {}", sizes::human(t)))
                         .unwrap_or_default();
-                    exit::complain(&format!("{stage}: {}{of}\n", sizes::human(done)));
+                    let mut more = left(stage, begun.elapsed(), done, total);
+                    if let Some(text) = lock(details).get(&stage) {
+                        more.push_str(&format!(", {text}"));
+                    }
+                    exit::complain(&format!("{stage}: {}{of}{more}\n", sizes::human(done)));
                 }
             }
+        }
+    }
+
+    fn detail(&self, stage: Stage, text: &str) {
+        match &self.show {
+            Show::Nothing => {}
+            Show::Bars { by_stage, .. } => {
+                if let Some(bar) = lock(by_stage).get(&stage) {
+                    bar.set_message(text.to_owned());
+                }
+            }
+            Show::Lines { details, .. } => drop(lock(details).insert(stage, text.to_owned())),
+        }
+    }
+
+    fn note(&self, message: &str) {
+        match &self.show {
+            Show::Nothing => {}
+            Show::Bars { all, .. } => all.suspend(|| exit::complain(&format!("{message}\n"))),
+            Show::Lines { .. } => exit::complain(&format!("{message}\n")),
         }
     }
 
@@ -114,11 +166,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_templates_are_understood() {
+    fn the_templates_are_understood() {
         for total in [None, Some(4 << 20)] {
-            let bar = bar(Stage::Archive, total);
-            assert_eq!((bar.length(), bar.prefix()), (total, "archive".to_owned()));
+            for stage in [Stage::Archive, Stage::Upload] {
+                let bar = bar(stage, total);
+                assert_eq!((bar.length(), bar.prefix()), (total, stage.to_string()));
+            }
         }
+    }
+
+    #[test]
+    fn rate_and_time_left_are_of_what_is_done() {
+        let ten = Duration::from_secs(10);
+        let text = left(Stage::Upload, ten, 100 << 20, Some(300 << 20));
+        assert_eq!(text, ", 10 MiB/s, 20 s left");
+        assert_eq!(left(Stage::Archive, ten, 1, Some(2)), "");
     }
 
     #[test]

@@ -8,13 +8,13 @@ use anyhow::Context;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// How long the library gets to wind up: above the two seconds that `boot` gives qemu.
-const GRACE: Duration = Duration::from_secs(3);
+/// How many seconds the library gets to wind up: above the two that `boot` gives qemu.
+static GRACE: AtomicU64 = AtomicU64::new(3);
 
 /// The first signal caught; 0 before.
 static CAUGHT: AtomicI32 = AtomicI32::new(0);
@@ -40,6 +40,12 @@ pub(super) fn caught() -> Option<Caught> {
     }
 }
 
+/// Gives the library more time after the first signal; a second one still ends the process at once.
+#[cfg(feature = "aws")]
+pub(super) fn grace(time: Duration) {
+    GRACE.store(time.as_secs(), Ordering::Relaxed);
+}
+
 /// Starts the signal thread.
 pub(super) fn install() -> anyhow::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot catch signals")?;
@@ -48,7 +54,7 @@ pub(super) fn install() -> anyhow::Result<()> {
         let Some(first) = arrivals.next() else { return };
         CAUGHT.store(first, Ordering::Relaxed);
         thread::spawn(move || {
-            thread::sleep(GRACE);
+            thread::sleep(Duration::from_secs(GRACE.load(Ordering::Relaxed)));
             die(Caught(first));
         });
         if let Some(second) = arrivals.next() {

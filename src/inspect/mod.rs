@@ -1,6 +1,8 @@
 //! Looking at an image, ours or not, without mounting it.
 
 mod features;
+mod format;
 mod info;
 
+pub use format::not_raw;
 pub use info::{Fat, Fault, Filesystem, Info, InspectError, Partition, Root, info, root};

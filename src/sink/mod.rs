@@ -1,3 +1,5 @@
 //! Where an image goes.
 
+pub mod blocks;
+pub mod map;
 pub mod raw;

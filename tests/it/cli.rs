@@ -48,6 +48,7 @@ fn help_names_every_verb_and_exit_code() {
           bundle         Pack a disk image, or one made of a root filesystem, into an S3 bundle of EC2
           unbundle       Take the image out of an S3 bundle of EC2
           verify-bundle  Check an S3 bundle of EC2; findings give exit code 1
+          snapshot       Send a disk image to AWS as an EBS snapshot
           help           Print this message or the help of the given subcommand(s)
 
         Options:
@@ -59,7 +60,8 @@ fn help_names_every_verb_and_exit_code() {
           diskwright boot disk.img --expect login:
 
         Exit codes:
-          0 done   1 findings   2 usage   3 bad input or environment   130, 143 interrupted
+          0 done   1 findings   2 usage   3 bad input or environment   4 AWS said no
+          130, 143 interrupted
     "#]].assert_eq(stdout(&output));
 }
 
@@ -78,14 +80,16 @@ fn help_of_build_shows_every_flag_with_its_default() {
                        layers, lowest first
 
         Options:
-          -o, --output <FILE>  Where the image goes; appears whole or not at all
-              --spec <FILE>    Read flags from a TOML file
-              --force          Replace the output if it exists
-              --sync           Flush the image to the disk before it gets its name
-              --sha256         Show the SHA-256 of the image
-          -q, --quiet          No progress and no summary; warnings and errors only
-              --json           Print the figures of the image as JSON instead of its path
-          -h, --help           Print help (see more with '--help')
+          -o, --output <FILE>    Where the image goes; appears whole or not at all
+              --spec <FILE>      Read flags from a TOML file
+              --force            Replace the output if it exists
+              --sync             Flush the image to the disk before it gets its name
+              --sha256           Show the SHA-256 of the image
+              --map-file <FILE>  Write what is where in the image, as `qemu-img map --output=json` does:
+                                 `snapshot` sends less with it
+          -q, --quiet            No progress and no summary; warnings and errors only
+              --json             Print the figures of the image as JSON instead of its path
+          -h, --help             Print help (see more with '--help')
 
         Input:
               --platform <OS/ARCH[/VARIANT]>  Which image of several [default: the host's, or the only one]

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `acl_tools` | ACLs and attributes of a filesystem, through GNU tar and bsdtar |
 //! | `archive_*` | the tar reader against tar, bad input, damage |
+//! | `aws_*` | snapshots against a strict fake of AWS: what is sent, faults, resuming, incremental ones |
 //! | `bad_*` | bad archives, outputs and flags: exit code, message, nothing left |
 //! | `disk_full`, `signals` | a build that is refused or stopped half way leaves nothing |
 //! | `disk_damage` | a Debian boots from a disk of which a part is destroyed |
@@ -60,6 +61,12 @@ mod archive_compression;
 mod archive_odd;
 mod archive_prop;
 mod archive_tools;
+mod aws_debian;
+mod aws_faults;
+mod aws_incremental;
+mod aws_moto;
+mod aws_resume;
+mod aws_snapshot;
 mod bad_boot;
 mod bad_grub;
 mod bad_input;
@@ -83,6 +90,7 @@ mod efi_debian;
 mod ext4_check;
 mod ext4_geometry;
 mod ext4_shapes;
+mod fake_ebs;
 mod fat;
 mod fidelity;
 mod fidelity_rows;

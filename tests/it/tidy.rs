@@ -26,6 +26,7 @@ const RANKS: &[(&str, u32)] = &[
     ("sink", 5),
     ("inspect", 5),
     ("boot", 5),
+    ("aws", 6),
     ("cli", 7),
 ];
 
@@ -210,5 +211,19 @@ fn text_files_end_with_a_newline_and_carry_no_carriage_returns() {
             "{}",
             path.display()
         );
+    }
+}
+
+/// `aws_sdk_ec2` alone is a million lines: whoever wants none of it must be able to leave it out.
+#[test]
+fn the_aws_module_alone_uses_the_sdks() {
+    for path in sources(&root().join("src")) {
+        if module(&path) == "aws" {
+            continue;
+        }
+        for line in fs::read_to_string(&path).unwrap().lines() {
+            let code = line.split("//").next().unwrap_or_default();
+            assert!(!code.contains("aws_"), "{}: {line}", path.display());
+        }
     }
 }

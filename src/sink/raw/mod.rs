@@ -10,7 +10,7 @@
 //! filesystem can do that, so that even SIGKILL leaves nothing behind.
 
 mod batch;
-mod target;
+pub(super) mod target;
 
 pub use target::RawOptions;
 

@@ -18,7 +18,7 @@ pub struct RawOptions {
 
 /// Where the image will stand.
 #[derive(Debug)]
-pub(super) struct Target {
+pub(in crate::sink) struct Target {
     path: PathBuf,
     folder: PathBuf,
     options: RawOptions,
@@ -27,7 +27,10 @@ pub(super) struct Target {
 }
 
 impl Target {
-    pub(super) fn create(path: &Path, options: RawOptions) -> Result<(Self, File), SinkError> {
+    pub(in crate::sink) fn create(
+        path: &Path,
+        options: RawOptions,
+    ) -> Result<(Self, File), SinkError> {
         let fail = |source| SinkError::Create {
             path: path.to_owned(),
             source,
@@ -86,11 +89,11 @@ impl Target {
         Ok((target, file))
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::sink) fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(super) fn temporary(&self) -> Option<&Path> {
+    pub(in crate::sink) fn temporary(&self) -> Option<&Path> {
         self.named.as_deref()
     }
 
@@ -117,7 +120,7 @@ impl Target {
     }
 
     /// Gives the file its name.
-    pub(super) fn publish(mut self, file: &File) -> Result<(), SinkError> {
+    pub(in crate::sink) fn publish(mut self, file: &File) -> Result<(), SinkError> {
         let fail = |source: io::Error| {
             if source.kind() == io::ErrorKind::AlreadyExists {
                 SinkError::Exists {

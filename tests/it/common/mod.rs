@@ -2,6 +2,7 @@
 
 pub mod acl;
 pub mod bundle;
+pub mod cloud;
 pub mod debugfs;
 pub mod desk;
 pub mod fault;

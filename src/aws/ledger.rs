@@ -1,0 +1,177 @@
+//! What a run has made and may have to take back.
+
+use super::call::Call;
+use super::client::Aws;
+use super::error::AwsError;
+use super::fault::Kind;
+use super::snapshot;
+use crate::observe::Observer;
+use std::fmt;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// How often whoever watches is asked whether to go on.
+const ASK: Duration = Duration::from_millis(100);
+
+/// Something in an account.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Made {
+    /// A snapshot that blocks are sent to. If somebody else with the same token has completed it, it is theirs.
+    Upload {
+        /// `snap-…`.
+        id: String,
+        /// Where it is noted what was sent.
+        journal: Option<PathBuf>,
+    },
+    /// A snapshot that is ours.
+    Snapshot {
+        /// `snap-…`.
+        id: String,
+    },
+}
+
+impl fmt::Display for Made {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Upload { id, .. } | Self::Snapshot { id } => write!(f, "snapshot {id}"),
+        }
+    }
+}
+
+/// Something that should be gone and is not.
+#[derive(Debug)]
+pub struct Left {
+    /// What.
+    pub made: Made,
+    /// Where.
+    pub region: String,
+    /// Why.
+    pub error: AwsError,
+}
+
+/// What a run has made, in order; shared by the clients of all regions.
+#[derive(Debug, Default)]
+pub struct Ledger(Mutex<Vec<(String, Made)>>);
+
+impl Ledger {
+    fn entries(&self) -> std::sync::MutexGuard<'_, Vec<(String, Made)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes off what shall stay, whatever comes.
+    pub fn keep(&self, made: &Made) {
+        self.entries().retain(|(_, m)| m != made);
+    }
+
+    /// Takes everything off.
+    pub fn keep_all(&self) {
+        self.entries().clear();
+    }
+}
+
+impl Aws {
+    /// Enters what was just made in this client's region.
+    pub fn made(&self, made: Made) {
+        self.ledger()
+            .entries()
+            .push((self.region().to_owned(), made));
+    }
+
+    /// Deletes what is in the ledger, the latest first, and gives what could not be deleted.
+    pub async fn undo(&self) -> Vec<Left> {
+        let mut left = Vec::new();
+        loop {
+            let Some((region, made)) = self.ledger().entries().pop() else {
+                return left;
+            };
+            if let Err(error) = self.in_region(&region).delete(&made).await {
+                left.push(Left {
+                    made,
+                    region,
+                    error,
+                });
+            }
+        }
+    }
+
+    async fn delete(&self, made: &Made) -> Result<(), AwsError> {
+        match made {
+            Made::Upload { id, journal } => {
+                if snapshot::is_completed(self, id).await? {
+                    return Ok(());
+                }
+                self.delete_snapshot(id).await?;
+                if let Some(journal) = journal {
+                    snapshot::deleted(journal);
+                }
+                Ok(())
+            }
+            Made::Snapshot { id } => self.delete_snapshot(id).await,
+        }
+    }
+
+    /// Deletes a snapshot; that it is gone already is what was wanted.
+    pub(super) async fn delete_snapshot(&self, id: &str) -> Result<(), AwsError> {
+        let call = Call::new("ec2:DeleteSnapshot", id);
+        let request = || self.ec2().delete_snapshot().snapshot_id(id).send();
+        gone(self.call(&call, request).await.map(drop))
+    }
+
+    /// Does `work` until it ends or `observer` asks for an end; then what was made stays if it succeeded and is
+    /// deleted if it did not, unless [`super::Options::keep`] says otherwise.
+    ///
+    /// # Errors
+    /// Those of `work`; [`AwsError::Interrupted`].
+    pub async fn run<T, E: From<AwsError>>(
+        &self,
+        observer: &dyn Observer,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let failed = match until_cancelled(observer, work).await {
+            Ok(Ok(value)) => {
+                self.ledger().keep_all();
+                return Ok(value);
+            }
+            Ok(Err(error)) => error,
+            Err(interrupted) => interrupted.into(),
+        };
+        if self.options().keep {
+            for (region, made) in self.ledger().entries().drain(..) {
+                observer.note(&format!("kept: {made} in {region}"));
+            }
+        }
+        for left in self.undo().await {
+            let Left {
+                made,
+                region,
+                error,
+            } = left;
+            observer.warn(&format!("{made} in {region} is left behind: {error}"));
+        }
+        Err(failed)
+    }
+}
+
+/// That something is gone is what was wanted.
+fn gone(deleted: Result<(), AwsError>) -> Result<(), AwsError> {
+    match deleted {
+        Err(e) if e.kind() == Some(Kind::Absent) => Ok(()),
+        other => other,
+    }
+}
+
+async fn until_cancelled<T>(
+    observer: &dyn Observer,
+    work: impl Future<Output = T>,
+) -> Result<T, AwsError> {
+    let mut work = pin!(work);
+    loop {
+        match tokio::time::timeout(ASK, work.as_mut()).await {
+            Ok(value) => return Ok(value),
+            Err(_) if observer.cancelled() => return Err(AwsError::Interrupted),
+            Err(_) => {}
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Where blocks come from.
+
+use crate::read_at::ReadAt;
+use crate::sink::blocks::{Digest, Hashed, Survey, read_block, sha256};
+use crate::units::index;
+use bytes::Bytes;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+/// The bytes of a block.
+#[derive(Clone)]
+pub enum Body {
+    /// All of them zero.
+    Zero,
+    /// Here.
+    Bytes(Bytes),
+    /// In an image, at the block's place: read when its turn comes.
+    At(Arc<dyn ReadAt>),
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Zero => "Zero",
+            Self::Bytes(_) => "Bytes",
+            Self::At(_) => "At",
+        })
+    }
+}
+
+/// A block to be sent.
+#[derive(Clone, Debug)]
+pub struct Fed {
+    /// Its number.
+    pub index: u32,
+    /// Its digest, where that is known; else it is computed.
+    pub digest: Option<Digest>,
+    /// Its bytes.
+    pub body: Body,
+}
+
+impl Fed {
+    /// The bytes and their digest; reads, and may take a while.
+    pub(super) fn load(&self, block_size: u64) -> io::Result<(Bytes, Digest)> {
+        let bytes = match &self.body {
+            Body::Zero => Bytes::from(vec![0; index(block_size)]),
+            Body::Bytes(bytes) => bytes.clone(),
+            Body::At(image) => {
+                let mut buf = vec![0; index(block_size)];
+                read_block(&**image, self.index, &mut buf)?;
+                Bytes::from(buf)
+            }
+        };
+        let digest = self.digest.unwrap_or_else(|| sha256(&bytes));
+        Ok((bytes, digest))
+    }
+}
+
+/// Gives the blocks that matter, each once, in any order, as they become known: while an archive is still being
+/// read, if need be. A block that never comes is free.
+pub trait Feed: Send {
+    /// The next block, of `block_size` bytes; waits until there is one. `None`: that was all.
+    ///
+    /// # Errors
+    /// When what the blocks are made of cannot be read.
+    fn next(&mut self, block_size: u64) -> io::Result<Option<Fed>>;
+}
+
+/// The blocks of a surveyed image.
+#[derive(Clone)]
+pub struct Surveyed {
+    image: Arc<dyn ReadAt>,
+    zero: Digest,
+    blocks: std::vec::IntoIter<Hashed>,
+}
+
+impl Surveyed {
+    /// Those that `survey` found in `image`.
+    #[must_use]
+    pub fn new(image: Arc<dyn ReadAt>, survey: &Survey) -> Self {
+        Self {
+            image,
+            zero: survey.zero(),
+            blocks: survey.blocks().to_vec().into_iter(),
+        }
+    }
+}
+
+impl fmt::Debug for Surveyed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Surveyed({} blocks)", self.blocks.len())
+    }
+}
+
+impl Feed for Surveyed {
+    fn next(&mut self, _: u64) -> io::Result<Option<Fed>> {
+        Ok(self.blocks.next().map(|Hashed { index, digest }| Fed {
+            index,
+            digest: Some(digest),
+            body: if digest == self.zero {
+                Body::Zero
+            } else {
+                Body::At(Arc::clone(&self.image))
+            },
+        }))
+    }
+}

@@ -1,0 +1,114 @@
+//! What the parent of an incremental snapshot has: from AWS, where no block map is at hand.
+
+use super::{BlockMap, SnapshotError};
+use crate::aws::{Aws, AwsError, Call};
+use crate::observe::{Observer, Stage};
+use crate::sink::blocks::{Digest, sha256};
+use crate::units::count;
+use aws_smithy_types::base64;
+use std::collections::BTreeMap;
+use tokio::task::JoinSet;
+
+/// ListSnapshotBlocks and GetSnapshotBlock: a digest comes with its block alone, so that all blocks of the
+/// parent are read.
+///
+/// # Errors
+/// When AWS refuses, or a block is not what its digest says.
+pub(super) async fn fetch(
+    aws: &Aws,
+    parent: &str,
+    observer: &dyn Observer,
+) -> Result<BlockMap, SnapshotError> {
+    let (block_size, listed) = list(aws, parent).await?;
+    let total = Some(count(listed.len()) * block_size);
+    let mut blocks = BTreeMap::new();
+    let mut left = listed.into_iter();
+    let mut tasks = JoinSet::new();
+    loop {
+        while aws.pace().allows(tasks.len()) {
+            let Some((nr, token)) = left.next() else {
+                break;
+            };
+            tasks.spawn(get(aws.clone(), parent.to_owned(), nr, token));
+        }
+        let Some(got) = tasks.join_next().await else {
+            return Ok(BlockMap {
+                snapshot: parent.to_owned(),
+                block_size,
+                blocks,
+            });
+        };
+        let (nr, digest) = got.expect("a get neither panics nor is aborted")?;
+        blocks.insert(nr, digest);
+        let done = count(blocks.len()) * block_size;
+        observer.progress(Stage::Parent, done, total);
+    }
+}
+
+/// All blocks of a snapshot, with their tokens, and the size of each.
+async fn list(aws: &Aws, parent: &str) -> Result<(u64, Vec<(i32, String)>), SnapshotError> {
+    let call = Call::new("ebs:ListSnapshotBlocks", parent);
+    let (mut listed, mut page) = (Vec::new(), None);
+    loop {
+        let request = || {
+            aws.ebs()
+                .list_snapshot_blocks()
+                .snapshot_id(parent)
+                // The most that it takes.
+                .max_results(10_000)
+                .set_next_token(page.clone())
+                .send()
+        };
+        let answer = aws.call(&call, request).await?;
+        for block in answer.blocks() {
+            if let (Some(nr), Some(token)) = (block.block_index(), block.block_token()) {
+                listed.push((nr, token.to_owned()));
+            }
+        }
+        page = answer.next_token().map(ToOwned::to_owned);
+        if page.is_none() {
+            let size = answer.block_size().and_then(|s| u64::try_from(s).ok());
+            let size = size.ok_or_else(|| AwsError::Answer {
+                call: call.clone(),
+                missing: "BlockSize",
+            })?;
+            return Ok((size, listed));
+        }
+    }
+}
+
+async fn get(
+    aws: Aws,
+    parent: String,
+    nr: i32,
+    token: String,
+) -> Result<(u32, Digest), SnapshotError> {
+    let call = Call::new("ebs:GetSnapshotBlock", format!("{parent}, block {nr}"));
+    let index = u32::try_from(nr).map_err(|_| AwsError::Answer {
+        call: call.clone(),
+        missing: "block number that is positive",
+    })?;
+    // A body that is cut off is a failed attempt like any other.
+    for _ in 0..3 {
+        let request = || {
+            aws.ebs()
+                .get_snapshot_block()
+                .snapshot_id(&parent)
+                .block_index(nr)
+                .block_token(&token)
+                .send()
+        };
+        let answer = aws.call(&call, request).await?;
+        let promised = answer.checksum().map(ToOwned::to_owned);
+        if let Ok(body) = answer.block_data.collect().await {
+            let digest = sha256(&body.into_bytes());
+            if promised.is_none_or(|p| p == base64::encode(digest)) {
+                return Ok((index, digest));
+            }
+        }
+    }
+    Err(SnapshotError::Block {
+        snapshot: parent,
+        index,
+    })
+}

@@ -1,0 +1,289 @@
+//! PutSnapshotBlock, many at a time.
+
+use super::feed::{Body, Fed, Feed};
+use super::journal::Journal;
+use super::start::Started;
+use super::{BlockMap, SnapshotError};
+use crate::aws::{Aws, AwsError};
+use crate::observe::{Observer, Stage};
+use crate::sink::blocks::{Digest, sha256};
+use crate::units::{count, index};
+use aws_sdk_ebs::primitives::ByteStream;
+use aws_sdk_ebs::types::ChecksumAlgorithm;
+use aws_smithy_types::base64;
+use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::mpsc::{self, Receiver};
+use tokio::task::JoinSet;
+
+/// Blocks that wait for their turn; they are not read yet.
+const WAITING: usize = 64;
+/// How often a feed that has nothing ready is asked while blocks are in flight.
+const ASK: Duration = Duration::from_millis(20);
+
+/// What became of the blocks.
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    /// The blocks that came.
+    pub(super) matter: BTreeSet<u32>,
+    /// Those that the snapshot has from this upload, with their digests.
+    pub(super) written: BTreeMap<u32, Digest>,
+    /// Of them, those that this run put there.
+    pub(super) sent: u64,
+    /// Of them, those that an earlier run had put there.
+    pub(super) resumed: u64,
+    /// Those that the parent has already.
+    pub(super) inherited: u64,
+    /// Of those sent, the ones that cover what the parent has where nothing matters now.
+    pub(super) scrubbed: u64,
+}
+
+/// What need not be sent.
+pub(super) struct Known {
+    /// By an earlier run of this upload.
+    pub(super) journal: HashMap<u32, Digest>,
+    pub(super) parent: Option<BlockMap>,
+}
+
+enum Outcome {
+    Sent(u32, Digest),
+    Resumed(u32, Digest),
+    Inherited,
+}
+
+/// One upload's blocks.
+pub(super) struct Sender<'a> {
+    aws: &'a Aws,
+    started: &'a Started,
+    known: Arc<Known>,
+    journal: &'a mut Journal,
+    observer: &'a dyn Observer,
+    /// Blocks that will come, where that is known.
+    total: Option<u64>,
+    /// A block of zeros and its digest.
+    zero: (Bytes, Digest),
+    pub(super) sent: Sent,
+}
+
+impl<'a> Sender<'a> {
+    pub(super) fn new(
+        aws: &'a Aws,
+        started: &'a Started,
+        known: Known,
+        journal: &'a mut Journal,
+        observer: &'a dyn Observer,
+        total: Option<u64>,
+    ) -> Self {
+        let zero = Bytes::from(vec![0; index(started.block_size)]);
+        Self {
+            aws,
+            started,
+            known: Arc::new(known),
+            journal,
+            observer,
+            total,
+            zero: (zero.clone(), sha256(&zero)),
+            sent: Sent::default(),
+        }
+    }
+
+    /// Sends all of a feed.
+    pub(super) async fn send(&mut self, feed: Box<dyn Feed>) -> Result<(), SnapshotError> {
+        let mut blocks = pumped(feed, self.started.block_size);
+        let mut tasks = JoinSet::new();
+        let mut ended = false;
+        loop {
+            while !ended && self.aws.pace().allows(tasks.len()) {
+                let block = match blocks.try_recv() {
+                    Ok(block) => block?,
+                    Err(TryRecvError::Empty) if !tasks.is_empty() => break,
+                    Err(TryRecvError::Empty) => match blocks.recv().await {
+                        Some(block) => block?,
+                        None => {
+                            ended = true;
+                            break;
+                        }
+                    },
+                    Err(TryRecvError::Disconnected) => {
+                        ended = true;
+                        break;
+                    }
+                };
+                let put = Put {
+                    aws: self.aws.clone(),
+                    started: self.started.clone(),
+                    known: Arc::clone(&self.known),
+                    zero: self.zero.clone(),
+                    percent: self.percent(),
+                };
+                self.sent.matter.insert(block.index);
+                tasks.spawn(put.block(block));
+            }
+            match tokio::time::timeout(ASK, tasks.join_next()).await {
+                Ok(Some(outcome)) => {
+                    self.note(&outcome.expect("a put neither panics nor is aborted")?);
+                }
+                Ok(None) if ended => return Ok(()),
+                Ok(None) | Err(_) => {}
+            }
+        }
+    }
+
+    /// Covers with zeros what the parent has in blocks that did not come: where nothing matters now.
+    pub(super) async fn scrub(&mut self) -> Result<(), SnapshotError> {
+        let zero = self.zero.1;
+        let matter = std::mem::take(&mut self.sent.matter);
+        let parent = self.known.parent.iter().flat_map(|p| &p.blocks);
+        let old: Vec<u32> = parent
+            .filter(|(nr, digest)| !matter.contains(nr) && **digest != zero)
+            .map(|(nr, _)| *nr)
+            .collect();
+        self.sent.scrubbed = count(old.len());
+        self.total = self.total.map(|t| t + count(old.len()));
+        self.send(Box::new(Zeros(zero, old.into_iter()))).await?;
+        self.sent.matter = matter;
+        Ok(())
+    }
+
+    /// How much is through, for `x-amz-Progress`.
+    fn percent(&self) -> Option<i32> {
+        let done = self.through() * 100 / self.total?.max(1);
+        i32::try_from(done.min(100)).ok()
+    }
+
+    fn through(&self) -> u64 {
+        self.sent.sent + self.sent.resumed + self.sent.inherited
+    }
+
+    fn note(&mut self, outcome: &Outcome) {
+        match *outcome {
+            Outcome::Sent(nr, digest) => {
+                self.journal.acknowledged(nr, &digest, self.observer);
+                self.sent.written.insert(nr, digest);
+                self.sent.sent += 1;
+            }
+            Outcome::Resumed(nr, digest) => {
+                self.sent.written.insert(nr, digest);
+                self.sent.resumed += 1;
+            }
+            Outcome::Inherited => self.sent.inherited += 1,
+        }
+        let size = self.started.block_size;
+        let total = self.total.map(|t| t * size);
+        let done = self.through() * size;
+        self.observer.progress(Stage::Upload, done, total);
+        self.observer.detail(Stage::Upload, &self.figures());
+    }
+
+    fn figures(&self) -> String {
+        let Sent {
+            sent,
+            resumed,
+            inherited,
+            ..
+        } = self.sent;
+        let mut text = format!("{sent} sent");
+        for (n, what) in [
+            (resumed, "sent before"),
+            (inherited, "in the parent"),
+            (self.aws.patience().retried(), "retried"),
+        ] {
+            if n > 0 {
+                text.push_str(&format!(", {n} {what}"));
+            }
+        }
+        text
+    }
+}
+
+/// Runs a feed in a thread of its own: it may wait for an archive. The channel closes at its end.
+fn pumped(mut feed: Box<dyn Feed>, block_size: u64) -> Receiver<io::Result<Fed>> {
+    let (to, from) = mpsc::channel(WAITING);
+    tokio::task::spawn_blocking(move || {
+        while let Some(next) = feed.next(block_size).transpose() {
+            let failed = next.is_err();
+            if to.blocking_send(next).is_err() || failed {
+                return;
+            }
+        }
+    });
+    from
+}
+
+/// Blocks of zeros.
+struct Zeros(Digest, std::vec::IntoIter<u32>);
+
+impl Feed for Zeros {
+    fn next(&mut self, _: u64) -> io::Result<Option<Fed>> {
+        Ok(self.1.next().map(|index| Fed {
+            index,
+            digest: Some(self.0),
+            body: Body::Zero,
+        }))
+    }
+}
+
+struct Put {
+    aws: Aws,
+    started: Started,
+    known: Arc<Known>,
+    zero: (Bytes, Digest),
+    percent: Option<i32>,
+}
+
+impl Put {
+    async fn block(self, block: Fed) -> Result<Outcome, SnapshotError> {
+        if let Some(known) = block.digest.and_then(|d| self.known(block.index, d)) {
+            return Ok(known);
+        }
+        let (nr, size) = (block.index, self.started.block_size);
+        let (bytes, digest) = match block.body {
+            Body::Zero => self.zero.clone(),
+            _ => tokio::task::spawn_blocking(move || block.load(size))
+                .await
+                .expect("reading a block does not panic")?,
+        };
+        if let Some(known) = self.known(nr, digest) {
+            return Ok(known);
+        }
+        self.put(nr, bytes, digest).await?;
+        Ok(Outcome::Sent(nr, digest))
+    }
+
+    fn known(&self, nr: u32, digest: Digest) -> Option<Outcome> {
+        if self.known.journal.get(&nr) == Some(&digest) {
+            return Some(Outcome::Resumed(nr, digest));
+        }
+        // What an earlier run put there hides the parent's.
+        let parent = self.known.parent.as_ref()?.blocks.get(&nr);
+        let same = parent == Some(&digest) && !self.known.journal.contains_key(&nr);
+        same.then_some(Outcome::Inherited)
+    }
+
+    async fn put(&self, nr: u32, bytes: Bytes, digest: Digest) -> Result<(), AwsError> {
+        let Started { id, .. } = &self.started;
+        let on = format!("{id}, block {nr}");
+        let call = self.started.call("ebs:PutSnapshotBlock", on);
+        let nr = i32::try_from(nr).expect("a volume has at most 64 TiB, 2^27 blocks");
+        let len = i32::try_from(count(bytes.len())).expect("blocks are 512 KiB");
+        let checksum = base64::encode(digest);
+        let request = || {
+            self.aws
+                .ebs()
+                .put_snapshot_block()
+                .snapshot_id(id)
+                .block_index(nr)
+                .block_data(ByteStream::from(bytes.clone()))
+                .data_length(len)
+                .checksum(&checksum)
+                .checksum_algorithm(ChecksumAlgorithm::ChecksumAlgorithmSha256)
+                .set_progress(self.percent)
+                .send()
+        };
+        self.aws.call(&call, request).await.map(drop)
+    }
+}

@@ -1,0 +1,143 @@
+//! A strict fake of EBS direct and of EC2's snapshots, on loopback, in this process.
+//!
+//! It knows what no server to be had does: block size, checksums, counts, states, tokens, the time for which a
+//! new snapshot is not found, both ways of throttling, inheritance, and that an encrypted volume reads as
+//! noise where nobody wrote. What goes wrong on purpose is in [`Fault`]. It checks the dates of signatures, not the
+//! signatures: moto's clients do no more.
+
+mod ebs;
+mod ec2;
+mod faults;
+mod http;
+mod state;
+
+pub use faults::{Fault, When};
+pub use state::{BLOCK, Manner, State, Status};
+
+use http::{Request, Response};
+use std::io::{BufReader, Read};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+/// AWS refuses signatures that are older.
+const MAX_SKEW: Duration = Duration::from_secs(300);
+
+/// A running fake.
+pub struct Fake {
+    pub url: String,
+    state: Arc<Mutex<State>>,
+}
+
+impl Fake {
+    pub fn start(manner: Manner) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let state = Arc::new(Mutex::new(State {
+            manner,
+            ..State::default()
+        }));
+        let shared = Arc::clone(&state);
+        // It ends with the process of the tests.
+        thread::spawn(move || {
+            let wide = Arc::new(AtomicU64::new(0));
+            for stream in listener.incoming().flatten() {
+                let (state, wide) = (Arc::clone(&shared), Arc::clone(&wide));
+                thread::spawn(move || serve(stream, &state, &wide));
+            }
+        });
+        Self { url, state }
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    pub fn fault(&self, operation: &'static str, when: When, fault: Fault) {
+        self.state().faults.add(operation, when, fault);
+    }
+}
+
+fn serve(stream: TcpStream, state: &Mutex<State>, wide: &AtomicU64) {
+    let mut out = stream.try_clone().unwrap();
+    let mut from = BufReader::new(stream);
+    // A client that goes away is no fault of the fake.
+    while let Ok(Some(request)) = Request::head(&mut from) {
+        let running = wide.fetch_add(1, Ordering::Relaxed) + 1;
+        {
+            let mut state = state.lock().unwrap();
+            state.widest = state.widest.max(running);
+        }
+        let done = one(request, &mut from, &mut out, state);
+        wide.fetch_sub(1, Ordering::Relaxed);
+        if done.is_none() {
+            let _ = out.shutdown(Shutdown::Both);
+            return;
+        }
+    }
+}
+
+/// Answers one request; `None`: the connection is to end.
+fn one(
+    mut request: Request,
+    from: &mut BufReader<TcpStream>,
+    out: &mut TcpStream,
+    state: &Mutex<State>,
+) -> Option<()> {
+    let query = request.method == "POST" && request.path == "/";
+    let mut operation = ebs::operation(&request.method, &request.path);
+    if query {
+        request.read_body(from).ok()?;
+        operation = ec2::operation(&request.body);
+    }
+    let fault = state.lock().unwrap().faults.next(operation);
+    if fault == Some(Fault::Cut) {
+        let mut half = vec![0; request.body_len() / 2];
+        from.read_exact(&mut half).ok()?;
+        return None;
+    }
+    if !query {
+        request.read_body(from).ok()?;
+    }
+    if fault == Some(Fault::Hang) {
+        // Until the client has enough of it.
+        let _ = from.read(&mut [0]);
+        return None;
+    }
+    let mut state = state.lock().unwrap();
+    let now = SystemTime::now() + state.manner.ahead;
+    let refused = fault.and_then(|f| f.response(operation));
+    let response = refused
+        .or_else(|| unsigned(&request, query, now))
+        .unwrap_or_else(|| match query {
+            true => ec2::answer(operation, &request.body, &mut state),
+            false => ebs::answer(operation, &request, &mut state),
+        });
+    drop(state);
+    if fault == Some(Fault::Lose) {
+        return None;
+    }
+    response.write(out, now).ok()
+}
+
+/// The refusal of a request that is not signed, or at another time.
+fn unsigned(request: &Request, query: bool, now: SystemTime) -> Option<Response> {
+    let service = if query {
+        "/ec2/aws4_request"
+    } else {
+        "/ebs/aws4_request"
+    };
+    let signed = request.header("authorization");
+    let error = if query { ec2::error } else { ebs::error };
+    if !signed.starts_with("AWS4-HMAC-SHA256 Credential=") || !signed.contains(service) {
+        return Some(error(403, "MissingAuthenticationToken", "not signed"));
+    }
+    let skew = http::skew(request.header("x-amz-date"), now);
+    if skew.is_none_or(|s| s > MAX_SKEW) {
+        let text = "Signature expired: is now earlier than";
+        return Some(error(403, "InvalidSignatureException", text));
+    }
+    None
+}
