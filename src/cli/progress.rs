@@ -179,7 +179,7 @@ mod tests {
     fn rate_and_time_left_are_of_what_is_done() {
         let ten = Duration::from_secs(10);
         let text = left(Stage::Upload, ten, 100 << 20, Some(300 << 20));
-        assert_eq!(text, ", 10 MiB/s, 20 s left");
+        assert_eq!(text, ", 10.0 MiB/s, 20 s left");
         assert_eq!(left(Stage::Archive, ten, 1, Some(2)), "");
     }
 
