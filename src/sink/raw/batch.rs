@@ -23,6 +23,13 @@ static ZEROS: [u8; GAP] = [0; GAP];
 /// Pieces of one write, with what fills the gaps: `IOV_MAX` of Linux (limits.h).
 const PIECES: usize = 1024;
 
+/// Bytes of the archive's buffers that a batch holds, about: small pieces between data that is stored nowhere
+/// would hold a buffer each.
+const HELD: u64 = 16 << 20;
+
+/// As far apart, two pieces lie in different buffers.
+const BUFFER: u64 = 1 << 20;
+
 /// What the writer thread is told.
 enum Order {
     Write(Batch),
@@ -37,14 +44,24 @@ struct Batch {
     start: u64,
     len: u64,
     pieces: Vec<Bytes>,
+    /// Where in memory the last piece of data lies, and how far apart all of them do.
+    last: u64,
+    held: u64,
 }
 
 impl Batch {
     /// Bytes from its end to `at`, if it can go on there.
     fn gap(&self, at: u64) -> Option<usize> {
         let gap = at.checked_sub(self.start + self.len)?;
-        let room = self.len < BATCH && self.pieces.len() + 2 <= PIECES;
+        let room = self.len < BATCH && self.held < HELD && self.pieces.len() + 2 <= PIECES;
         (room && gap <= count(GAP)).then(|| index(gap))
+    }
+
+    fn push_data(&mut self, piece: Bytes) {
+        let at = count(piece.as_ptr().addr());
+        self.held += at.abs_diff(self.last).min(BUFFER);
+        self.last = at;
+        self.push(piece);
     }
 
     fn push(&mut self, piece: Bytes) {
@@ -105,7 +122,7 @@ impl Writer {
             }
         };
         self.batch.push(Bytes::from_static(&ZEROS[..gap]));
-        self.batch.push(data);
+        self.batch.push_data(data);
         Ok(())
     }
 
@@ -223,6 +240,18 @@ mod tests {
             file.read_exact_at(&mut back, 0).unwrap();
             prop_assert!(back == want && file.metadata().unwrap().len() == count(want.len()));
         }
+    }
+
+    #[test]
+    fn small_pieces_of_many_buffers_do_not_hold_them_all() {
+        let buffers = (0..100).map(|_| Bytes::from(vec![1; index(BUFFER)]));
+        let mut batch = Batch::default();
+        let taken = buffers.take_while(|buffer| {
+            let room = batch.gap(batch.len).is_some();
+            batch.push_data(buffer.slice(..1));
+            room
+        });
+        assert_eq!(count(taken.count()), HELD / BUFFER);
     }
 
     #[test]
