@@ -111,6 +111,7 @@ pub mod checksum;
 pub mod display;
 pub mod entry;
 pub mod extent;
+pub mod hex;
 pub mod observe;
 pub mod read_at;
 pub mod seed;

@@ -32,7 +32,6 @@ mod cipher;
 mod entropy;
 mod folder;
 mod gzip;
-mod hex;
 mod keys;
 mod manifest;
 mod options;

@@ -7,13 +7,13 @@
 
 use super::cipher::Secret;
 use super::gzip::{self, Ended};
-use super::hex::hex;
 use super::keys::{KeyError, PrivateKey, PublicKey};
 use super::manifest::{Manifest, PartInfo, Sealed};
 use super::options::{MAX_IMAGE, OptionError, Options};
 use super::parts::{Cut, Cutter, PartSink, Sha1Digest};
 use super::source::Source;
 use super::tar::Member;
+use crate::hex::hex;
 use crate::observe::{Observer, Stage};
 use crate::units::{count, index};
 use sha1::{Digest, Sha1};

@@ -7,11 +7,11 @@
 //! ```
 
 use super::cipher::{BLOCK, Decryptor, Secret, padded};
-use super::hex::{hex, unhex};
 use super::keys::PrivateKey;
 use super::manifest::{Manifest, PartInfo};
 use super::parts::Sha1Digest;
 use crate::archive::{ArchiveError, ArchiveReader, DataRun, EntryKind};
+use crate::hex::{hex, unhex};
 use crate::observe::{Observer, Stage};
 use crate::units::{KIB, count, index};
 use bytes::{Buf, Bytes};

@@ -1,10 +1,10 @@
 //! Checking a bundle: all that the old tools never did.
 
-use super::hex::hex;
 use super::keys::{PrivateKey, PublicKey};
 use super::manifest::{PartInfo, Signature, Signed};
 use super::parts::Sha1Digest;
 use super::unpack::{self, PartSource, UnpackError};
+use crate::hex::hex;
 use crate::observe::{Observer, Stage};
 use crate::units::{MIB, count, index};
 use sha1::{Digest, Sha1};

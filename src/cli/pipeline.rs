@@ -4,6 +4,7 @@ use super::signals;
 use anyhow::Context;
 use diskwright::archive::{self, Origin, Rootfs};
 use diskwright::ext4::check;
+use diskwright::hex::hex;
 use diskwright::image::{self, BuildError, PlanSpool, Report, Spec, Structure};
 use diskwright::inspect;
 use diskwright::observe::{Observer, Stage};
@@ -13,7 +14,6 @@ use diskwright::sink::map::{self, MapFile};
 use diskwright::sink::raw::{RawFile, RawOptions, SinkError};
 use diskwright::units::{MIB, count, index};
 use sha2::{Digest, Sha256};
-use std::fmt::Write as _;
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -186,13 +186,7 @@ fn digest(file: &File, total: u64, observer: &dyn Observer) -> anyhow::Result<St
             return Err(BuildError::Interrupted.into());
         }
     }
-    Ok(hasher
-        .finalize()
-        .iter()
-        .fold(String::new(), |mut hex, byte| {
-            write!(hex, "{byte:02x}").expect("a String takes every write");
-            hex
-        }))
+    Ok(hex(&hasher.finalize()))
 }
 
 #[cfg(test)]

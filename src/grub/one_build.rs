@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use super::module_elf::Module;
 use super::platform::{Files, KERNEL_IMG, MODDEP_LST, Target};
 use super::{EfiArch, GrubError, elf, modules};
+use crate::hex::hex;
 
 /// Files that no two builds have in common, as long as their versions differ: GRUB itself, and the module that
 /// prints the version.
@@ -139,10 +140,6 @@ fn listed(target: &Target, files: &Files, list: &str) -> Result<(), GrubError> {
         }
         None => Ok(()),
     }
-}
-
-fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Every text that ends with a NUL: the names of the symbols that GRUB exports are among them.

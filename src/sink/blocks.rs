@@ -1,11 +1,11 @@
 //! An image as blocks of one size: which of them matter, and the digest of each that does.
 
 use super::map::{Class, Region};
+use crate::hex::unhex;
 use crate::observe::{Observer, Stage};
 use crate::read_at::ReadAt;
 use crate::units::{KIB, count, count32, index};
 use sha2::{Digest as _, Sha256};
-use std::fmt::Write as _;
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -26,26 +26,10 @@ pub fn sha256(bytes: &[u8]) -> Digest {
     Sha256::digest(bytes).into()
 }
 
-/// A digest as text.
-#[must_use]
-pub fn to_hex(digest: &Digest) -> String {
-    digest.iter().fold(String::new(), |mut hex, byte| {
-        write!(hex, "{byte:02x}").expect("a String takes every write");
-        hex
-    })
-}
-
 /// A digest from text: 64 digits, nothing else.
 #[must_use]
 pub fn from_hex(text: &str) -> Option<Digest> {
-    let mut digest = [0; 32];
-    if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return None;
-    }
-    for (at, byte) in (0..).step_by(2).zip(&mut digest) {
-        *byte = u8::from_str_radix(&text[at..at + 2], 16).ok()?;
-    }
-    Some(digest)
+    unhex(text.as_bytes())?.try_into().ok()
 }
 
 /// A block that matters.

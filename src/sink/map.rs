@@ -9,10 +9,11 @@
 //! The first entry has a key of ours besides, `blocks-sha256`, the digest of a [`super::blocks::Survey`]: a map of
 //! another image, or of this one before it was changed, is told apart.
 
-use super::blocks::{Digest, from_hex, to_hex};
+use super::blocks::{Digest, from_hex};
 use super::raw::target::Target;
 use super::raw::{RawOptions, SinkError};
 use crate::extent::{Content, Extent};
+use crate::hex::hex;
 use crate::read_at::ReadAt;
 use crate::units::{count, index};
 use rustix::fs::{SeekFrom, seek};
@@ -179,7 +180,7 @@ pub fn of_holes(file: &File, len: u64, hole: Class) -> io::Result<Vec<Region>> {
 /// # Errors
 /// Whatever `out` says.
 pub fn write(out: &mut dyn Write, regions: &[Region], digest: Digest) -> io::Result<()> {
-    let mut digest = Some(to_hex(&digest));
+    let mut digest = Some(hex(&digest));
     for (nr, region) in regions.iter().enumerate() {
         let entry = Entry {
             start: region.start,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 const RANKS: &[(&str, u32)] = &[
     ("units", 0),
     ("display", 0),
+    ("hex", 0),
     ("entry", 0),
     ("seed", 0),
     ("acl", 0),

@@ -1,8 +1,10 @@
 //! Digests: `sha256:` or `sha512:` and lower-case digits (OCI image-spec, descriptor.md, "Digests").
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use sha2::{Digest as _, Sha256, Sha512};
+
+use crate::hex::hex;
 
 /// A digest whose text is known to be harmless in a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,12 +79,6 @@ impl Hasher {
     }
 
     pub(in crate::archive) fn finish(self) -> Digest {
-        let hex = |bytes: &[u8]| {
-            bytes.iter().fold(String::new(), |mut hex, byte| {
-                write!(hex, "{byte:02x}").expect("a String takes every write");
-                hex
-            })
-        };
         match self {
             Self::Sha256(h) => Digest {
                 algorithm: Algorithm::Sha256,

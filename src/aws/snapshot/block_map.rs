@@ -9,7 +9,8 @@
 //! ```
 //! The last line is the digest of all lines before it.
 
-use crate::sink::blocks::{Digest, from_hex, sha256, to_hex};
+use crate::hex::hex;
+use crate::sink::blocks::{Digest, from_hex, sha256};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -54,9 +55,9 @@ impl BlockMap {
             self.snapshot, self.block_size
         );
         for (nr, digest) in &self.blocks {
-            writeln!(text, "{nr} {}", to_hex(digest)).expect("a String takes every write");
+            writeln!(text, "{nr} {}", hex(digest)).expect("a String takes every write");
         }
-        let digest = to_hex(&sha256(text.as_bytes()));
+        let digest = hex(&sha256(text.as_bytes()));
         writeln!(text, "sha256 {digest}").expect("a String takes every write");
         text
     }
@@ -71,7 +72,7 @@ impl BlockMap {
         }
         let end = text.rfind("sha256 ").ok_or(BlockMapError::Damaged)?;
         let (body, last) = text.split_at(end);
-        if last != format!("sha256 {}\n", to_hex(&sha256(body.as_bytes()))) {
+        if last != format!("sha256 {}\n", hex(&sha256(body.as_bytes()))) {
             return Err(BlockMapError::Damaged);
         }
         let mut map = Self {

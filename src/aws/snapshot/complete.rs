@@ -152,12 +152,13 @@ pub(super) async fn wait(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sink::blocks::{sha256, to_hex};
+    use crate::hex::hex;
+    use crate::sink::blocks::sha256;
 
     #[test]
     fn linear_is_over_raw_digests_by_ascending_number() {
         let written = BTreeMap::from([(7, sha256(b"b")), (2, sha256(b"a"))]);
         let joined = [sha256(b"a"), sha256(b"b")].concat();
-        assert_eq!(to_hex(&linear(&written)), to_hex(&sha256(&joined)));
+        assert_eq!(hex(&linear(&written)), hex(&sha256(&joined)));
     }
 }

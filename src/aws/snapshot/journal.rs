@@ -13,8 +13,9 @@
 //! AWS answers the token of a snapshot that was deleted with that snapshot: the next `generation` is another
 //! token.
 
+use crate::hex::hex;
 use crate::observe::Observer;
-use crate::sink::blocks::{Digest, from_hex, to_hex};
+use crate::sink::blocks::{Digest, from_hex};
 use rustix::fs::{FlockOperation, flock};
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -201,7 +202,7 @@ impl Journal {
     /// AWS has a block.
     pub(super) fn acknowledged(&mut self, nr: u32, digest: &Digest, observer: &dyn Observer) {
         if self.file.is_some() {
-            self.line(&format!("block {nr} {}", to_hex(digest)), observer);
+            self.line(&format!("block {nr} {}", hex(digest)), observer);
         }
     }
 

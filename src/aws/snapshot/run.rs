@@ -9,8 +9,9 @@ use super::send::{Known, Sender, Sent};
 use super::start::{Started, of_generation, start, token};
 use super::{BlockMap, Snapshot, SnapshotError, SnapshotOptions};
 use crate::aws::{Aws, Call, Kind, Made};
+use crate::hex::hex;
 use crate::observe::Observer;
-use crate::sink::blocks::{Digest, to_hex};
+use crate::sink::blocks::Digest;
 use crate::units::count;
 use aws_sdk_ebs::types::Status;
 use aws_sdk_ec2::types::SnapshotState;
@@ -35,7 +36,7 @@ pub(super) async fn run(
     let token = token(aws, options, len, content.as_ref());
     let mut journal = match &options.journal {
         Some(folder) if content.is_some() => {
-            let name = format!("{}.journal", &to_hex(&token)[..32]);
+            let name = format!("{}.journal", &hex(&token)[..32]);
             let opened = Journal::open(&folder.join(name), observer).await;
             opened.unwrap_or_else(|e| {
                 // Notes are a help and no need.

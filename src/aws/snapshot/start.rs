@@ -2,7 +2,8 @@
 
 use super::{SnapshotError, SnapshotOptions};
 use crate::aws::{Aws, AwsError, Call, Made};
-use crate::sink::blocks::{Digest, to_hex};
+use crate::hex::hex;
+use crate::sink::blocks::Digest;
 use aws_sdk_ebs::types::{Status, Tag};
 use sha2::{Digest as _, Sha256};
 use std::hash::{BuildHasher, RandomState};
@@ -89,7 +90,7 @@ pub(super) fn of_generation(token: &Digest, generation: u32) -> String {
     let mut hasher = Sha256::new();
     hasher.update(token);
     hasher.update(generation.to_le_bytes());
-    to_hex(&hasher.finalize().into())
+    hex(&hasher.finalize())
 }
 
 /// Starts a snapshot, or finds the one that `token` started, and enters it in the ledger while it is pending.

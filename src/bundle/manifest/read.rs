@@ -2,10 +2,10 @@
 
 use super::xml::{self, Element, XmlError};
 use super::{CIPHER, DIGEST, Manifest, PartInfo, Sealed, VERSION};
-use crate::bundle::hex::unhex;
 use crate::bundle::options::{Bundler, Mapping};
 use crate::bundle::parts::Sha1Digest;
 use crate::display::display_path;
+use crate::hex::unhex;
 use crate::units::MIB;
 use std::collections::BTreeSet;
 

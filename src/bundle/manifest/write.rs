@@ -2,7 +2,7 @@
 
 use super::xml::escaped;
 use super::{CIPHER, DIGEST, Manifest, VERSION};
-use crate::bundle::hex::hex;
+use crate::hex::hex;
 use std::fmt::Write as _;
 
 /// An element with text in it.

@@ -2,15 +2,18 @@
 
 use std::fmt::Write as _;
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+/// Two digits for each byte.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut out, byte| {
         write!(out, "{byte:02x}").expect("a String takes every write");
         out
     })
 }
 
-/// `None` where `text` is anything else.
-pub(super) fn unhex(text: &[u8]) -> Option<Vec<u8>> {
+/// The bytes of digits in either case; `None` where `text` is anything else.
+#[must_use]
+pub fn unhex(text: &[u8]) -> Option<Vec<u8>> {
     let digit = |b: u8| {
         char::from(b)
             .to_digit(16)
