@@ -4,7 +4,7 @@
 //! What is booted is the demo's rootfs with a root password of nothing and the two scripts below appended
 //! to its tar: the guest is told to run them through its serial login, as a person would.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use diskwright::boot::{
@@ -144,6 +144,15 @@ pub(crate) fn open_shadow(tar: &Path) -> Vec<u8> {
         None => format!("{line}\n"),
     });
     opened.collect::<String>().into_bytes()
+}
+
+/// A tar in `folder` of that Debian, root's password empty, with these files more.
+pub(crate) fn opened(debian: &Path, folder: &Path, files: &[(&str, &str, &[u8])]) -> PathBuf {
+    let tar = folder.join("rootfs.tar");
+    let shadow = open_shadow(debian);
+    let shadow = ("etc/shadow", "640", &shadow[..]);
+    rootfs::with_files(debian, &tar, &[&[shadow], files].concat());
+    tar
 }
 
 #[test]

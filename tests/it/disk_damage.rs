@@ -12,7 +12,7 @@ use std::path::Path;
 use diskwright::boot::{Firmware, Machine};
 use diskwright::image::{Boot, Scheme, Spec};
 
-use crate::boot_debian::{PATIENCE, can_boot, log_in, open_shadow, step};
+use crate::boot_debian::{PATIENCE, can_boot, log_in, opened, step};
 use crate::common::grub::grub_folder;
 use crate::common::{image, rootfs};
 use crate::tools::{self, have, stdout};
@@ -51,12 +51,8 @@ fn core_img_mends_itself_and_the_backup_gpt_boots_under_uefi() {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let (tar, disk) = (
-        folder.path().join("rootfs.tar"),
-        folder.path().join("disk.img"),
-    );
-    let shadow = open_shadow(&debian);
-    rootfs::with_files(&debian, &tar, &[("etc/shadow", "640", &shadow)]);
+    let disk = folder.path().join("disk.img");
+    let tar = opened(&debian, folder.path(), &[]);
     let spec = Spec {
         scheme: Scheme::Gpt,
         boot: Boot::Hybrid,

@@ -8,7 +8,7 @@ use std::process::Command;
 use diskwright::boot::{Firmware, Machine};
 use diskwright::image::{Boot, Built, Spec};
 
-use crate::boot_debian::{PATIENCE, log, log_in, open_shadow, step};
+use crate::boot_debian::{PATIENCE, log, log_in, opened, step};
 use crate::common::grub::grub_folder;
 use crate::common::guest::{FOLDER, PROGRAM, newc};
 use crate::common::rootfs;
@@ -48,12 +48,8 @@ fn a_debian_comes_up_under_secure_boot_by_the_signed_pair() {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let (tar, disk) = (
-        folder.path().join("rootfs.tar"),
-        folder.path().join("disk.img"),
-    );
-    let shadow = open_shadow(&debian);
-    rootfs::with_files(&debian, &tar, &[("etc/shadow", "640", &shadow)]);
+    let disk = folder.path().join("disk.img");
+    let tar = opened(&debian, folder.path(), &[]);
     let built = image(&tar, &disk, Boot::Hybrid, HOST.into());
     assert_eq!(built.report.uefi_loader, Some("signed"));
 

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use diskwright::image::{Boot, GrowAtBoot, Scheme, Spec};
 
-use crate::boot_debian::{boot, can_boot, log, open_shadow, step};
+use crate::boot_debian::{boot, can_boot, log, opened, step};
 use crate::common::rootfs;
 use crate::tools::run;
 
@@ -23,10 +23,7 @@ fn grows(spec: &Spec, by: &str, files: &[(&str, &str, &[u8])]) {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let tar = folder.path().join("rootfs.tar");
-    let shadow = open_shadow(&debian);
-    let shadow = ("etc/shadow", "640", &shadow[..]);
-    rootfs::with_files(&debian, &tar, &[&[shadow], files].concat());
+    let tar = opened(&debian, folder.path(), files);
     let image = folder.path().join("debian.img");
     let built = rootfs::image_of(&tar, &image, spec);
     assert_eq!(built.report.grow_at_boot, by);
