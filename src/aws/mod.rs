@@ -31,6 +31,7 @@ mod fault;
 mod ledger;
 mod pace;
 mod patience;
+pub mod push;
 pub mod snapshot;
 
 pub use call::Call;

@@ -14,7 +14,7 @@ use super::raw::{punch, read_back};
 use crate::extent::{Content, Extent};
 use crate::image::Spool;
 use crate::read_at::ReadAt;
-use crate::units::{KIB, count, count32, index};
+use crate::units::{count, count32, index};
 use bytes::Bytes;
 use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
@@ -23,16 +23,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-/// Files begin at blocks of the filesystem, and what their last one has left is zero. Where blocks are smaller
-/// than this, more may be taken for full than is: it is sent twice.
-const ALIGN: u64 = 4 * KIB;
-
 /// A spool that tells which blocks of [`SNAPSHOT_BLOCK`] bytes are full.
 #[derive(Debug)]
 pub struct FileSpool {
     file: Arc<File>,
     writer: Writer,
     told: Sender<u32>,
+    /// Bytes in a block of the filesystem: what a file leaves of its last one stays zero.
+    align: u64,
     /// Up to here nothing more comes.
     cursor: u64,
     /// Bytes that are there of the block that `cursor` lies in.
@@ -45,11 +43,12 @@ pub struct FileSpool {
 }
 
 impl FileSpool {
-    /// In `folder`. Full blocks go to `told`; whoever listens may go away.
+    /// In `folder`, for a filesystem with blocks of `align` bytes. Full blocks go to `told`; whoever listens may
+    /// go away.
     ///
     /// # Errors
     /// When the folder takes no files.
-    pub fn create(folder: &Path, told: Sender<u32>) -> io::Result<Self> {
+    pub fn create(folder: &Path, align: u64, told: Sender<u32>) -> io::Result<Self> {
         // tempfile's error names the temporary.
         let file = tempfile::tempfile_in(folder).map_err(|e| io::Error::from(e.kind()))?;
         let file = Arc::new(file);
@@ -57,6 +56,7 @@ impl FileSpool {
             writer: Writer::start(Arc::clone(&file)),
             file,
             told,
+            align,
             cursor: 0,
             covered: 0,
             full: VecDeque::new(),
@@ -85,8 +85,8 @@ impl FileSpool {
     }
 
     fn cover(&mut self, at: u64, len: u64) {
-        let end = (at + len).next_multiple_of(ALIGN);
-        let mut from = (at / ALIGN * ALIGN).max(self.cursor);
+        let end = (at + len).next_multiple_of(self.align);
+        let mut from = (at / self.align * self.align).max(self.cursor);
         if from / SNAPSHOT_BLOCK != self.cursor / SNAPSHOT_BLOCK {
             self.covered = 0;
         }
@@ -104,6 +104,13 @@ impl FileSpool {
         self.cursor = self.cursor.max(end);
     }
 
+    /// These bytes, whose block may be told already, are others now.
+    fn changed(&mut self, at: u64, len: u64) {
+        let touched = nr(at)..=nr(at + len.max(1) - 1);
+        self.full.retain(|b| !touched.contains(b));
+        self.stale.extend(self.early.range(touched));
+    }
+
     /// Tells of the blocks that lie before byte `written`.
     fn tell(&mut self, written: u64) {
         while let Some(&first) = self.full.front()
@@ -119,7 +126,11 @@ impl FileSpool {
 
 impl Spool for FileSpool {
     fn place(&mut self, at: u64, data: Bytes, _keep: bool) -> io::Result<()> {
-        self.cover(at, count(data.len()));
+        let len = count(data.len());
+        if at < self.cursor / self.align * self.align {
+            self.changed(at, len);
+        }
+        self.cover(at, len);
         self.writer.place(at, data)?;
         self.tell(self.writer.written());
         Ok(())
@@ -131,9 +142,7 @@ impl Spool for FileSpool {
         }
         self.writer.flush()?;
         punch(&self.file, at, len)?;
-        let touched = nr(at)..=nr(at + len - 1);
-        self.full.retain(|b| !touched.contains(b));
-        self.stale.extend(self.early.range(touched));
+        self.changed(at, len);
         Ok(())
     }
 
@@ -231,10 +240,12 @@ impl Spooled {
 mod tests {
     use super::*;
     use crate::extent::SourceNr;
+    use crate::units::KIB;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
     use std::sync::mpsc::channel;
 
+    const ALIGN: u64 = 4 * KIB;
     const FILE: Content = Content::File {
         source: SourceNr(1),
         offset: 0,
@@ -254,7 +265,7 @@ mod tests {
         ) {
             let folder = tempfile::tempdir().unwrap();
             let (told, listen) = channel();
-            let mut spool = FileSpool::create(folder.path(), told).unwrap();
+            let mut spool = FileSpool::create(folder.path(), ALIGN, told).unwrap();
             let data = spool.data();
             let block = index(SNAPSHOT_BLOCK);
             let mut sent: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
@@ -309,7 +320,7 @@ mod tests {
     fn a_full_block_is_told_before_the_end_and_not_among_the_rest() {
         let folder = tempfile::tempdir().unwrap();
         let (told, listen) = channel();
-        let mut spool = FileSpool::create(folder.path(), told).unwrap();
+        let mut spool = FileSpool::create(folder.path(), ALIGN, told).unwrap();
         let step = 64 * KIB;
         for n in 0..200 {
             spool
