@@ -53,6 +53,7 @@ mod tests {
         let failed = runtime.block_on(all([wait(60_000, Ok(1)), wait(10, Err(2))]));
         assert_eq!(failed, Err(2));
         assert!(begun.elapsed() < Duration::from_secs(10));
-        assert_eq!(runtime.block_on(all([wait(0, Ok(0)); 0])), Ok(vec![]));
+        let none = [wait(0, Ok(0))].into_iter().take(0);
+        assert_eq!(runtime.block_on(all(none)), Ok(vec![]));
     }
 }

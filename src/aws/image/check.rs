@@ -109,7 +109,7 @@ impl Registration {
         if matches!(root.kind, VolumeType::St1 | VolumeType::Sc1) {
             return Err(ImageError::value(
                 "volume type",
-                root.kind,
+                &root.kind,
                 "no instance starts from such a volume",
             ));
         }
@@ -184,11 +184,11 @@ pub(super) fn description(text: &str) -> Result<(), ImageError> {
 pub(super) fn tags(tags: &[(String, String)]) -> Result<(), ImageError> {
     if tags.len() > MAX_TAGS - 2 {
         let why = format!("{MAX_TAGS} are the most, and two of them are ours");
-        return Err(ImageError::value("number of tags", tags.len(), why));
+        return Err(ImageError::value("number of tags", &tags.len(), why));
     }
     let mut keys = BTreeSet::new();
     for (key, value) in tags {
-        let bad = |why: &str| Err(ImageError::value("tag", format!("{key}={value}"), why));
+        let bad = |why: &str| Err(ImageError::value("tag", &format!("{key}={value}"), why));
         if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 {
             return bad("a key has 1 to 128 characters, a value at most 256");
         }
@@ -242,7 +242,7 @@ fn volume(volume: &Volume) -> Result<(), ImageError> {
             return Ok(());
         }
         let why = format!("for {kind} it is {low} to {high}");
-        Err(ImageError::value(what, value, why))
+        Err(ImageError::value(what, &value, why))
     };
     if let Some(size) = volume.size {
         within("volume size in GiB", size, *sizes.start(), *sizes.end())?;
@@ -266,7 +266,7 @@ fn volume(volume: &Volume) -> Result<(), ImageError> {
                 && u64::from(n) > (ratio * size).max((*range.start()).into())
             {
                 let why = format!("a {kind} volume has at most {ratio} for each of its {size} GiB");
-                return Err(ImageError::value("iops", n, why));
+                return Err(ImageError::value("iops", &n, why));
             }
         }
         (None, _) => {}
@@ -279,7 +279,7 @@ fn volume(volume: &Volume) -> Result<(), ImageError> {
         let iops = volume.iops.unwrap_or(3_000);
         if throughput > iops / 4 {
             let why = format!("gp3 has at most 1 MiB/s for 4 of its {iops} IOPS: say more --iops");
-            return Err(ImageError::value("throughput in MiB/s", throughput, why));
+            return Err(ImageError::value("throughput in MiB/s", &throughput, why));
         }
     }
     match (volume.initialization_rate, &volume.snapshot_id) {

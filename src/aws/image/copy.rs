@@ -55,7 +55,7 @@ impl Destination {
         match &self.kms_key_id {
             Some(key) if key.is_empty() => {
                 let why = "a key's id, alias or ARN follows the `=`";
-                Err(ImageError::value("destination", format!("{region}="), why))
+                Err(ImageError::value("destination", &format!("{region}="), why))
             }
             Some(key) => {
                 let of = key

@@ -99,7 +99,11 @@ impl ImageError {
         }
     }
 
-    pub(super) fn value(what: &'static str, value: impl ToString, why: impl Into<String>) -> Self {
+    pub(super) fn value(
+        what: &'static str,
+        value: &(impl ToString + ?Sized),
+        why: impl Into<String>,
+    ) -> Self {
         Self::Value {
             what,
             value: value.to_string(),

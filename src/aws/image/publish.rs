@@ -51,7 +51,7 @@ impl Publication {
                 let text = DateTime::from(at).fmt(Format::DateTime);
                 return Err(ImageError::value(
                     "deprecation date",
-                    text.unwrap_or_default(),
+                    &text.unwrap_or_default(),
                     why,
                 ));
             }
