@@ -24,11 +24,14 @@
 //! # }
 //! ```
 
+mod all;
 mod call;
 mod client;
 mod error;
 mod fault;
+pub mod image;
 mod ledger;
+mod nonce;
 mod pace;
 mod patience;
 pub mod push;
