@@ -1,16 +1,18 @@
-//! From a root filesystem to a snapshot without an image file in between: its blocks are sent while the archive
-//! is still being read.
+//! From a root filesystem to AMIs without an image file in between: blocks are sent while the archive is still
+//! being read.
 //!
 //! ```text
-//!  archive ──► image::build ──► FileSpool ── full blocks ──► snapshot::stream
-//!                    └────────── the image ── the rest ─────────────┘
+//!  archive ──► image::build ──► FileSpool ── full blocks ──► snapshot::stream ──► release: register, copy,
+//!                    └────────── the image ── the rest ─────────────┘                      share, publish
 //! ```
 
 mod building;
 mod content;
+mod release;
 
 pub use building::{Building, BuildingError, Watch};
 pub use content::content;
+pub use release::{Release, release};
 
 use super::snapshot::{Snapshot, SnapshotError, SnapshotOptions, stream};
 use super::{Aws, AwsError};
