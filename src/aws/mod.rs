@@ -26,6 +26,7 @@
 
 mod call;
 mod client;
+pub mod console;
 mod error;
 mod fault;
 mod ledger;
