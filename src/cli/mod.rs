@@ -30,6 +30,8 @@ mod signals;
 mod sizes;
 #[cfg(feature = "aws")]
 mod snapshot;
+#[cfg(feature = "aws")]
+mod snapshot_shape;
 mod spec_file;
 mod summary;
 mod unbundle;
