@@ -117,10 +117,18 @@ impl AwsError {
 
 fn advice(call: &Call, fault: &Fault) -> Option<String> {
     Some(match fault.kind {
-        Kind::Denied => format!(
+        Kind::Denied if call.operation().starts_with("ebs:") => format!(
             "the keys in use need the permission {}, and for an encrypted snapshot those of its KMS key",
             call.operation()
         ),
+        Kind::Denied => format!("the keys in use need the permission {}", call.operation()),
+        Kind::Refused
+            if call.operation() == "ec2:GetConsoleOutput"
+                && fault.code.as_deref() == Some("UnsupportedOperation") =>
+        {
+            "leave out --latest and --follow: of this instance AWS has the console as of its last start or stop"
+                .into()
+        }
         Kind::Credentials => {
             "log in again (aws sso login) or get new keys, then run the same command: it goes on where this \
              one ended"

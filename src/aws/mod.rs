@@ -27,6 +27,7 @@
 mod all;
 mod call;
 mod client;
+pub mod console;
 mod error;
 mod fault;
 pub mod image;

@@ -61,6 +61,7 @@ mod archive_compression;
 mod archive_odd;
 mod archive_prop;
 mod archive_tools;
+mod aws_console;
 mod aws_debian;
 mod aws_faults;
 mod aws_incremental;
