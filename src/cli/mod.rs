@@ -6,6 +6,8 @@
 
 mod aki;
 #[cfg(feature = "aws")]
+mod ami_shape;
+#[cfg(feature = "aws")]
 mod aws;
 mod boot;
 mod boot_junit;
@@ -24,6 +26,8 @@ mod info;
 mod pipeline;
 mod plan;
 mod progress;
+#[cfg(feature = "aws")]
+mod push;
 mod reading;
 mod shape;
 mod signals;
@@ -76,6 +80,8 @@ enum Verb {
     #[cfg(feature = "aws")]
     Snapshot(Box<snapshot::Args>),
     #[cfg(feature = "aws")]
+    Push(Box<push::Args>),
+    #[cfg(feature = "aws")]
     Console(Box<console::Args>),
 }
 
@@ -86,6 +92,8 @@ impl Verb {
             Self::Build(args) => (&args.spec, &args.reading),
             Self::Plan(args) => (&args.spec, &args.reading),
             Self::Bundle(args) => (&args.spec, &args.reading),
+            #[cfg(feature = "aws")]
+            Self::Push(args) => (&args.spec, &args.reading),
             _ => return None,
         };
         Some((spec.as_deref()?, !reading.rootfs.is_empty()))
@@ -112,6 +120,8 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::VerifyBundle(args) => verify_bundle::run(&args),
         #[cfg(feature = "aws")]
         Verb::Snapshot(args) => snapshot::run(*args),
+        #[cfg(feature = "aws")]
+        Verb::Push(args) => push::run(*args),
         #[cfg(feature = "aws")]
         Verb::Console(args) => console::run(*args),
     }

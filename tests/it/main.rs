@@ -67,6 +67,7 @@ mod aws_faults;
 mod aws_incremental;
 mod aws_moto;
 mod aws_resume;
+mod aws_push;
 mod aws_snapshot;
 mod bad_boot;
 mod bad_grub;
