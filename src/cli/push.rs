@@ -11,7 +11,7 @@ use anyhow::Context;
 use diskwright::archive::{Options, Origin, Rootfs};
 use diskwright::aws::Aws;
 use diskwright::aws::image::{Derived, Image};
-use diskwright::aws::push::{Building, PushError, Release, content, push, release};
+use diskwright::aws::push::{Building, Inputs, PushError, Release, content, push, release};
 use diskwright::aws::snapshot::{Snapshot, SnapshotOptions, Source, snapshot};
 use diskwright::image::{Boot, Size, Spec};
 use diskwright::inspect;
@@ -218,9 +218,13 @@ async fn run_on(
             origins,
             reading,
         } => {
-            let content = content(&origins, &reading, &job.spec, &**progress)
+            let inputs = content(&origins, &reading, &job.spec, &**progress)
                 .context("cannot read what is to be pushed")?;
+            let content = inputs.as_ref().map(|i| i.digest);
             let (made, derived) = of_rootfs(aws, &job, *rootfs, content, progress).await?;
+            if let Some(path) = inputs.as_ref().and_then(Inputs::changed) {
+                anyhow::bail!("{} was changed while it was read", path.display());
+            }
             (made, derived, content)
         }
     };

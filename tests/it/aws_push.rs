@@ -12,7 +12,9 @@ use std::process::Stdio;
 const SHAPE: [&str; 6] = ["--boot", "none", "--size", "64M", "--seed", "push"];
 
 fn bytes(nr: u8, len: usize) -> Vec<u8> {
-    (0..len).map(|n| n.to_le_bytes()[0] ^ n.to_le_bytes()[1] ^ nr | 1).collect()
+    (0..len)
+        .map(|n| n.to_le_bytes()[0] ^ n.to_le_bytes()[1] ^ nr | 1)
+        .collect()
 }
 
 /// Large files and small ones, a run of zeros, and one that is replaced by a shorter one.
@@ -21,7 +23,10 @@ fn rootfs() -> Vec<u8> {
         file("etc/hostname", b"push\n"),
         file("large", &bytes(1, 9 << 20)),
         file("replaced", &bytes(2, 5 << 20)),
-        file("zeros", &[&bytes(3, 700_000)[..], &[0; 3 << 20], &bytes(4, 5)].concat()),
+        file(
+            "zeros",
+            &[&bytes(3, 700_000)[..], &[0; 3 << 20], &bytes(4, 5)].concat(),
+        ),
     ];
     for n in 0..200 {
         members.push(file(&format!("small/{n}"), &bytes(n, 100 * usize::from(n))));
@@ -40,7 +45,12 @@ fn push_of(cloud: &Cloud, args: &[&str]) -> Ran {
 #[track_caller]
 fn pushed(cloud: &Cloud, args: &[&str]) -> serde_json::Value {
     let ran = push_of(cloud, &[args, &["--json"]].concat());
-    assert_eq!(ran.code, Some(0), "{ran:?} {:?}", cloud.fake.state().refusals);
+    assert_eq!(
+        ran.code,
+        Some(0),
+        "{ran:?} {:?}",
+        cloud.fake.state().refusals
+    );
     serde_json::from_str(&ran.stdout).unwrap()
 }
 
@@ -50,7 +60,9 @@ fn snapshot_of(figures: &serde_json::Value) -> &str {
 
 /// The image that `build` makes with the same flags, under this name.
 fn build(cloud: &Cloud, image: &str, flags: &[&str]) {
-    let ran = cloud.desk.run(&[&["build", "rootfs.tar", "-o", image], flags].concat());
+    let ran = cloud
+        .desk
+        .run(&[&["build", "rootfs.tar", "-o", image], flags].concat());
     assert_eq!(ran.code, Some(0), "{ran:?}");
 }
 
@@ -61,7 +73,10 @@ fn what_is_pushed_is_the_image_that_build_makes() {
     build(&cloud, "disk.img", &SHAPE);
     let figures = pushed(&cloud, &["rootfs.tar"]);
     cloud.holds(snapshot_of(&figures), "disk.img");
-    assert!(figures["image-id"].as_str().unwrap().starts_with("ami-"), "{figures}");
+    assert!(
+        figures["image-id"].as_str().unwrap().starts_with("ami-"),
+        "{figures}"
+    );
     // Nothing but the archive and the image lies there.
     assert_eq!(cloud.desk.out(), Vec::<String>::new());
 }
@@ -71,8 +86,20 @@ fn a_disk_that_is_fitted_is_sent_when_its_size_is_known() {
     let cloud = Cloud::new();
     cloud.desk.write("rootfs.tar", &rootfs());
     let flags = ["--boot", "none", "--seed", "push"];
-    build(&cloud, "disk.img", &[&flags[..], &["--round", "1G"]].concat());
-    let args = ["push", "rootfs.tar", "--arch", "x86_64", "--name", "web", "--json"];
+    build(
+        &cloud,
+        "disk.img",
+        &[&flags[..], &["--round", "1G"]].concat(),
+    );
+    let args = [
+        "push",
+        "rootfs.tar",
+        "--arch",
+        "x86_64",
+        "--name",
+        "web",
+        "--json",
+    ];
     let ran = cloud.run(&[&args[..], &flags].concat());
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let figures: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
@@ -87,7 +114,10 @@ fn blocks_are_sent_while_the_archive_is_still_being_read() {
     build(&cloud, "disk.img", &SHAPE);
     let args = ["push", "-", "--arch", "x86_64", "--name", "web", "--json"];
     let mut command = cloud.command(&[&args[..], &SHAPE].concat());
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut pipe = child.stdin.take().unwrap();
     let (first, rest) = tar.split_at(16 << 20);
@@ -118,7 +148,9 @@ fn the_same_archive_pushed_again_is_the_same_ami() {
 fn an_archive_that_breaks_off_leaves_nothing() {
     let cloud = Cloud::new();
     let tar = rootfs();
-    cloud.desk.write("rootfs.tar", &tar[..tar.len() - (3 << 20)]);
+    cloud
+        .desk
+        .write("rootfs.tar", &tar[..tar.len() - (3 << 20)]);
     let ran = push_of(&cloud, &["rootfs.tar"]);
     assert_eq!(ran.code, Some(3), "{ran:?}");
     assert!(ran.stderr.contains("rootfs.tar"), "{ran:?}");
@@ -140,7 +172,9 @@ fn a_disk_that_is_too_small_leaves_nothing() {
 fn when_the_ami_is_refused_the_snapshot_is_deleted() {
     let cloud = Cloud::new();
     cloud.desk.write("rootfs.tar", &rootfs());
-    cloud.fake.fault("RegisterImage", When::After(0), Fault::Denied);
+    cloud
+        .fake
+        .fault("RegisterImage", When::After(0), Fault::Denied);
     let ran = push_of(&cloud, &["rootfs.tar"]);
     assert_eq!(ran.code, Some(4), "{ran:?}");
     assert!(ran.stderr.contains("ec2:RegisterImage"), "{ran:?}");
@@ -152,10 +186,14 @@ fn interrupted_while_the_archive_is_being_read_it_leaves_nothing() {
     let cloud = Cloud::new();
     let args = ["push", "-", "--arch", "x86_64", "--name", "web"];
     let mut command = cloud.command(&[&args[..], &SHAPE].concat());
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut running = Running(command.spawn().unwrap());
     let mut pipe = running.0.stdin.take().unwrap();
-    pipe.write_all(&Header::new("big", b'0', 40 << 20).block()).unwrap();
+    pipe.write_all(&Header::new("big", b'0', 40 << 20).block())
+        .unwrap();
     pipe.write_all(&bytes(1, 24 << 20)).unwrap();
     wait_until("blocks", || cloud.fake.state().puts >= 8);
     assert_eq!(cloud.left(), [Status::Pending]);

@@ -6,14 +6,54 @@ use crate::observe::{Observer, Stage};
 use crate::sink::blocks::Digest;
 use crate::units::{MIB, count, index};
 use sha2::{Digest as _, Sha256};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Digests the files of `origins`, and everything else that decides about the image. `None` where that is not
-/// known beforehand: standard input, a pipe, a folder.
+/// What an image will be made of.
+#[derive(Clone, Debug)]
+pub struct Inputs {
+    /// Of the files' bytes, and of everything else that decides about the image.
+    pub digest: Digest,
+    files: Vec<(PathBuf, Stamp)>,
+}
+
+/// By what a file that is written to is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    len: u64,
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(meta: &Metadata) -> Self {
+        Self {
+            device: meta.dev(),
+            inode: meta.ino(),
+            len: meta.len(),
+            changed: (meta.ctime(), meta.ctime_nsec()),
+        }
+    }
+}
+
+impl Inputs {
+    /// The first of the files that is another by now: the image was not made of what was digested.
+    #[must_use]
+    pub fn changed(&self) -> Option<&Path> {
+        let same =
+            |path: &Path, stamp| std::fs::metadata(path).is_ok_and(|m| Stamp::of(&m) == stamp);
+        let mut files = self.files.iter();
+        let (path, _) = files.find(|(path, stamp)| !same(path, *stamp))?;
+        Some(path)
+    }
+}
+
+/// Digests the files of `origins`. `None` where what is in them is not known beforehand: standard input, a pipe, a
+/// folder.
 ///
 /// # Errors
 /// When a file cannot be read; `Interrupted` when `observer` asks for an end.
@@ -22,17 +62,19 @@ pub fn content(
     reading: &archive::Options,
     spec: &Spec,
     observer: &dyn Observer,
-) -> io::Result<Option<Digest>> {
+) -> io::Result<Option<Inputs>> {
     let mut files = Vec::new();
     for origin in origins {
         let path = origin.path();
         match std::fs::metadata(path) {
-            Ok(meta) if meta.is_file() && path != Path::new("-") => files.push((path, meta.len())),
+            Ok(meta) if meta.is_file() && path != Path::new("-") => {
+                files.push((path.to_owned(), Stamp::of(&meta)));
+            }
             // What cannot be looked at is told when it is opened.
             _ => return Ok(None),
         }
     }
-    let total = files.iter().map(|(_, len)| len).sum();
+    let total = files.iter().map(|(_, stamp)| stamp.len).sum();
     let mut hasher = Sha256::new();
     hasher.update(concat!("diskwright push ", env!("CARGO_PKG_VERSION"), "\n"));
     // The platform of an image archive is the host's unless one is named.
@@ -45,10 +87,10 @@ pub fn content(
         loaders(folder, &mut hasher);
     }
     let mut done = 0;
-    for (origin, (path, len)) in origins.iter().zip(files) {
+    for (origin, (path, stamp)) in origins.iter().zip(&files) {
         // What kind of archive, and which image of it; not where the file lies.
         let named = format!("{origin:?}").replace(&format!("{path:?}"), "");
-        hasher.update(format!("{named} {len}\n"));
+        hasher.update(format!("{named} {}\n", stamp.len));
         let mut file = File::open(path)?;
         let mut buf = vec![0; index(MIB)];
         loop {
@@ -66,7 +108,8 @@ pub fn content(
             }
         }
     }
-    Ok(Some(hasher.finalize().into()))
+    let digest = hasher.finalize().into();
+    Ok(Some(Inputs { digest, files }))
 }
 
 /// The state of a folder of GRUB's: what of it comes into an image is not known yet.
@@ -101,7 +144,8 @@ mod tests {
             let path = folder.path().join(name);
             std::fs::write(&path, text).unwrap();
             let origins = [Origin::Path(path)];
-            content(&origins, &archive::Options::default(), spec, &Silent).unwrap()
+            let inputs = content(&origins, &archive::Options::default(), spec, &Silent);
+            inputs.unwrap().map(|i| i.digest)
         };
         let plain = Spec::default();
         let other = Spec {
@@ -113,6 +157,24 @@ mod tests {
         assert_eq!(digest("b", "text", &plain), first);
         assert_ne!(digest("a", "other", &plain), first);
         assert_ne!(digest("a", "text", &other), first);
+    }
+
+    #[test]
+    fn a_file_that_is_written_to_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        std::fs::write(&path, "text").unwrap();
+        let origins = [Origin::Path(path.clone())];
+        let inputs = content(
+            &origins,
+            &archive::Options::default(),
+            &Spec::default(),
+            &Silent,
+        );
+        let inputs = inputs.unwrap().unwrap();
+        assert_eq!(inputs.changed(), None);
+        std::fs::write(&path, "longer").unwrap();
+        assert_eq!(inputs.changed(), Some(&*path));
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod content;
 mod release;
 
 pub use building::{Building, BuildingError, Watch};
-pub use content::content;
+pub use content::{Inputs, content};
 pub use release::{Release, release};
 
 use super::snapshot::{Snapshot, SnapshotError, SnapshotOptions, stream};
