@@ -18,6 +18,8 @@ mod bundle_input;
 mod console;
 #[cfg(feature = "aws")]
 mod console_text;
+#[cfg(feature = "aws")]
+mod copy;
 mod doctor;
 mod exit;
 mod ext4_shape;
@@ -29,7 +31,11 @@ mod progress;
 #[cfg(feature = "aws")]
 mod push;
 mod reading;
+#[cfg(feature = "aws")]
+mod register;
 mod shape;
+#[cfg(feature = "aws")]
+mod share;
 mod signals;
 mod sizes;
 #[cfg(feature = "aws")]
@@ -82,6 +88,12 @@ enum Verb {
     #[cfg(feature = "aws")]
     Push(Box<push::Args>),
     #[cfg(feature = "aws")]
+    Register(Box<register::Args>),
+    #[cfg(feature = "aws")]
+    Copy(Box<copy::Args>),
+    #[cfg(feature = "aws")]
+    Share(Box<share::Args>),
+    #[cfg(feature = "aws")]
     Console(Box<console::Args>),
 }
 
@@ -122,6 +134,12 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Snapshot(args) => snapshot::run(*args),
         #[cfg(feature = "aws")]
         Verb::Push(args) => push::run(*args),
+        #[cfg(feature = "aws")]
+        Verb::Register(args) => register::run(*args),
+        #[cfg(feature = "aws")]
+        Verb::Copy(args) => copy::run(*args),
+        #[cfg(feature = "aws")]
+        Verb::Share(args) => share::run(*args),
         #[cfg(feature = "aws")]
         Verb::Console(args) => console::run(*args),
     }
