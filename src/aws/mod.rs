@@ -32,6 +32,7 @@ mod fault;
 mod ledger;
 mod pace;
 mod patience;
+pub mod policy;
 pub mod snapshot;
 
 pub use call::Call;

@@ -20,6 +20,8 @@ mod doctor;
 mod exit;
 mod ext4_shape;
 mod grub_folders;
+#[cfg(feature = "aws")]
+mod iam_policy;
 mod info;
 mod pipeline;
 mod plan;
@@ -77,6 +79,8 @@ enum Verb {
     Snapshot(Box<snapshot::Args>),
     #[cfg(feature = "aws")]
     Console(Box<console::Args>),
+    #[cfg(feature = "aws")]
+    IamPolicy(iam_policy::Args),
 }
 
 impl Verb {
@@ -114,6 +118,8 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Snapshot(args) => snapshot::run(*args),
         #[cfg(feature = "aws")]
         Verb::Console(args) => console::run(*args),
+        #[cfg(feature = "aws")]
+        Verb::IamPolicy(args) => iam_policy::run(&args),
     }
 }
 

@@ -66,6 +66,7 @@ mod aws_debian;
 mod aws_faults;
 mod aws_incremental;
 mod aws_moto;
+mod aws_policy;
 mod aws_resume;
 mod aws_snapshot;
 mod bad_boot;
