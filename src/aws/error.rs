@@ -2,6 +2,7 @@
 
 use super::call::Call;
 use super::fault::{Fault, Kind};
+use super::image::ImageError;
 use super::snapshot::SnapshotError;
 use std::error::Error;
 use std::time::Duration;
@@ -62,10 +63,13 @@ impl AwsError {
     #[must_use]
     pub fn of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
         // A transparent error is not among the sources of the one that wraps it.
-        match error.downcast_ref::<SnapshotError>() {
-            Some(SnapshotError::Aws(aws)) => Some(aws),
-            _ => error.downcast_ref(),
+        if let Some(SnapshotError::Aws(aws)) = error.downcast_ref() {
+            return Some(aws);
         }
+        if let Some(ImageError::Aws(aws)) = error.downcast_ref() {
+            return Some(aws);
+        }
+        error.downcast_ref()
     }
 
     /// What AWS, or the lack of it, said.
