@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-/// The tag that what diskwright makes bears, by which a policy lets it delete that and nothing else.
+/// The tag that what diskwright makes bears ([`super::image::DIGEST_TAG`]), by which a policy lets it delete that and nothing else.
 const OURS: &str = "aws:ResourceTag/diskwright:digest";
 
 /// What permissions are for.
@@ -112,7 +112,8 @@ const GRANTS: &[Grant] = &[
         On::OwnSnapshot,
         &[For::Snapshot, For::Copy, For::Prune],
     ),
-    // What is made is tagged as it is made.
+    // What is made is tagged as it is made. AWS does not say what the condition key ec2:CreateAction is for
+    // StartSnapshot: there is none.
     within(
         "ebs:StartSnapshot",
         "ec2:CreateTags",
@@ -142,18 +143,9 @@ const GRANTS: &[Grant] = &[
         &[For::Deprecate],
     ),
     grant("ec2:ModifyImageAttribute", On::OwnImage, &[For::Share]),
-    grant("s3:ListBucket", On::Bucket, &[For::Bundle, For::Import]),
-    grant("s3:GetBucketOwnershipControls", On::Bucket, &[For::Bundle]),
-    grant("s3:GetEncryptionConfiguration", On::Bucket, &[For::Bundle]),
-    grant("s3:CreateBucket", On::Bucket, &[For::CreateBucket]),
-    grant("s3:DeleteBucket", On::Bucket, &[For::CreateBucket]),
-    grant("s3:PutObject", On::Object, &[For::Bundle, For::Import]),
-    grant("s3:PutObjectAcl", On::Object, &[For::Bundle]),
-    grant("s3:DeleteObject", On::Object, &[For::Bundle, For::Import]),
     grant("ssm:GetParameter", On::Parameter, &[For::Parameter]),
     grant("ssm:PutParameter", On::Parameter, &[For::Parameter]),
     grant("ssm:DeleteParameter", On::Parameter, &[For::Parameter]),
-    grant("ssm:GetParameters", On::Parameter, &[For::Prune]),
     grant("ec2:GetConsoleOutput", On::Instance, &[For::Console]),
     grant("ec2:GetConsoleScreenshot", On::Instance, &[For::Console]),
     within("ebs:StartSnapshot", "kms:DescribeKey", On::Key, &[For::Key]),
@@ -183,32 +175,11 @@ const GRANTS: &[Grant] = &[
         On::Anything,
         &[For::Register, For::Copy, For::Parameter, For::Prune],
     ),
-    grant("ec2:DescribeImageAttribute", On::Anything, &[For::Prune]),
-    grant("ec2:DescribeInstances", On::Anything, &[For::Prune]),
-    grant("ec2:DescribeLaunchTemplates", On::Anything, &[For::Prune]),
-    grant(
-        "ec2:DescribeLaunchTemplateVersions",
-        On::Anything,
-        &[For::Prune],
-    ),
-    grant("ssm:DescribeParameters", On::Anything, &[For::Prune]),
     grant(
         "ec2:GetImageBlockPublicAccessState",
         On::Anything,
         &[For::Share, For::Doctor],
     ),
-    grant(
-        "ec2:GetSnapshotBlockPublicAccessState",
-        On::Anything,
-        &[For::Doctor],
-    ),
-    grant(
-        "ec2:GetEbsEncryptionByDefault",
-        On::Anything,
-        &[For::Doctor],
-    ),
-    // Whom the keys belong to, AWS says to everybody; a policy need not.
-    grant("sts:GetCallerIdentity", On::Anything, &[]),
 ];
 
 /// Every action of the table, and the request in whose course AWS asks for it where no request bears its name.
