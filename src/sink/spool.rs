@@ -96,7 +96,7 @@ impl FileSpool {
             if self.covered == SNAPSHOT_BLOCK {
                 self.full.push_back(nr(from));
             }
-            if stop % SNAPSHOT_BLOCK == 0 {
+            if stop.is_multiple_of(SNAPSHOT_BLOCK) {
                 self.covered = 0;
             }
             from = stop;
