@@ -1,7 +1,8 @@
-//! What goes wrong between here and AWS: every request, once and always; and what is left behind.
+//! What goes wrong between here and AWS at length: refusals, keys, clocks, quotas. Every fault of every request is in
+//! `aws_fault_table`.
 
 use crate::common::cloud::{Cloud, Holds};
-use crate::fake_ebs::{Fault, Manner, Status, When};
+use crate::fake_ebs::{Fault, Manner, When};
 use expect_test::expect;
 use std::time::{Duration, Instant};
 
@@ -15,87 +16,6 @@ const IMAGE: [Holds; 8] = [
     Holds::Data(5),
     Holds::Data(6),
 ];
-
-/// The requests of a snapshot, in order.
-const REQUESTS: [&str; 4] = [
-    "StartSnapshot",
-    "PutSnapshotBlock",
-    "CompleteSnapshot",
-    "DescribeSnapshots",
-];
-
-/// Every request fails three times in every way; the snapshot is there and whole all the same.
-#[test]
-fn what_fails_for_a_while_is_tried_again() {
-    side_by_side(|request| {
-        for fault in [
-            Fault::AccountThrottle,
-            Fault::SnapshotThrottle,
-            Fault::Internal,
-            Fault::Conflicting,
-            Fault::Cut,
-            Fault::Lose,
-            Fault::Hang,
-        ] {
-            let cloud = Cloud::new();
-            cloud.image("disk.img", &IMAGE);
-            cloud.fake.fault(request, When::First(3), fault);
-            let id = cloud.snapshot(&["disk.img", "--timeout", "1s", "--quiet"]);
-            cloud.holds(&id, "disk.img");
-            assert_eq!(cloud.left(), [Status::Completed], "{request} {fault:?}");
-        }
-    });
-}
-
-/// For every request in a thread of its own: most of these tests is waiting.
-fn side_by_side(test: impl Fn(&'static str) + Sync) {
-    std::thread::scope(|scope| {
-        for request in REQUESTS {
-            let test = &test;
-            scope.spawn(move || test(request));
-        }
-    });
-}
-
-/// Every request fails always, in every way: the code is 4, and no snapshot is left.
-#[test]
-fn what_always_fails_leaves_nothing() {
-    side_by_side(|request| {
-        for fault in [
-            Fault::Internal,
-            Fault::Denied,
-            Fault::Cut,
-            Fault::Hang,
-            Fault::AccountThrottle,
-        ] {
-            let cloud = Cloud::new();
-            cloud.image("disk.img", &IMAGE);
-            cloud.fake.fault(request, When::After(0), fault);
-            let begun = Instant::now();
-            let args = [
-                "snapshot",
-                "disk.img",
-                "--timeout",
-                "1s",
-                "--patience",
-                "3s",
-                "--quiet",
-            ];
-            let ran = cloud.run(&args);
-            assert_eq!(
-                (ran.code, ran.stdout.as_str()),
-                (Some(4), ""),
-                "{request} {fault:?} {ran:?}"
-            );
-            assert!(ran.stderr.contains(request), "{}", ran.stderr);
-            assert!(
-                begun.elapsed() < Duration::from_secs(60),
-                "{request} {fault:?}"
-            );
-            assert_eq!(cloud.left(), [], "{request} {fault:?}");
-        }
-    });
-}
 
 #[test]
 fn a_refusal_is_told_at_once_with_what_to_do() {

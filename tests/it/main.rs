@@ -62,6 +62,7 @@ mod archive_odd;
 mod archive_prop;
 mod archive_tools;
 mod aws_debian;
+mod aws_fault_table;
 mod aws_faults;
 mod aws_incremental;
 mod aws_moto;

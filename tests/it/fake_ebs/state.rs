@@ -2,7 +2,7 @@
 
 use super::faults::Faults;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant, SystemTime};
@@ -36,7 +36,8 @@ pub struct Snapshot {
     pub deleted: bool,
     /// How long EC2 calls it pending after it is complete.
     completing: Duration,
-    data: File,
+    /// `None`: not kept.
+    data: Option<File>,
 }
 
 impl Snapshot {
@@ -50,23 +51,21 @@ impl Snapshot {
     }
 
     pub fn put(&mut self, nr: u32, bytes: &[u8], digest: [u8; 32]) {
-        self.data
-            .write_all_at(bytes, u64::from(nr) * BLOCK as u64)
-            .unwrap();
+        if let Some(data) = &self.data {
+            data.write_all_at(bytes, u64::from(nr) * BLOCK as u64)
+                .unwrap();
+        }
         self.digests.insert(nr, digest);
     }
 
     pub fn block(&self, nr: u32) -> Vec<u8> {
         let mut bytes = vec![0; BLOCK];
         let at = u64::from(nr) * BLOCK as u64;
+        let data = self.data.as_ref().unwrap();
         // Past the last block that was put, the file ends.
         let mut got = 0;
         while got < BLOCK {
-            match self
-                .data
-                .read_at(&mut bytes[got..], at + got as u64)
-                .unwrap()
-            {
+            match data.read_at(&mut bytes[got..], at + got as u64).unwrap() {
                 0 => break,
                 n => got += n,
             }
@@ -90,8 +89,19 @@ pub struct Manner {
     pub completing: Duration,
     /// What the fake's clock is ahead of this machine's.
     pub ahead: Duration,
+    /// What it is behind.
+    pub behind: Duration,
     /// Encryption by default, as an account may have it.
     pub encrypts: bool,
+    /// Whether blocks are kept; else there are their digests alone.
+    pub keeps: bool,
+}
+
+impl Manner {
+    /// What the fake's clock says.
+    pub fn now(&self) -> SystemTime {
+        SystemTime::now() + self.ahead - self.behind
+    }
 }
 
 impl Default for Manner {
@@ -100,7 +110,9 @@ impl Default for Manner {
             settling: Duration::ZERO,
             completing: Duration::ZERO,
             ahead: Duration::ZERO,
+            behind: Duration::ZERO,
             encrypts: false,
+            keeps: true,
         }
     }
 }
@@ -114,6 +126,8 @@ pub struct State {
     pub puts: u64,
     /// Requests in flight at once, at most.
     pub widest: u64,
+    /// Ids of the keys that requests were signed with.
+    pub keys: BTreeSet<String>,
     /// What was refused, for messages of failed tests.
     pub refusals: Vec<String>,
 }
@@ -149,13 +163,13 @@ impl State {
             encrypted,
             tags: tags.iter().map(pair).collect(),
             started: Instant::now(),
-            start_time: SystemTime::now() + self.manner.ahead,
+            start_time: self.manner.now(),
             digests: BTreeMap::new(),
             completed: None,
             failed: None,
             deleted: false,
             completing: self.manner.completing,
-            data: tempfile::tempfile().unwrap(),
+            data: self.manner.keeps.then(|| tempfile::tempfile().unwrap()),
             request,
         };
         self.snapshots.push(snapshot);
