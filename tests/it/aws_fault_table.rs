@@ -6,12 +6,12 @@
 //! | status 500 | again | "AWS has trouble: try again later" |
 //! | connection cut inside the request | again | "check the network, the region's name and the endpoint" |
 //! | connection cut after the request | again; it counts once | the same |
-//! | connection cut inside the answer | again; it counts once | what of the answer is missing |
+//! | connection cut inside the answer | again; it counts once | says that the answer ends too early |
 //! | no answer | again after `--timeout` | "check the network; on a slow line say --timeout" |
 //! | somebody else writes the block | again | "AWS has trouble" |
 //! | refused | – | at once; names the permission |
 //! | credentials expired | – | at once; "log in again … it goes on where this one ended" |
-//! | signature's time | signs anew by AWS's clock | "set this machine's clock" |
+//! | signature's time | signs anew by AWS's clock | at the third time; "set this machine's clock" |
 //!
 //! "Again" ends with a snapshot that reads as the image and nothing else in the account; "always" with nothing
 //! in the account and nothing on standard output, but for these:

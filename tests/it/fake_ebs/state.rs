@@ -213,12 +213,12 @@ impl State {
 
 fn garbage(nr: u64) -> Vec<u8> {
     let mut z = nr.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    (0..BLOCK)
-        .map(|_| {
-            z ^= z << 13;
-            z ^= z >> 7;
-            z ^= z << 17;
-            z.to_le_bytes()[3]
-        })
-        .collect()
+    let mut bytes = vec![0; BLOCK];
+    for word in bytes.chunks_exact_mut(8) {
+        z ^= z << 13;
+        z ^= z >> 7;
+        z ^= z << 17;
+        word.copy_from_slice(&z.to_le_bytes());
+    }
+    bytes
 }
