@@ -6,12 +6,20 @@
 
 mod aki;
 #[cfg(feature = "aws")]
+mod ami_shape;
+#[cfg(feature = "aws")]
 mod aws;
 mod boot;
 mod boot_junit;
 mod build;
 mod bundle;
 mod bundle_input;
+#[cfg(feature = "aws")]
+mod console;
+#[cfg(feature = "aws")]
+mod console_text;
+#[cfg(feature = "aws")]
+mod copy;
 mod doctor;
 mod exit;
 mod ext4_shape;
@@ -21,11 +29,17 @@ mod pipeline;
 mod plan;
 mod progress;
 mod reading;
+#[cfg(feature = "aws")]
+mod register;
 mod shape;
+#[cfg(feature = "aws")]
+mod share;
 mod signals;
 mod sizes;
 #[cfg(feature = "aws")]
 mod snapshot;
+#[cfg(feature = "aws")]
+mod snapshot_shape;
 mod spec_file;
 mod summary;
 mod unbundle;
@@ -69,6 +83,14 @@ enum Verb {
     VerifyBundle(verify_bundle::Args),
     #[cfg(feature = "aws")]
     Snapshot(Box<snapshot::Args>),
+    #[cfg(feature = "aws")]
+    Register(Box<register::Args>),
+    #[cfg(feature = "aws")]
+    Copy(Box<copy::Args>),
+    #[cfg(feature = "aws")]
+    Share(Box<share::Args>),
+    #[cfg(feature = "aws")]
+    Console(Box<console::Args>),
 }
 
 impl Verb {
@@ -104,6 +126,14 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::VerifyBundle(args) => verify_bundle::run(&args),
         #[cfg(feature = "aws")]
         Verb::Snapshot(args) => snapshot::run(*args),
+        #[cfg(feature = "aws")]
+        Verb::Register(args) => register::run(*args),
+        #[cfg(feature = "aws")]
+        Verb::Copy(args) => copy::run(*args),
+        #[cfg(feature = "aws")]
+        Verb::Share(args) => share::run(*args),
+        #[cfg(feature = "aws")]
+        Verb::Console(args) => console::run(*args),
     }
 }
 

@@ -41,6 +41,8 @@ pub enum When {
     After(u32),
     /// Every so-manieth, from that one on.
     Every(u32),
+    /// From one on to another, both counted from 1.
+    Between(u32, u32),
 }
 
 #[derive(Default)]
@@ -72,6 +74,7 @@ impl Faults {
             When::First(n) => nr <= *n,
             When::After(n) => nr > *n,
             When::Every(n) => nr.is_multiple_of(*n),
+            When::Between(first, last) => (*first..=*last).contains(&nr),
         });
         rule.map(|(.., fault)| *fault)
     }
@@ -80,7 +83,10 @@ impl Faults {
 impl Fault {
     /// The answer, where there is one.
     pub fn response(self, operation: &str) -> Option<Response> {
-        let ec2 = matches!(operation, "DescribeSnapshots" | "DeleteSnapshot");
+        let ec2 = matches!(
+            operation,
+            "DescribeSnapshots" | "DeleteSnapshot" | "GetConsoleOutput" | "GetConsoleScreenshot"
+        ) || super::images::OPERATIONS.contains(&operation);
         if self == Self::Conflicting && !ec2 {
             return Some(super::ebs::invalid("in use", "CONFLICTING_BLOCK_UPDATE"));
         }

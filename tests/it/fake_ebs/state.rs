@@ -1,6 +1,8 @@
 //! The snapshots of the fake: what they are, and what a volume made of one would hold.
 
+use super::console::Instance;
 use super::faults::Faults;
+use super::images::Ami;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -34,6 +36,8 @@ pub struct Snapshot {
     pub completed: Option<Instant>,
     pub failed: Option<String>,
     pub deleted: bool,
+    /// Accounts that may make volumes of it.
+    pub shared: BTreeSet<String>,
     /// How long EC2 calls it pending after it is complete.
     completing: Duration,
     /// `None`: not kept.
@@ -95,6 +99,14 @@ pub struct Manner {
     pub encrypts: bool,
     /// Whether blocks are kept; else there are their digests alone.
     pub keeps: bool,
+    /// For how long an AMI is pending.
+    pub pending: Duration,
+    /// AMIs fail when they were pending.
+    pub images_fail: bool,
+    /// DeregisterImage deletes no snapshots, whatever it is told.
+    pub leaves_snapshots: bool,
+    /// The account makes no AMI public.
+    pub public_blocked: bool,
 }
 
 impl Manner {
@@ -113,6 +125,10 @@ impl Default for Manner {
             behind: Duration::ZERO,
             encrypts: false,
             keeps: true,
+            pending: Duration::ZERO,
+            images_fail: false,
+            leaves_snapshots: false,
+            public_blocked: false,
         }
     }
 }
@@ -122,6 +138,12 @@ pub struct State {
     pub manner: Manner,
     pub faults: Faults,
     pub snapshots: Vec<Snapshot>,
+    pub images: Vec<Ami>,
+    /// Of Systems Manager, by region and name.
+    pub parameters: BTreeMap<(String, String), String>,
+    /// Requests, of whatever kind.
+    pub requests: u64,
+    pub instances: BTreeMap<String, Instance>,
     /// Blocks that were put, repeated ones too.
     pub puts: u64,
     /// Requests in flight at once, at most.
@@ -168,6 +190,7 @@ impl State {
             completed: None,
             failed: None,
             deleted: false,
+            shared: BTreeSet::new(),
             completing: self.manner.completing,
             data: self.manner.keeps.then(|| tempfile::tempfile().unwrap()),
             request,
