@@ -1,6 +1,6 @@
 //! A root filesystem becomes an AMI without an image file in between.
 
-use crate::common::cloud::Cloud;
+use crate::common::cloud::{Cloud, Holds};
 use crate::common::desk::{Ran, Running, ran};
 use crate::common::fault::wait_until;
 use crate::common::tarball::{Header, archive, file};
@@ -200,5 +200,101 @@ fn interrupted_while_the_archive_is_being_read_it_leaves_nothing() {
     let id = running.0.id().to_string();
     crate::tools::stdout("kill", &["-INT", &id]);
     assert_eq!(running.0.wait().unwrap().code(), Some(130));
+    assert_eq!(cloud.left(), []);
+}
+
+/// Everything after the AMI, in one command.
+const RELEASE: [&str; 8] = [
+    "--copy-to",
+    "us-west-2,eu-west-1=alias/web",
+    "--share-with",
+    "123456789012",
+    "--deprecate-at",
+    "90d",
+    "--ssm-parameter",
+    "/images/web/latest",
+];
+
+#[test]
+fn copies_are_made_shared_and_published() {
+    let cloud = Cloud::new();
+    cloud.desk.write("rootfs.tar", &rootfs());
+    let figures = pushed(
+        &cloud,
+        &[&["rootfs.tar", "--protect"], &RELEASE[..]].concat(),
+    );
+    let images = figures["images"].as_array().unwrap();
+    let regions: Vec<_> = images
+        .iter()
+        .map(|i| i["region"].as_str().unwrap())
+        .collect();
+    assert_eq!(regions, ["us-east-1", "us-west-2", "eu-west-1"]);
+    assert_eq!(images[0]["image-id"], figures["image-id"]);
+    let state = cloud.fake.state();
+    for ami in state.amis() {
+        assert!(ami.shared.contains("123456789012"), "{}", ami.region);
+        assert!(ami.deprecated.is_some() && ami.protected, "{}", ami.region);
+        assert_eq!(ami.encrypted, ami.region == "eu-west-1");
+        assert_eq!(
+            (&*ami.name, ami.machine["Architecture"].as_str()),
+            ("web", "x86_64")
+        );
+    }
+    assert_eq!(state.amis().len(), 3);
+}
+
+#[test]
+fn when_one_copy_fails_everything_is_taken_back() {
+    let cloud = Cloud::new();
+    cloud.desk.write("rootfs.tar", &rootfs());
+    cloud.fake.fault("CopyImage", When::After(1), Fault::Denied);
+    let ran = push_of(&cloud, &[&["rootfs.tar"], &RELEASE[..]].concat());
+    assert_eq!(ran.code, Some(4), "{ran:?}");
+    assert!(ran.stderr.contains("ec2:CopyImage"), "{ran:?}");
+    assert_eq!(cloud.left(), []);
+    assert!(cloud.fake.state().amis().iter().all(|a| a.gone));
+}
+
+#[test]
+fn an_image_file_is_pushed_as_it_is() {
+    let cloud = Cloud::new();
+    cloud.image("disk.img", &[Holds::Data(1), Holds::Hole, Holds::Data(3)]);
+    let args = [
+        "push",
+        "disk.img",
+        "--arch",
+        "x86_64",
+        "--boot-mode",
+        "uefi",
+        "--tpm",
+    ];
+    let ran = cloud.run(&[&args[..], &["--json"]].concat());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let figures: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    cloud.holds(snapshot_of(&figures), "disk.img");
+    let name = figures["images"][0]["name"].as_str().unwrap();
+    assert!(name.starts_with("disk-2"), "{name}");
+}
+
+#[test]
+fn what_cannot_become_an_ami_is_refused_before_anything_is_sent() {
+    let cloud = Cloud::new();
+    cloud.desk.write("rootfs.tar", &rootfs());
+    cloud.image("disk.img", &[Holds::Data(1)]);
+    cloud.desk.write("disk.qcow2", b"QFI\xfb\0\0\0\x03");
+    for (args, code, says) in [
+        (&["rootfs.tar", "--name", "web:1"][..], 2, "name"),
+        (&["rootfs.tar", "--map-file", "disk.map"], 2, "--map-file"),
+        (&["rootfs.tar", "--copy-to", "us-east-1"], 2, "us-east-1"),
+        (&["rootfs.tar", "--share-with", "12"], 2, "twelve digits"),
+        (&["disk.img", "--hostname", "web"], 2, "an image already"),
+        (&["disk.qcow2"], 3, "qemu-img convert"),
+        (&["rootfs.tar", "--spool", "nowhere"], 3, "nowhere"),
+        (&["rootfs.tar", "--iops", "1"], 2, "3000"),
+    ] {
+        let ran = cloud.run(&[&["push", "--arch", "x86_64"], args].concat());
+        assert_eq!(ran.code, Some(code), "{args:?} {ran:?}");
+        assert!(ran.stderr.contains(says), "{args:?} {ran:?}");
+    }
     assert_eq!(cloud.left(), []);
 }
