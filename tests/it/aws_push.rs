@@ -1,7 +1,8 @@
 //! A root filesystem becomes an AMI without an image file in between.
 
-use crate::common::cloud::{Cloud, Holds};
-use crate::common::desk::{Ran, Running, ran};
+use crate::aws_moto::{Moto, element};
+use crate::common::cloud::{Cloud, Holds, keys};
+use crate::common::desk::{Desk, Ran, Running, ran};
 use crate::common::fault::wait_until;
 use crate::common::tarball::{Header, archive, file};
 use crate::fake_ebs::{Fault, Status, When};
@@ -297,4 +298,56 @@ fn what_cannot_become_an_ami_is_refused_before_anything_is_sent() {
         assert!(ran.stderr.contains(says), "{args:?} {ran:?}");
     }
     assert_eq!(cloud.left(), []);
+}
+
+#[test]
+fn a_rootfs_is_pushed_copied_to_two_regions_and_shared() {
+    let Some(moto) = Moto::start() else { return };
+    let desk = Desk::new();
+    let hostname = file("etc/hostname", b"push\n");
+    desk.write(
+        "rootfs.tar",
+        &archive(&[hostname, file("data", &[7; 300_000])]),
+    );
+    let run = |args: &[&str]| {
+        let access = [
+            "--endpoint-url",
+            &moto.url,
+            "--region",
+            "eu-west-1",
+            "--quiet",
+        ];
+        let mut command = desk.command(&[args, &access].concat());
+        keys(&mut command, &desk);
+        let ran = ran(&command.output().unwrap());
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        ran.stdout
+    };
+    let pushed = run(&[
+        "push",
+        "rootfs.tar",
+        "--boot",
+        "none",
+        "--size",
+        "4M",
+        "--arch",
+        "x86_64",
+        "--name",
+        "web",
+        "--copy-to",
+        "us-east-1,us-west-2",
+        "--share-with",
+        "123456789012",
+        "--ssm-parameter",
+        "/images/web",
+        "--json",
+    ]);
+    let pushed: serde_json::Value = serde_json::from_str(&pushed).unwrap();
+    let images = pushed["images"].as_array().unwrap();
+    assert_eq!(images.len(), 3, "{pushed}");
+    let id = images[0]["image-id"].as_str().unwrap();
+    let there = moto.ec2(&format!("Action=DescribeImages&ImageId.1={id}"));
+    assert_eq!(element(&there, "name"), "web");
+    let query = format!("Action=DescribeImageAttribute&ImageId={id}&Attribute=launchPermission");
+    assert_eq!(element(&moto.ec2(&query), "userId"), "123456789012");
 }
