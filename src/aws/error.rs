@@ -2,6 +2,7 @@
 
 use super::call::Call;
 use super::fault::{Fault, Kind};
+use super::s3::S3Error;
 use super::snapshot::SnapshotError;
 use std::error::Error;
 use std::time::Duration;
@@ -62,8 +63,11 @@ impl AwsError {
     #[must_use]
     pub fn of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
         // A transparent error is not among the sources of the one that wraps it.
-        match error.downcast_ref::<SnapshotError>() {
-            Some(SnapshotError::Aws(aws)) => Some(aws),
+        if let Some(SnapshotError::Aws(aws)) = error.downcast_ref() {
+            return Some(aws);
+        }
+        match error.downcast_ref() {
+            Some(S3Error::Aws(aws)) => Some(aws),
             _ => error.downcast_ref(),
         }
     }

@@ -11,9 +11,13 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 /// How often whoever watches is asked whether to go on.
 const ASK: Duration = Duration::from_millis(100);
+
+/// Objects that are deleted at a time.
+const AT_ONCE: usize = 16;
 
 /// Something in an account.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -30,12 +34,26 @@ pub enum Made {
         /// `snap-…`.
         id: String,
     },
+    /// A bucket, which goes if nothing is in it.
+    Bucket {
+        /// Its name.
+        name: String,
+    },
+    /// An object in S3.
+    Object {
+        /// Its bucket.
+        bucket: String,
+        /// Its key.
+        key: String,
+    },
 }
 
 impl fmt::Display for Made {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Upload { id, .. } | Self::Snapshot { id } => write!(f, "snapshot {id}"),
+            Self::Bucket { name } => write!(f, "bucket {name}"),
+            Self::Object { bucket, key } => write!(f, "object s3://{bucket}/{key}"),
         }
     }
 }
@@ -58,6 +76,20 @@ pub struct Ledger(Mutex<Vec<(String, Made)>>);
 impl Ledger {
     fn entries(&self) -> std::sync::MutexGuard<'_, Vec<(String, Made)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes off the latest entry, and with it those before it that can be deleted at the same time.
+    fn latest(&self) -> Vec<(String, Made)> {
+        let mut entries = self.entries();
+        let object = |entry: &&(String, Made)| matches!(entry.1, Made::Object { .. });
+        let objects = entries
+            .iter()
+            .rev()
+            .take(AT_ONCE)
+            .take_while(object)
+            .count();
+        let kept = entries.len().saturating_sub(objects.max(1));
+        entries.split_off(kept)
     }
 
     /// Takes off what shall stay, whatever comes.
@@ -83,15 +115,23 @@ impl Aws {
     pub async fn undo(&self) -> Vec<Left> {
         let mut left = Vec::new();
         loop {
-            let Some((region, made)) = self.ledger().entries().pop() else {
-                return left;
-            };
-            if let Err(error) = self.in_region(&region).delete(&made).await {
-                left.push(Left {
-                    made,
-                    region,
-                    error,
+            let mut deleting = JoinSet::new();
+            for (region, made) in self.ledger().latest() {
+                let aws = self.in_region(&region);
+                deleting.spawn(async move {
+                    let deleted = aws.delete(&made).await;
+                    deleted.err().map(|error| Left {
+                        made,
+                        region,
+                        error,
+                    })
                 });
+            }
+            if deleting.is_empty() {
+                return left;
+            }
+            while let Some(ended) = deleting.join_next().await {
+                left.extend(ended.expect("a deletion neither panics nor is aborted"));
             }
         }
     }
@@ -109,7 +149,24 @@ impl Aws {
                 Ok(())
             }
             Made::Snapshot { id } => self.delete_snapshot(id).await,
+            Made::Bucket { name } => {
+                let call = Call::new("s3:DeleteBucket", name);
+                let request = || self.s3().delete_bucket().bucket(name).send();
+                match gone(self.call(&call, request).await.map(drop)) {
+                    // Somebody else has put something there since.
+                    Err(e) if e.kind() == Some(Kind::Conflict) => Ok(()),
+                    other => other,
+                }
+            }
+            Made::Object { bucket, key } => self.delete_object(bucket, key).await,
         }
+    }
+
+    /// Deletes an object; that it is gone already is what was wanted.
+    pub(super) async fn delete_object(&self, bucket: &str, key: &str) -> Result<(), AwsError> {
+        let call = Call::new("s3:DeleteObject", format!("s3://{bucket}/{key}"));
+        let request = || self.s3().delete_object().bucket(bucket).key(key).send();
+        gone(self.call(&call, request).await.map(drop))
     }
 
     /// Deletes a snapshot; that it is gone already is what was wanted.

@@ -31,6 +31,7 @@ mod fault;
 mod ledger;
 mod pace;
 mod patience;
+pub mod s3;
 pub mod snapshot;
 
 pub use call::Call;

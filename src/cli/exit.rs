@@ -162,6 +162,10 @@ fn help(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(aws) = diskwright::aws::AwsError::of(error) {
         return aws.help();
     }
+    #[cfg(feature = "aws")]
+    if let Some(s3) = error.downcast_ref::<diskwright::aws::s3::S3Error>() {
+        return s3.help();
+    }
     match error.downcast_ref::<BootError>()? {
         BootError::NoQemu { .. } => Some("apt-get install qemu-system-x86".into()),
         BootError::NoKvm => Some("leave out --kvm on: TCG is slower and works everywhere".into()),

@@ -17,6 +17,7 @@ mod exit;
 mod ext4_shape;
 mod grub_folders;
 mod info;
+mod packing;
 mod pipeline;
 mod plan;
 mod progress;
@@ -31,6 +32,8 @@ mod snapshot_shape;
 mod spec_file;
 mod summary;
 mod unbundle;
+#[cfg(feature = "aws")]
+mod upload_bundle;
 mod verify;
 mod verify_bundle;
 
@@ -70,19 +73,27 @@ enum Verb {
     Unbundle(unbundle::Args),
     VerifyBundle(verify_bundle::Args),
     #[cfg(feature = "aws")]
+    UploadBundle(Box<upload_bundle::Args>),
+    #[cfg(feature = "aws")]
     Snapshot(Box<snapshot::Args>),
 }
 
 impl Verb {
     /// The spec file that was named, and whether the line names a root filesystem too.
     fn spec(&self) -> Option<(&Path, bool)> {
-        let (spec, reading) = match self {
-            Self::Build(args) => (&args.spec, &args.reading),
-            Self::Plan(args) => (&args.spec, &args.reading),
-            Self::Bundle(args) => (&args.spec, &args.reading),
+        let (spec, given) = match self {
+            Self::Build(args) => (&args.spec, args.reading.rootfs.len()),
+            Self::Plan(args) => (&args.spec, args.reading.rootfs.len()),
+            Self::Bundle(args) => (&args.packing.spec, args.packing.reading.rootfs.len()),
+            // The last one says where to.
+            #[cfg(feature = "aws")]
+            Self::UploadBundle(args) => (
+                &args.packing.spec,
+                args.packing.reading.rootfs.len().saturating_sub(1),
+            ),
             _ => return None,
         };
-        Some((spec.as_deref()?, !reading.rootfs.is_empty()))
+        Some((spec.as_deref()?, given > 0))
     }
 }
 
@@ -104,6 +115,8 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Bundle(args) => bundle::run(*args),
         Verb::Unbundle(args) => unbundle::run(&args),
         Verb::VerifyBundle(args) => verify_bundle::run(&args),
+        #[cfg(feature = "aws")]
+        Verb::UploadBundle(args) => upload_bundle::run(*args),
         #[cfg(feature = "aws")]
         Verb::Snapshot(args) => snapshot::run(*args),
     }

@@ -1,6 +1,7 @@
 //! What the integration tests share.
 
 pub mod acl;
+pub mod bucket;
 pub mod bundle;
 pub mod cloud;
 pub mod debugfs;

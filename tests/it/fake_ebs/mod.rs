@@ -8,10 +8,10 @@
 mod ebs;
 mod ec2;
 mod faults;
-mod http;
+pub mod http;
 mod state;
 
-pub use faults::{Fault, When};
+pub use faults::{Fault, Faults, When};
 pub use state::{BLOCK, Manner, State, Status};
 
 use http::{Request, Response};
