@@ -2,6 +2,7 @@
 
 use super::call::Call;
 use super::fault::{Fault, Kind};
+use super::image::ImageError;
 use super::s3::S3Error;
 use super::snapshot::SnapshotError;
 use std::error::Error;
@@ -66,10 +67,13 @@ impl AwsError {
         if let Some(SnapshotError::Aws(aws)) = error.downcast_ref() {
             return Some(aws);
         }
-        match error.downcast_ref() {
-            Some(S3Error::Aws(aws)) => Some(aws),
-            _ => error.downcast_ref(),
+        if let Some(S3Error::Aws(aws)) = error.downcast_ref() {
+            return Some(aws);
         }
+        if let Some(ImageError::Aws(aws)) = error.downcast_ref() {
+            return Some(aws);
+        }
+        error.downcast_ref()
     }
 
     /// What AWS, or the lack of it, said.
@@ -117,10 +121,18 @@ impl AwsError {
 
 fn advice(call: &Call, fault: &Fault) -> Option<String> {
     Some(match fault.kind {
-        Kind::Denied => format!(
+        Kind::Denied if call.operation().starts_with("ebs:") => format!(
             "the keys in use need the permission {}, and for an encrypted snapshot those of its KMS key",
             call.operation()
         ),
+        Kind::Denied => format!("the keys in use need the permission {}", call.operation()),
+        Kind::Refused
+            if call.operation() == "ec2:GetConsoleOutput"
+                && fault.code.as_deref() == Some("UnsupportedOperation") =>
+        {
+            "leave out --latest and --follow: of this instance AWS has the console as of its last start or stop"
+                .into()
+        }
         Kind::Credentials => {
             "log in again (aws sso login) or get new keys, then run the same command: it goes on where this \
              one ended"

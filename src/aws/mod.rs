@@ -24,11 +24,15 @@
 //! # }
 //! ```
 
+mod all;
 mod call;
 mod client;
+pub mod console;
 mod error;
 mod fault;
+pub mod image;
 mod ledger;
+mod nonce;
 mod pace;
 mod patience;
 pub mod s3;

@@ -12,6 +12,10 @@ mod boot_junit;
 mod build;
 mod bundle;
 mod bundle_input;
+#[cfg(feature = "aws")]
+mod console;
+#[cfg(feature = "aws")]
+mod console_text;
 mod doctor;
 mod exit;
 mod ext4_shape;
@@ -76,6 +80,8 @@ enum Verb {
     UploadBundle(Box<upload_bundle::Args>),
     #[cfg(feature = "aws")]
     Snapshot(Box<snapshot::Args>),
+    #[cfg(feature = "aws")]
+    Console(Box<console::Args>),
 }
 
 impl Verb {
@@ -119,6 +125,8 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::UploadBundle(args) => upload_bundle::run(*args),
         #[cfg(feature = "aws")]
         Verb::Snapshot(args) => snapshot::run(*args),
+        #[cfg(feature = "aws")]
+        Verb::Console(args) => console::run(*args),
     }
 }
 

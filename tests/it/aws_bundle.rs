@@ -172,11 +172,15 @@ fn a_bucket_that_will_not_do_is_told_with_how_to_mend_it() {
     "#]]);
     shelf.s3.state().taken.push("images".into());
     let ran = shelf.send(&["--create-bucket"]);
-    shelf.told(&ran, 3, expect![[r#"
+    shelf.told(
+        &ran,
+        3,
+        expect![[r#"
         error: cannot upload the bundle to s3://images/a
           because: a bucket images exists, and it is not this account's
         help: choose another name, or use the keys of its account
-    "#]]);
+    "#]],
+    );
     assert_eq!(shelf.s3.state().faults.seen("PutObject"), 0);
 }
 
@@ -223,11 +227,15 @@ fn what_is_no_bundle_is_not_sent() {
     assert_eq!(shelf.s3.state().keys("images"), Vec::<String>::new());
     std::fs::remove_file(&part).unwrap();
     let ran = shelf.send(&[]);
-    shelf.told(&ran, 3, expect![[r#"
+    shelf.told(
+        &ran,
+        3,
+        expect![[r#"
         error: cannot upload the bundle to s3://images/a
           because: cannot read what is to be sent
           because: out/web.part.1: No such file or directory (os error 2)
-    "#]]);
+    "#]],
+    );
     assert_eq!(shelf.s3.state().keys("images"), Vec::<String>::new());
 }
 
@@ -235,10 +243,13 @@ fn what_is_no_bundle_is_not_sent() {
 fn places_and_flags_that_do_not_fit_are_refused_before_anything_is_sent() {
     let shelf = Shelf::new().bundled(1);
     for (args, expected) in [
-        (&["out/web.manifest.xml"][..], expect![[r#"
+        (
+            &["out/web.manifest.xml"][..],
+            expect![[r#"
             error: place `out/web.manifest.xml`: it has the form s3://BUCKET/PREFIX
             help: the last argument says where to, as in s3://my-images/web
-        "#]]),
+        "#]],
+        ),
         (
             &["out/web.manifest.xml", "s3://My_Images/a"],
             expect![[r#"
@@ -254,10 +265,13 @@ fn places_and_flags_that_do_not_fit_are_refused_before_anything_is_sent() {
                 help: leave them out, or give the image
             "#]],
         ),
-        (&["disk.img", "s3://images/a"], expect![[r#"
+        (
+            &["disk.img", "s3://images/a"],
+            expect![[r#"
             error: cannot upload the bundle to s3://images/a
               because: neither the flags nor the spec file have `user`
-        "#]]),
+        "#]],
+        ),
         (
             &["s3://images/a", "--acl", "bucket-owner-read"],
             expect![[r#"

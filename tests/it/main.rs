@@ -62,6 +62,7 @@ mod archive_odd;
 mod archive_prop;
 mod archive_tools;
 mod aws_bundle;
+mod aws_console;
 mod aws_debian;
 mod aws_faults;
 mod aws_incremental;

@@ -1,4 +1,4 @@
-//! EC2's query protocol: DescribeSnapshots and DeleteSnapshot.
+//! EC2's query protocol: snapshots here, consoles in [`super::console`].
 
 use super::http::{Response, form};
 use super::state::{State, Status};
@@ -21,12 +21,17 @@ pub fn operation(body: &[u8]) -> &'static str {
     match form.get("Action").map(String::as_str) {
         Some("DescribeSnapshots") => "DescribeSnapshots",
         Some("DeleteSnapshot") => "DeleteSnapshot",
+        Some("GetConsoleOutput") => "GetConsoleOutput",
+        Some("GetConsoleScreenshot") => "GetConsoleScreenshot",
         _ => "?",
     }
 }
 
 pub fn answer(operation: &str, body: &[u8], state: &mut State) -> Response {
     let form = form(&String::from_utf8_lossy(body));
+    if operation.starts_with("GetConsole") {
+        return super::console::answer(operation, &form, state);
+    }
     let id = form.get("SnapshotId.1").or_else(|| form.get("SnapshotId"));
     let id = id.cloned().unwrap_or_default();
     let Some(snapshot) = state.known(&id) else {

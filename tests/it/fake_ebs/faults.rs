@@ -74,7 +74,10 @@ impl Faults {
 impl Fault {
     /// The answer, where there is one.
     pub fn response(self, operation: &str) -> Option<Response> {
-        let ec2 = matches!(operation, "DescribeSnapshots" | "DeleteSnapshot");
+        let ec2 = matches!(
+            operation,
+            "DescribeSnapshots" | "DeleteSnapshot" | "GetConsoleOutput" | "GetConsoleScreenshot"
+        );
         if self == Self::Conflicting && !ec2 {
             return Some(super::ebs::invalid("in use", "CONFLICTING_BLOCK_UPDATE"));
         }

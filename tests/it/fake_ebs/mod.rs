@@ -5,12 +5,14 @@
 //! noise where nobody wrote. What goes wrong on purpose is in [`Fault`]. It checks the dates of signatures, not the
 //! signatures: moto's clients do no more.
 
+mod console;
 mod ebs;
 mod ec2;
 mod faults;
 pub mod http;
 mod state;
 
+pub use console::Instance;
 pub use faults::{Fault, Faults, When};
 pub use state::{BLOCK, Manner, State, Status};
 

@@ -1,5 +1,6 @@
 //! The snapshots of the fake: what they are, and what a volume made of one would hold.
 
+use super::console::Instance;
 use super::faults::Faults;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -110,6 +111,7 @@ pub struct State {
     pub manner: Manner,
     pub faults: Faults,
     pub snapshots: Vec<Snapshot>,
+    pub instances: BTreeMap<String, Instance>,
     /// Blocks that were put, repeated ones too.
     pub puts: u64,
     /// Requests in flight at once, at most.
