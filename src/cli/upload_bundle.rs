@@ -25,7 +25,7 @@ Examples:
 
 A folder's bundle that was uploaded in part goes on there; one that is made on the way begins anew.";
 
-/// Send a bundle to S3: a finished one, or one made on the way of a disk image or a root filesystem
+/// Send a bundle to S3, finished or made on the way
 ///
 /// The last argument says where to: s3://BUCKET/PREFIX. Those before it are the manifest of a finished bundle, or
 /// what `bundle` takes.

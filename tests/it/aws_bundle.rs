@@ -120,7 +120,7 @@ fn a_bundle_is_made_on_the_way() {
 #[test]
 fn bundling_waits_for_a_slow_bucket() {
     let shelf = Shelf::new();
-    shelf.noise("noise.img", 120 << 20);
+    shelf.noise("noise.img", 45 << 20);
     shelf.s3.fault("PutObject", When::First(2), Fault::Hang);
     let args = [
         &[

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `acl_tools` | ACLs and attributes of a filesystem, through GNU tar and bsdtar |
 //! | `archive_*` | the tar reader against tar, bad input, damage |
+//! | `aws_bundle*` | bundles sent to a strict fake of S3, to moto and to s3s-fs; faults, resuming |
 //! | `aws_*` | snapshots against a strict fake of AWS: what is sent, faults, resuming, incremental ones |
 //! | `bad_*` | bad archives, outputs and flags: exit code, message, nothing left |
 //! | `disk_full`, `signals` | a build that is refused or stopped half way leaves nothing |
@@ -62,6 +63,8 @@ mod archive_odd;
 mod archive_prop;
 mod archive_tools;
 mod aws_bundle;
+mod aws_bundle_faults;
+mod aws_bundle_servers;
 mod aws_console;
 mod aws_debian;
 mod aws_faults;

@@ -20,6 +20,7 @@ pub mod oci;
 pub mod peers;
 pub mod rootfs;
 pub mod seal;
+pub mod server;
 pub mod tarball;
 pub mod view;
 

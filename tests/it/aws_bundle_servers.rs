@@ -1,0 +1,82 @@
+//! `upload-bundle` against servers that somebody else wrote. moto checks no digest and no signature; s3s-fs checks
+//! both, and keeps objects as files, but knows no ACL.
+
+use crate::aws_moto::Moto;
+use crate::common::bundle;
+use crate::common::cloud::keys;
+use crate::common::desk::{Desk, ran};
+use crate::common::server::Server;
+use crate::tools::have;
+use std::process::Command;
+
+/// Sends the golden image's bundle to `s3://images/a`, in a bucket that is made, and tells the figures.
+fn send(desk: &Desk, url: &str, flags: &[&str]) -> serde_json::Value {
+    let args = [
+        "upload-bundle",
+        "out/web.manifest.xml",
+        "s3://images/a",
+        "--create-bucket",
+        "--json",
+        "--endpoint-url",
+        url,
+        "--region",
+        "us-east-1",
+    ];
+    let mut command = desk.command(&[&args, flags].concat());
+    keys(&mut command, desk);
+    let ran = ran(&command.output().unwrap());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    serde_json::from_str(&ran.stdout).unwrap()
+}
+
+#[test]
+fn moto_takes_a_bundle_once() {
+    let Some(moto) = Moto::start() else { return };
+    let desk = bundle::desk();
+    bundle::bundle(&desk, &["disk.img", "-p", "web"]);
+    let figures = send(&desk, &moto.url, &[]);
+    assert_eq!(figures["sent"], 1);
+    let figures = send(&desk, &moto.url, &[]);
+    assert_eq!(
+        (&figures["sent"], &figures["present"]),
+        (&0.into(), &1.into())
+    );
+}
+
+#[test]
+fn s3s_fs_keeps_a_bundle_byte_for_byte() {
+    if !have("s3s-fs") {
+        return;
+    }
+    let desk = bundle::desk();
+    bundle::bundle(&desk, &["disk.img", "-p", "web"]);
+    std::fs::create_dir(desk.path("s3")).unwrap();
+    let server = Server::start("/", |port| {
+        let mut command = Command::new("s3s-fs");
+        let keys = [
+            "--access-key",
+            "AKIDEXAMPLE",
+            "--secret-key",
+            "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+        ];
+        command
+            .args(["--host", "127.0.0.1", "--port", port])
+            .args(keys)
+            .arg(desk.path("s3"));
+        command
+    });
+    send(&desk, &server.url, &[]);
+    for name in desk.out() {
+        let there = std::fs::read(desk.path("s3/images/a").join(&name)).unwrap();
+        assert!(
+            there == std::fs::read(desk.path("out").join(&name)).unwrap(),
+            "{name}"
+        );
+    }
+    // No ACL can be given to what is there: it is sent again. Without one it is not.
+    assert_eq!(send(&desk, &server.url, &[])["sent"], 1);
+    assert_eq!(
+        send(&desk, &server.url, &["--acl", "private"])["present"],
+        1
+    );
+}
