@@ -6,6 +6,8 @@
 
 mod aki;
 #[cfg(feature = "aws")]
+mod ami_shape;
+#[cfg(feature = "aws")]
 mod aws;
 mod boot;
 mod boot_junit;
@@ -16,6 +18,8 @@ mod bundle_input;
 mod console;
 #[cfg(feature = "aws")]
 mod console_text;
+#[cfg(feature = "aws")]
+mod copy;
 mod doctor;
 mod exit;
 mod ext4_shape;
@@ -26,7 +30,11 @@ mod pipeline;
 mod plan;
 mod progress;
 mod reading;
+#[cfg(feature = "aws")]
+mod register;
 mod shape;
+#[cfg(feature = "aws")]
+mod share;
 mod signals;
 mod sizes;
 #[cfg(feature = "aws")]
@@ -81,6 +89,12 @@ enum Verb {
     #[cfg(feature = "aws")]
     Snapshot(Box<snapshot::Args>),
     #[cfg(feature = "aws")]
+    Register(Box<register::Args>),
+    #[cfg(feature = "aws")]
+    Copy(Box<copy::Args>),
+    #[cfg(feature = "aws")]
+    Share(Box<share::Args>),
+    #[cfg(feature = "aws")]
     Console(Box<console::Args>),
 }
 
@@ -125,6 +139,12 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::UploadBundle(args) => upload_bundle::run(*args),
         #[cfg(feature = "aws")]
         Verb::Snapshot(args) => snapshot::run(*args),
+        #[cfg(feature = "aws")]
+        Verb::Register(args) => register::run(*args),
+        #[cfg(feature = "aws")]
+        Verb::Copy(args) => copy::run(*args),
+        #[cfg(feature = "aws")]
+        Verb::Share(args) => share::run(*args),
         #[cfg(feature = "aws")]
         Verb::Console(args) => console::run(*args),
     }

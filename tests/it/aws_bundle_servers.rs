@@ -10,7 +10,7 @@ use crate::tools::have;
 use std::process::Command;
 
 /// Sends the golden image's bundle to `s3://images/a`, in a bucket that is made, and tells the figures.
-fn send(desk: &Desk, url: &str, flags: &[&str]) -> serde_json::Value {
+fn send(desk: &Desk, url: &str) -> serde_json::Value {
     let args = [
         "upload-bundle",
         "out/web.manifest.xml",
@@ -22,7 +22,7 @@ fn send(desk: &Desk, url: &str, flags: &[&str]) -> serde_json::Value {
         "--region",
         "us-east-1",
     ];
-    let mut command = desk.command(&[&args, flags].concat());
+    let mut command = desk.command(&args);
     keys(&mut command, desk);
     let ran = ran(&command.output().unwrap());
     assert_eq!(ran.code, Some(0), "{ran:?}");
@@ -34,9 +34,9 @@ fn moto_takes_a_bundle_once() {
     let Some(moto) = Moto::start() else { return };
     let desk = bundle::desk();
     bundle::bundle(&desk, &["disk.img", "-p", "web"]);
-    let figures = send(&desk, &moto.url, &[]);
+    let figures = send(&desk, &moto.url);
     assert_eq!(figures["sent"], 1);
-    let figures = send(&desk, &moto.url, &[]);
+    let figures = send(&desk, &moto.url);
     assert_eq!(
         (&figures["sent"], &figures["present"]),
         (&0.into(), &1.into())
@@ -65,18 +65,14 @@ fn s3s_fs_keeps_a_bundle_byte_for_byte() {
             .arg(desk.path("s3"));
         command
     });
-    send(&desk, &server.url, &[]);
-    for name in desk.out() {
-        let there = std::fs::read(desk.path("s3/images/a").join(&name)).unwrap();
-        assert!(
-            there == std::fs::read(desk.path("out").join(&name)).unwrap(),
-            "{name}"
-        );
+    // Its lists tell no ETags: what is there is sent again.
+    for _ in 0..2 {
+        let figures = send(&desk, &server.url);
+        assert_eq!(figures["sent"], 1);
+        for name in desk.out() {
+            let there = std::fs::read(desk.path("s3/images/a").join(&name)).unwrap();
+            let sent = std::fs::read(desk.path("out").join(&name)).unwrap();
+            assert!(there == sent, "{name}");
+        }
     }
-    // No ACL can be given to what is there: it is sent again. Without one it is not.
-    assert_eq!(send(&desk, &server.url, &[])["sent"], 1);
-    assert_eq!(
-        send(&desk, &server.url, &["--acl", "private"])["present"],
-        1
-    );
 }

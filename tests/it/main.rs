@@ -6,7 +6,7 @@
 //! | `acl_tools` | ACLs and attributes of a filesystem, through GNU tar and bsdtar |
 //! | `archive_*` | the tar reader against tar, bad input, damage |
 //! | `aws_bundle*` | bundles sent to a strict fake of S3, to moto and to s3s-fs; faults, resuming |
-//! | `aws_*` | snapshots against a strict fake of AWS: what is sent, faults, resuming, incremental ones |
+//! | `aws_*` | snapshots and AMIs against a strict fake of AWS: what is sent, faults, resuming, incremental ones |
 //! | `bad_*` | bad archives, outputs and flags: exit code, message, nothing left |
 //! | `disk_full`, `signals` | a build that is refused or stopped half way leaves nothing |
 //! | `disk_damage` | a Debian boots from a disk of which a part is destroyed |
@@ -68,6 +68,8 @@ mod aws_bundle_servers;
 mod aws_console;
 mod aws_debian;
 mod aws_faults;
+mod aws_image;
+mod aws_image_faults;
 mod aws_incremental;
 mod aws_moto;
 mod aws_resume;

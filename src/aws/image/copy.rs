@@ -9,6 +9,7 @@ use crate::aws::{Aws, AwsError, Call, Made};
 use crate::observe::Observer;
 use aws_sdk_ec2::types::{ImageState, ResourceType};
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -126,15 +127,19 @@ pub async fn copy(
         there(&found, &source, destination)
     });
     let there = all(looks).await?;
-    let work = clients.iter().zip(to).zip(there);
-    all(work.map(async |((aws, destination), there)| {
+    // All are asked for, whatever becomes of one: a request that is dropped half way may be carried out all the same.
+    let asked = clients.iter().zip(to).zip(there);
+    let asked = all(asked.map(async |((aws, destination), there)| {
         let copy = match there {
-            Some(there) => there,
-            None => one(aws, &source.image, destination).await?,
+            Some(there) => Ok(there),
+            None => one(aws, &source.image, destination).await,
         };
-        wait(aws, &copy, limit, observer).await
-    }))
-    .await
+        Ok::<_, Infallible>(copy)
+    }));
+    let Ok(asked) = asked.await;
+    let copies = asked.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let waits = clients.iter().zip(&copies);
+    all(waits.map(async |(aws, copy)| wait(aws, copy, limit, observer).await)).await
 }
 
 /// The copy that is there already.

@@ -13,13 +13,9 @@ const SETTLING: Duration = Duration::from_secs(10);
 
 /// Deregisters an AMI, and deletes its snapshots if they are part of it.
 pub(in crate::aws) async fn remove(aws: &Aws, id: &str, snapshots: bool) -> Result<(), AwsError> {
-    // One that was just made may be unknown for a moment: it is not gone.
-    let call = Call::new("ec2:DescribeImages", id).settling(Instant::now(), SETTLING);
-    let associated = match by_id(aws, &call, id).await {
-        Ok(found) => found.image.snapshot_ids,
-        Err(AwsError::Answer { .. }) => Vec::new(),
-        Err(e) if e.kind() == Some(Kind::Absent) => Vec::new(),
-        Err(e) => return Err(e),
+    let associated = match snapshots {
+        true => snapshots_of(aws, id).await,
+        false => Vec::new(),
     };
     match deregister(aws, id, snapshots).await {
         Err(e) if code(&e) == Some("OperationNotPermitted") => {
@@ -43,8 +39,18 @@ pub(in crate::aws) async fn remove(aws: &Aws, id: &str, snapshots: bool) -> Resu
     Ok(())
 }
 
+/// An AMI's snapshots, as far as EC2 shows them; the others DeregisterImage knows.
+async fn snapshots_of(aws: &Aws, id: &str) -> Vec<String> {
+    // One that was just made may be unknown for a moment: it is not gone.
+    let call = Call::new("ec2:DescribeImages", id).settling(Instant::now(), SETTLING);
+    match by_id(aws, &call, id).await {
+        Ok(found) => found.image.snapshot_ids,
+        Err(_) => Vec::new(),
+    }
+}
+
 async fn deregister(aws: &Aws, id: &str, snapshots: bool) -> Result<(), AwsError> {
-    let call = Call::new("ec2:DeregisterImage", id).settling(Instant::now(), PAUSE * 2);
+    let call = Call::new("ec2:DeregisterImage", id).settling(Instant::now(), SETTLING);
     let request = || {
         let request = aws.ec2().deregister_image().image_id(id);
         let snapshots = snapshots.then_some(true);

@@ -35,6 +35,8 @@ pub enum When {
     After(u32),
     /// Every so-manieth, from that one on.
     Every(u32),
+    /// From one on to another, both counted from 1.
+    Between(u32, u32),
 }
 
 #[derive(Default)]
@@ -66,6 +68,7 @@ impl Faults {
             When::First(n) => nr <= *n,
             When::After(n) => nr > *n,
             When::Every(n) => nr.is_multiple_of(*n),
+            When::Between(first, last) => (*first..=*last).contains(&nr),
         });
         rule.map(|(.., fault)| *fault)
     }
@@ -77,7 +80,7 @@ impl Fault {
         let ec2 = matches!(
             operation,
             "DescribeSnapshots" | "DeleteSnapshot" | "GetConsoleOutput" | "GetConsoleScreenshot"
-        );
+        ) || super::images::OPERATIONS.contains(&operation);
         if self == Self::Conflicting && !ec2 {
             return Some(super::ebs::invalid("in use", "CONFLICTING_BLOCK_UPDATE"));
         }

@@ -88,6 +88,12 @@ impl Request {
         self.headers.get(name).map_or("", String::as_str)
     }
 
+    /// The region that it is signed for.
+    pub fn region(&self) -> &str {
+        let scope = self.header("authorization").split('/').nth(2);
+        scope.unwrap_or_default()
+    }
+
     pub fn body_len(&self) -> usize {
         self.header("content-length").parse().unwrap_or(0)
     }

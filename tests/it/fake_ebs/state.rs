@@ -2,8 +2,9 @@
 
 use super::console::Instance;
 use super::faults::Faults;
+use super::images::Ami;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant, SystemTime};
@@ -35,6 +36,8 @@ pub struct Snapshot {
     pub completed: Option<Instant>,
     pub failed: Option<String>,
     pub deleted: bool,
+    /// Accounts that may make volumes of it.
+    pub shared: BTreeSet<String>,
     /// How long EC2 calls it pending after it is complete.
     completing: Duration,
     data: File,
@@ -93,6 +96,14 @@ pub struct Manner {
     pub ahead: Duration,
     /// Encryption by default, as an account may have it.
     pub encrypts: bool,
+    /// For how long an AMI is pending.
+    pub pending: Duration,
+    /// AMIs fail when they were pending.
+    pub images_fail: bool,
+    /// DeregisterImage deletes no snapshots, whatever it is told.
+    pub leaves_snapshots: bool,
+    /// The account makes no AMI public.
+    pub public_blocked: bool,
 }
 
 impl Default for Manner {
@@ -102,6 +113,10 @@ impl Default for Manner {
             completing: Duration::ZERO,
             ahead: Duration::ZERO,
             encrypts: false,
+            pending: Duration::ZERO,
+            images_fail: false,
+            leaves_snapshots: false,
+            public_blocked: false,
         }
     }
 }
@@ -111,6 +126,11 @@ pub struct State {
     pub manner: Manner,
     pub faults: Faults,
     pub snapshots: Vec<Snapshot>,
+    pub images: Vec<Ami>,
+    /// Of Systems Manager, by region and name.
+    pub parameters: BTreeMap<(String, String), String>,
+    /// Requests, of whatever kind.
+    pub requests: u64,
     pub instances: BTreeMap<String, Instance>,
     /// Blocks that were put, repeated ones too.
     pub puts: u64,
@@ -156,6 +176,7 @@ impl State {
             completed: None,
             failed: None,
             deleted: false,
+            shared: BTreeSet::new(),
             completing: self.manner.completing,
             data: tempfile::tempfile().unwrap(),
             request,
