@@ -67,7 +67,6 @@ pub fn put(key: &str, request: &Request, bucket: &mut Bucket) -> Answer {
         bytes: request.body.clone(),
         etag: etag.clone(),
         acl,
-        parts: 0,
     };
     bucket.objects.insert(key.to_owned(), object);
     Ok(Response::new(200, "").with("etag", format!("\"{etag}\"")))

@@ -9,8 +9,6 @@ pub struct Object {
     /// Without its quotes.
     pub etag: String,
     pub acl: String,
-    /// Parts that it was put in; 0: none.
-    pub parts: usize,
 }
 
 /// An upload in parts that has neither been completed nor aborted.

@@ -82,13 +82,11 @@ pub fn complete(key: &str, request: &Request, bucket: &mut Bucket) -> Answer {
         digests.extend_from_slice(&Md5::digest(data));
     }
     let etag = format!("{}-{}", hex(&Md5::digest(&digests)), told.len());
-    let parts = told.len();
     bucket.uploads.remove(id(request));
     let object = Object {
         bytes,
         etag: etag.clone(),
         acl: "private".into(),
-        parts,
     };
     bucket.objects.insert(key.to_owned(), object);
     let inside = format!("<Key>{key}</Key><ETag>&quot;{etag}&quot;</ETag>");
