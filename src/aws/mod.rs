@@ -35,6 +35,7 @@ mod ledger;
 mod nonce;
 mod pace;
 mod patience;
+pub mod policy;
 pub mod s3;
 pub mod snapshot;
 
