@@ -64,7 +64,9 @@ impl AwsError {
     #[must_use]
     pub fn of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
         // A transparent error is not among the sources of the one that wraps it.
-        if let Some(SnapshotError::Aws(aws)) = error.downcast_ref() {
+        if let Some(SnapshotError::Aws(aws) | SnapshotError::S3(S3Error::Aws(aws))) =
+            error.downcast_ref()
+        {
             return Some(aws);
         }
         if let Some(S3Error::Aws(aws)) = error.downcast_ref() {

@@ -5,6 +5,7 @@ use super::client::Aws;
 use super::error::AwsError;
 use super::fault::Kind;
 use super::image;
+use super::s3;
 use super::snapshot;
 use crate::observe::Observer;
 use std::fmt;
@@ -41,6 +42,22 @@ pub enum Made {
     Bucket {
         /// Its name.
         name: String,
+    },
+    /// An upload in parts that is not complete.
+    Parts {
+        /// Its bucket.
+        bucket: String,
+        /// Its key.
+        key: String,
+        /// Its id; `None`: whichever there are.
+        upload: Option<String>,
+    },
+    /// A snapshot that VM Import makes.
+    Import {
+        /// `import-snap-…`; `None`: the answer with it has not come.
+        id: Option<String>,
+        /// The key of what is imported, which is no other import's.
+        key: String,
     },
     /// An object in S3.
     Object {
@@ -79,6 +96,11 @@ impl fmt::Display for Made {
         match self {
             Self::Upload { id, .. } | Self::Snapshot { id } => write!(f, "snapshot {id}"),
             Self::Bucket { name } => write!(f, "bucket {name}"),
+            Self::Parts { bucket, key, .. } => {
+                write!(f, "unfinished upload to s3://{bucket}/{key}")
+            }
+            Self::Import { id: Some(id), .. } => write!(f, "import {id}"),
+            Self::Import { key, .. } => write!(f, "import of {key}, if it was begun,"),
             Self::Object { bucket, key } => write!(f, "object s3://{bucket}/{key}"),
             Self::Image { id, .. } => write!(f, "AMI {id}"),
             Self::Parameter { name, .. } => write!(f, "parameter {name}"),
@@ -187,6 +209,12 @@ impl Aws {
                     other => other,
                 }
             }
+            Made::Parts {
+                bucket,
+                key,
+                upload,
+            } => s3::abort(self, bucket, key, upload.as_deref()).await,
+            Made::Import { id, key } => snapshot::cancel(self, id.as_deref(), key).await,
             Made::Object { bucket, key } => self.delete_object(bucket, key).await,
             Made::Image { id, snapshots } => image::remove(self, id, *snapshots).await,
             Made::Parameter { name, was } => image::restore(self, name, was.as_deref()).await,

@@ -42,6 +42,8 @@ mod sizes;
 #[cfg(feature = "aws")]
 mod snapshot;
 #[cfg(feature = "aws")]
+mod snapshot_import;
+#[cfg(feature = "aws")]
 mod snapshot_shape;
 mod spec_file;
 mod summary;

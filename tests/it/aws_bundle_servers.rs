@@ -5,9 +5,7 @@ use crate::aws_moto::Moto;
 use crate::common::bundle;
 use crate::common::cloud::keys;
 use crate::common::desk::{Desk, ran};
-use crate::common::server::Server;
-use crate::tools::have;
-use std::process::Command;
+use crate::common::server::s3s_fs;
 
 /// Sends the golden image's bundle to `s3://images/a`, in a bucket that is made, and tells the figures.
 fn send(desk: &Desk, url: &str) -> serde_json::Value {
@@ -45,26 +43,9 @@ fn moto_takes_a_bundle_once() {
 
 #[test]
 fn s3s_fs_keeps_a_bundle_byte_for_byte() {
-    if !have("s3s-fs") {
-        return;
-    }
     let desk = bundle::desk();
     bundle::bundle(&desk, &["disk.img", "-p", "web"]);
-    std::fs::create_dir(desk.path("s3")).unwrap();
-    let server = Server::start("/", |port| {
-        let mut command = Command::new("s3s-fs");
-        let keys = [
-            "--access-key",
-            "AKIDEXAMPLE",
-            "--secret-key",
-            "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
-        ];
-        command
-            .args(["--host", "127.0.0.1", "--port", port])
-            .args(keys)
-            .arg(desk.path("s3"));
-        command
-    });
+    let Some(server) = s3s_fs(&desk) else { return };
     // Its lists tell no ETags: what is there is sent again.
     for _ in 0..2 {
         let figures = send(&desk, &server.url);

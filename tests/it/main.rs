@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `acl_tools` | ACLs and attributes of a filesystem, through GNU tar and bsdtar |
 //! | `archive_*` | the tar reader against tar, bad input, damage |
+//! | `aws_import` | images sent to S3 and imported: what is made, faults, what is left |
 //! | `aws_bundle*` | bundles sent to a strict fake of S3, to moto and to s3s-fs; faults, resuming |
 //! | `aws_*` | snapshots and AMIs against a strict fake of AWS: what is sent, faults, resuming, incremental ones |
 //! | `bad_*` | bad archives, outputs and flags: exit code, message, nothing left |
@@ -70,6 +71,7 @@ mod aws_debian;
 mod aws_faults;
 mod aws_image;
 mod aws_image_faults;
+mod aws_import;
 mod aws_incremental;
 mod aws_moto;
 mod aws_policy;

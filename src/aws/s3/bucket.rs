@@ -108,7 +108,7 @@ pub async fn prepare(
         }
         Found::Absent => return Err(S3Error::NoBucket { bucket: name }),
     }
-    if let (Some(_), true) = (options.acl.canned(), bucket.is_enforced(aws).await?) {
+    if options.acl.canned().is_some() && bucket.is_enforced(aws).await? {
         let acl = options.acl.word();
         return Err(S3Error::NoAcls { bucket: name, acl });
     }

@@ -3,7 +3,8 @@
 //! ```text
 //! prepare ──► the bucket: region, ownership, encryption
 //!    │
-//! Bundle: parts as they are made ──► the manifest, last
+//!    ├─► BundleUpload: parts as they are made ──► the manifest, last
+//!    └─► put_large: an object in parts
 //! ```
 //!
 //! Every body goes with its `Content-MD5`, which every server of S3's protocol checks, and is in memory when it
@@ -14,6 +15,7 @@ mod bundle;
 mod each;
 mod error;
 mod location;
+mod multipart;
 mod object;
 
 pub use bucket::{Acl, Bucket, BucketOptions, prepare};
@@ -22,6 +24,8 @@ pub use bundle::{
 };
 pub use error::S3Error;
 pub use location::Location;
+pub(in crate::aws) use multipart::abort;
+pub use multipart::{Large, put_large};
 
 /// Bytes of bodies that are in flight at once. A region's line to S3 is full with fewer.
 pub const IN_FLIGHT: u64 = 64 << 20;

@@ -1,6 +1,8 @@
 //! Servers that somebody else wrote, on loopback.
 
-use super::desk::Running;
+use super::cloud::{KEY, SECRET};
+use super::desk::{Desk, Running};
+use crate::tools::have;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
@@ -48,4 +50,22 @@ fn answers(address: &str, path: &str) -> bool {
     let _ = stream.write_all(request.as_bytes());
     let _ = stream.read_to_string(&mut answer);
     answer.starts_with("HTTP/1.1 ")
+}
+
+/// s3s-fs, which checks signatures and digests, and keeps objects as files in the folder `s3`. `None`, which CI does
+/// not accept, on a machine that has none.
+pub fn s3s_fs(desk: &Desk) -> Option<Server> {
+    if !have("s3s-fs") {
+        return None;
+    }
+    let folder = desk.path("s3");
+    std::fs::create_dir(&folder).unwrap();
+    Some(Server::start("/", |port| {
+        let mut command = Command::new("s3s-fs");
+        command
+            .args(["--host", "127.0.0.1", "--port", port])
+            .args(["--access-key", KEY, "--secret-key", SECRET])
+            .arg(folder);
+        command
+    }))
 }

@@ -12,6 +12,7 @@ mod ec2;
 mod faults;
 pub mod http;
 mod images;
+mod imports;
 mod ssm;
 mod state;
 

@@ -127,6 +127,7 @@ pub struct State {
     pub faults: Faults,
     pub snapshots: Vec<Snapshot>,
     pub images: Vec<Ami>,
+    pub imports: super::imports::Imports,
     /// Of Systems Manager, by region and name.
     pub parameters: BTreeMap<(String, String), String>,
     /// Requests, of whatever kind.

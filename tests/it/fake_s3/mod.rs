@@ -47,6 +47,10 @@ impl FakeS3 {
         self.state.lock().unwrap()
     }
 
+    pub fn shared(&self) -> Arc<Mutex<S3State>> {
+        Arc::clone(&self.state)
+    }
+
     pub fn fault(&self, operation: &'static str, when: When, fault: Fault) {
         self.state().faults.add(operation, when, fault);
     }
