@@ -193,6 +193,8 @@ fn kind_of(code: &str, message: &str, status: u16) -> Kind {
         "ValidationException" if message.contains("Failed to read block data") => Kind::Connection,
         // A body that came damaged (S3, "Error responses").
         "BadDigest" | "XAmzContentSHA256Mismatch" | "IncompleteBody" => Kind::Connection,
+        // CompleteMultipartUpload may say so under status 200.
+        "InternalError" | "ServiceUnavailable" => Kind::Service,
         // Another operation on the same bucket or object is under way.
         "OperationAborted" | "ConditionalRequestConflict" => Kind::Service,
         "ResourceNotFoundException" => Kind::Absent,
@@ -259,6 +261,8 @@ mod tests {
             ),
             ("RequestTimeTooSkewed", "", 403, Kind::Clock),
             ("NotImplemented", "", 501, Kind::Refused),
+            ("InternalError", "", 200, Kind::Service),
+            ("BadDigest", "", 400, Kind::Connection),
             ("", "", 502, Kind::Service),
         ] {
             assert_eq!(kind_of(code, message, status), kind, "{code} {status}");

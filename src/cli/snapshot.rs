@@ -93,6 +93,9 @@ fn imported(
 ) -> anyhow::Result<Code> {
     let (image, format) = snapshot_import::open(&args.image)?;
     way.format = format;
+    options
+        .check(image.len())
+        .map_err(|e| Usage::new(e.to_string()))?;
     let made = args.access.run(args.keep, progress, async |aws| {
         import(&aws, &image, &way, options, progress).await
     });

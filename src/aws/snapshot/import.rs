@@ -4,6 +4,7 @@
 //! reached well, and for VHDs.
 
 use super::{SnapshotError, SnapshotOptions};
+use crate::aws::image::DIGEST_TAG;
 use crate::aws::nonce::nonce;
 use crate::aws::s3::{Acl, BucketOptions, Large, Location, prepare, put_large};
 use crate::aws::{Aws, AwsError, Call, Kind, Made};
@@ -87,6 +88,7 @@ pub async fn import(
     options: &SnapshotOptions,
     observer: &dyn Observer,
 ) -> Result<Imported, SnapshotError> {
+    options.check(image.len())?;
     let import = Import {
         aws,
         import,
@@ -160,12 +162,10 @@ impl Import<'_> {
             .description(&options.description)
             .user_bucket(object.build())
             .build();
-        let tags = (!options.tags.is_empty()).then(|| {
-            let specification = TagSpecification::builder()
-                .resource_type(ResourceType::ImportSnapshotTask)
-                .set_tags(Some(tags(&options.tags)));
-            vec![specification.build()]
-        });
+        let tags = TagSpecification::builder()
+            .resource_type(ResourceType::ImportSnapshotTask)
+            .set_tags(Some(self.tags()))
+            .build();
         let call = Call::new("ec2:ImportSnapshot", of.made().to_string());
         let request = || {
             self.aws
@@ -178,7 +178,7 @@ impl Import<'_> {
                 .encrypted(options.encrypted)
                 .set_kms_key_id(options.kms_key_id.clone())
                 .set_role_name(self.import.role_name.clone())
-                .set_tag_specifications(tags.clone())
+                .tag_specifications(tags.clone())
                 .send()
         };
         match self.aws.call(&call, request).await {
@@ -258,21 +258,25 @@ impl Import<'_> {
 
     /// ImportSnapshot tags its task alone.
     async fn tag(&self, snapshot: &str) -> Result<(), AwsError> {
-        if self.options.tags.is_empty() {
-            return Ok(());
-        }
         let call = Call::new("ec2:CreateTags", snapshot);
         let request = || {
             let request = self.aws.ec2().create_tags().resources(snapshot);
-            request.set_tags(Some(tags(&self.options.tags))).send()
+            request.set_tags(Some(self.tags())).send()
         };
         self.aws.call(&call, request).await.map(drop)
     }
-}
 
-fn tags(tags: &[(String, String)]) -> Vec<Tag> {
-    let one = |(key, value): &(String, String)| Tag::builder().key(key).value(value).build();
-    tags.iter().map(one).collect()
+    fn tags(&self) -> Vec<Tag> {
+        // By it `prune` and the policies of `iam-policy` know what is ours.
+        let ours = (DIGEST_TAG, self.token.as_str());
+        let theirs = self.options.tags.iter();
+        let theirs = theirs.map(|(key, value)| (key.as_str(), value.as_str()));
+        [ours]
+            .into_iter()
+            .chain(theirs)
+            .map(|(key, value)| Tag::builder().key(key).value(value).build())
+            .collect()
+    }
 }
 
 /// Whether AWS looked at it and says no, for another reason than what the keys may do.

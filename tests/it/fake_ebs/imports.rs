@@ -120,8 +120,13 @@ fn tag(form: &Form, state: &mut State) -> Result<Response, Response> {
     let Some(snapshot) = state.known(&form["ResourceId.1"]) else {
         return Err(error(400, "InvalidSnapshot.NotFound", "ResourceId.1"));
     };
-    let pair = (form["Tag.1.Key"].clone(), form["Tag.1.Value"].clone());
-    snapshot.tags.extend([pair]);
+    for nr in 1.. {
+        let Some(key) = form.get(&format!("Tag.{nr}.Key")) else {
+            break;
+        };
+        let value = form[&format!("Tag.{nr}.Value")].clone();
+        snapshot.tags.insert(key.clone(), value);
+    }
     Ok(xml("CreateTags", "<return>true</return>"))
 }
 
