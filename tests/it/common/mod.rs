@@ -22,6 +22,7 @@ pub mod rootfs;
 pub mod seal;
 pub mod server;
 pub mod tarball;
+pub mod upgrade;
 pub mod view;
 
 use std::io::Cursor;
