@@ -31,6 +31,8 @@ mod packing;
 mod pipeline;
 mod plan;
 mod progress;
+#[cfg(feature = "aws")]
+mod push;
 mod reading;
 #[cfg(feature = "aws")]
 mod register;
@@ -93,6 +95,8 @@ enum Verb {
     #[cfg(feature = "aws")]
     Snapshot(Box<snapshot::Args>),
     #[cfg(feature = "aws")]
+    Push(Box<push::Args>),
+    #[cfg(feature = "aws")]
     Register(Box<register::Args>),
     #[cfg(feature = "aws")]
     Copy(Box<copy::Args>),
@@ -117,6 +121,8 @@ impl Verb {
                 &args.packing.spec,
                 args.packing.reading.rootfs.len().saturating_sub(1),
             ),
+            #[cfg(feature = "aws")]
+            Self::Push(args) => (&args.spec, args.reading.rootfs.len()),
             _ => return None,
         };
         Some((spec.as_deref()?, given > 0))
@@ -145,6 +151,8 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::UploadBundle(args) => upload_bundle::run(*args),
         #[cfg(feature = "aws")]
         Verb::Snapshot(args) => snapshot::run(*args),
+        #[cfg(feature = "aws")]
+        Verb::Push(args) => push::run(*args),
         #[cfg(feature = "aws")]
         Verb::Register(args) => register::run(*args),
         #[cfg(feature = "aws")]

@@ -164,7 +164,7 @@ impl Packing {
                 pipeline::refuse_inside(origin.path(), &folder.join(&options.prefix))?;
             }
         }
-        let input = bundle_input::open(&origins, &reading, observer)?;
+        let input = bundle_input::open(&origins, &reading, "a bundle holds", observer)?;
         // As ec2-bundle-image, of the whole name: disk.img.part.0.
         if let (None, Input::Image(_), [Origin::Path(path)]) = (&self.prefix, &input, &origins[..])
             && path.as_os_str() != "-"
@@ -249,7 +249,7 @@ fn certificate(path: &Path, observer: &dyn Observer) -> anyhow::Result<PublicKey
 }
 
 /// Flags that say what an image should be like are for one that is made here.
-fn refuse_shape(spec: &Spec) -> Result<(), Usage> {
+pub(super) fn refuse_shape(spec: &Spec) -> Result<(), Usage> {
     let told = Spec {
         source_date_epoch: None,
         grub: Vec::new(),
