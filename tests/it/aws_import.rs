@@ -20,7 +20,7 @@ impl Port {
     fn new() -> Self {
         let (cloud, s3) = (Cloud::new(), FakeS3::start());
         s3.state().bucket("images");
-        cloud.fake.state().imports.s3 = Some(s3.shared());
+        cloud.fake.state().imports.object = Some(s3.objects());
         let blocks: Vec<_> = (0..34)
             .map(|nr| match nr % 5 {
                 4 => Holds::Hole,
@@ -259,7 +259,7 @@ fn s3s_fs_has_the_image_byte_for_byte() {
     };
     {
         let mut state = port.cloud.fake.state();
-        state.imports.s3 = None;
+        state.imports.object = None;
         state.imports.fails = Some("on purpose");
     }
     let flags = ["--create-bucket", "--keep"];

@@ -50,6 +50,7 @@ fn help_names_every_verb_and_exit_code() {
           verify-bundle  Check an S3 bundle of EC2; findings give exit code 1
           upload-bundle  Send a bundle to S3, finished or made on the way
           snapshot       Send a disk image to AWS as an EBS snapshot
+          push           Make an AMI of a root filesystem or a disk image
           register       Register a snapshot, or a bundle in S3, as an AMI
           copy           Copy an AMI to other regions, all at once
           share          Share an AMI, set its end, protect it and put it where it is looked up

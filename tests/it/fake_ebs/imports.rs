@@ -3,11 +3,9 @@
 use super::ec2::{NAMESPACE, error};
 use super::http::Response;
 use super::state::{BLOCK, Snapshot, State};
-use crate::fake_s3::S3State;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 pub const OPERATIONS: [&str; 4] = [
@@ -17,6 +15,7 @@ pub const OPERATIONS: [&str; 4] = [
     "CancelImportTask",
 ];
 
+pub type Object = Box<dyn Fn(&str, &str) -> Option<Vec<u8>> + Send>;
 type Form = BTreeMap<String, String>;
 
 pub struct Task {
@@ -31,7 +30,8 @@ pub struct Task {
 #[derive(Default)]
 pub struct Imports {
     pub tasks: Vec<Task>,
-    pub s3: Option<Arc<Mutex<S3State>>>,
+    /// What S3 has: the object of a bucket and a key.
+    pub object: Option<Object>,
     pub no_role: bool,
     /// Why every import fails.
     pub fails: Option<&'static str>,
@@ -88,17 +88,12 @@ fn import(form: &Form, state: &mut State) -> Result<Response, Response> {
         asked("DiskContainer.UserBucket.S3Bucket"),
         asked("DiskContainer.UserBucket.S3Key"),
     );
-    let bytes = match &state.imports.s3 {
+    let bytes = match &state.imports.object {
         None => Vec::new(),
-        Some(s3) => {
-            let s3 = s3.lock().unwrap();
-            let object = s3.buckets.get(bucket).and_then(|b| b.objects.get(key));
-            let object = object.ok_or_else(|| {
-                let text = format!("Unable to read s3://{bucket}/{key}");
-                error(400, "InvalidParameter", &text)
-            })?;
-            object.bytes.clone()
-        }
+        Some(object) => object(bucket, key).ok_or_else(|| {
+            let text = format!("Unable to read s3://{bucket}/{key}");
+            error(400, "InvalidParameter", &text)
+        })?,
     };
     tasks.push(Task {
         form: form.clone(),

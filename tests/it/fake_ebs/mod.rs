@@ -12,7 +12,7 @@ mod ec2;
 mod faults;
 pub mod http;
 mod images;
-mod imports;
+pub mod imports;
 mod ssm;
 mod state;
 

@@ -9,6 +9,7 @@ mod upload;
 pub use state::S3State;
 
 use crate::fake_ebs::http::{self, Request, Response};
+use crate::fake_ebs::imports::Object;
 use crate::fake_ebs::{Fault, When};
 use std::io::{BufReader, Read};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -47,8 +48,13 @@ impl FakeS3 {
         self.state.lock().unwrap()
     }
 
-    pub fn shared(&self) -> Arc<Mutex<S3State>> {
-        Arc::clone(&self.state)
+    /// Gives the bytes of a bucket's object.
+    pub fn objects(&self) -> Object {
+        let state = Arc::clone(&self.state);
+        Box::new(move |bucket, key| {
+            let state = state.lock().unwrap();
+            Some(state.buckets.get(bucket)?.objects.get(key)?.bytes.clone())
+        })
     }
 
     pub fn fault(&self, operation: &'static str, when: When, fault: Fault) {
@@ -107,13 +113,21 @@ fn one(
         state.refusals.push(format!("{operation}: {body}"));
     }
     drop(state);
-    if fault == Some(Fault::Lose) {
-        return None;
-    }
     if request.method == "HEAD" {
         response.body.clear();
     }
-    response.write(out, now).ok()
+    match fault {
+        Some(Fault::Lose) => None,
+        Some(Fault::Mute) => {
+            let _ = from.read(&mut [0]);
+            None
+        }
+        Some(Fault::Torn) => {
+            response.write(out, now, true).ok()?;
+            None
+        }
+        _ => response.write(out, now, false).ok(),
+    }
 }
 
 pub fn error(status: u16, code: &str, message: &str) -> Response {
@@ -151,7 +165,8 @@ fn refusal(fault: Fault, operation: &str) -> Option<Response> {
         Fault::Conflicting => error(409, "OperationAborted", "A conflicting operation."),
         Fault::Denied => error(403, "AccessDenied", "Access Denied"),
         Fault::Expired => error(400, "ExpiredToken", "The provided token has expired."),
-        Fault::Hang | Fault::Cut | Fault::Lose => return None,
+        Fault::Skewed => error(403, "RequestTimeTooSkewed", "The difference is too large."),
+        Fault::Hang | Fault::Mute | Fault::Cut | Fault::Lose | Fault::Torn => return None,
     })
 }
 
