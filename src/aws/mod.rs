@@ -37,6 +37,7 @@ mod pace;
 mod patience;
 pub mod policy;
 pub mod push;
+pub mod s3;
 pub mod snapshot;
 
 pub use call::Call;

@@ -1,8 +1,8 @@
 //! EC2's query protocol: snapshots here, AMIs in [`super::images`], consoles in [`super::console`].
 
 use super::http::{Request, Response, form};
-use super::images;
 use super::state::{State, Status};
+use super::{images, imports};
 
 pub const NAMESPACE: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
 
@@ -20,13 +20,14 @@ pub fn error(status: u16, code: &str, message: &str) -> Response {
 pub fn operation(body: &[u8]) -> &'static str {
     let form = form(&String::from_utf8_lossy(body));
     let action = form.get("Action").map(String::as_str);
-    let of_images = images::OPERATIONS.iter().find(|o| Some(**o) == action);
+    let mut others = images::OPERATIONS.iter().chain(&imports::OPERATIONS);
+    let other = others.find(|o| Some(**o) == action);
     match action {
         Some("DescribeSnapshots") => "DescribeSnapshots",
         Some("DeleteSnapshot") => "DeleteSnapshot",
         Some("GetConsoleOutput") => "GetConsoleOutput",
         Some("GetConsoleScreenshot") => "GetConsoleScreenshot",
-        _ => of_images.copied().unwrap_or("?"),
+        _ => other.copied().unwrap_or("?"),
     }
 }
 
@@ -34,6 +35,9 @@ pub fn answer(operation: &str, request: &Request, state: &mut State) -> Response
     let form = form(&String::from_utf8_lossy(&request.body));
     if images::OPERATIONS.contains(&operation) {
         return images::answer(operation, request.region(), &form, state);
+    }
+    if imports::OPERATIONS.contains(&operation) {
+        return imports::answer(operation, &form, state);
     }
     if operation.starts_with("GetConsole") {
         return super::console::answer(operation, &form, state);

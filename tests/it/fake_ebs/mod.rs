@@ -10,8 +10,9 @@ mod console;
 mod ebs;
 mod ec2;
 mod faults;
-mod http;
+pub mod http;
 mod images;
+pub mod imports;
 mod ssm;
 mod state;
 

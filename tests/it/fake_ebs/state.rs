@@ -139,6 +139,7 @@ pub struct State {
     pub faults: Faults,
     pub snapshots: Vec<Snapshot>,
     pub images: Vec<Ami>,
+    pub imports: super::imports::Imports,
     /// Of Systems Manager, by region and name.
     pub parameters: BTreeMap<(String, String), String>,
     /// Requests, of whatever kind.
