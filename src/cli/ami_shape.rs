@@ -164,6 +164,11 @@ impl Shape {
 }
 
 impl Shape {
+    /// What a bundle's manifest says too: processor, kernel, RAM disk.
+    pub(super) fn of_bundle(&self) -> (Option<Architecture>, Option<String>, Option<String>) {
+        (self.arch, self.kernel.clone(), self.ramdisk.clone())
+    }
+
     /// Refuses before anything is sent what no image could be registered with.
     pub(super) fn check(&self, stem: &str, paravirtual: bool) -> anyhow::Result<()> {
         let likely = Derived {

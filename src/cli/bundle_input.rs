@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::{self, Cursor, IsTerminal, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, FileTypeExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What is bundled.
 pub(super) enum Input {
@@ -144,6 +144,12 @@ fn refuse_vhd(name: &str, takes: &str, file: &File) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// Where there is room for an image: /tmp may be memory.
+pub(super) fn spool_folder() -> PathBuf {
+    let set = std::env::var_os("TMPDIR").filter(|v| !v.is_empty());
+    set.map_or_else(|| "/var/tmp".into(), PathBuf::from)
 }
 
 /// Reads a disk image to its end into a file without a name in `folder`, where its zeros become holes: a tar

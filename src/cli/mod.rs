@@ -33,6 +33,8 @@ mod plan;
 mod progress;
 #[cfg(feature = "aws")]
 mod push;
+#[cfg(feature = "aws")]
+mod push_route;
 mod reading;
 #[cfg(feature = "aws")]
 mod register;
@@ -48,6 +50,7 @@ mod snapshot_import;
 #[cfg(feature = "aws")]
 mod snapshot_shape;
 mod spec_file;
+mod spooled;
 mod summary;
 mod unbundle;
 #[cfg(feature = "aws")]

@@ -2,31 +2,25 @@
 
 use super::bundle_input::{self, Input};
 use super::exit::Usage;
-use super::{pipeline, reading, shape, signals};
+use super::{pipeline, reading, shape, spooled};
 use anyhow::Context;
-use diskwright::archive::{Origin, Rootfs};
+use diskwright::archive::Origin;
 use diskwright::bundle::{
     Arch, Bundle, Certificate, Keys, Mapping, OptionError, Options, PartSink, PrivateKey,
     PublicKey, Source, pack,
 };
-use diskwright::image::{self, Spec};
+use diskwright::image::Spec;
 use diskwright::observe::Observer;
-use diskwright::read_at::{FileAt, ReadAt};
-use diskwright::sink::raw::{RawFile, RawOptions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::SystemTime;
 
 /// Heading of the flags that the manifest repeats.
 const MANIFEST: &str = "Manifest";
 
-/// What becomes a bundle, and what its manifest says
+/// Whose a bundle is, and by which keys
 #[derive(Debug, clap::Args)]
-pub(super) struct Packing {
-    #[command(flatten)]
-    pub(super) reading: reading::Reading,
-
+pub(super) struct Signing {
     /// Number of the AWS account: twelve digits
     #[arg(short, long, value_name = "ACCOUNT")]
     user: Option<String>,
@@ -41,13 +35,48 @@ pub(super) struct Packing {
     #[arg(value_hint = clap::ValueHint::FilePath)]
     privatekey: Option<PathBuf>,
 
-    /// Name of the bundle's files [default: the image's, else `image`]
-    #[arg(short, long, value_name = "NAME")]
-    prefix: Option<String>,
-
     /// Certificate of who shall start the image instead, as of a cloud of your own
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     ec2cert: Option<PathBuf>,
+}
+
+impl Signing {
+    /// Whether nothing is said.
+    pub(super) fn is_silent(&self) -> bool {
+        let files = [&self.cert, &self.privatekey, &self.ec2cert];
+        self.user.is_none() && files.iter().all(|f| f.is_none())
+    }
+
+    /// For a bundle with no more said of it than whose it is.
+    pub(super) fn options(&self, name: &str) -> Result<Options, Usage> {
+        // As the account is printed on AWS's pages: 1234-5678-9012.
+        let user = needed(self.user.as_deref(), "user")?.replace('-', "");
+        Options::new(name, &user).map_err(|e| usage_of(&e))
+    }
+
+    /// The keys in files, and what is odd about their certificates.
+    pub(super) fn keys(&self, observer: &dyn Observer) -> anyhow::Result<KeyFiles> {
+        let private = PrivateKey::open(needed(self.privatekey.as_deref(), "privatekey")?)?;
+        let user = certificate(needed(self.cert.as_deref(), "cert")?, observer)?;
+        let ec2 = self.ec2cert.as_deref();
+        let ec2 = ec2.map(|path| certificate(path, observer)).transpose()?;
+        private.belongs_to(&user)?;
+        Ok(KeyFiles { private, user, ec2 })
+    }
+}
+
+/// What becomes a bundle, and what its manifest says
+#[derive(Debug, clap::Args)]
+pub(super) struct Packing {
+    #[command(flatten)]
+    pub(super) reading: reading::Reading,
+
+    #[command(flatten)]
+    signing: Signing,
+
+    /// Name of the bundle's files [default: the image's, else `image`]
+    #[arg(short, long, value_name = "NAME")]
+    prefix: Option<String>,
 
     /// Machine: x86_64 or i386 [default: x86_64]
     #[arg(short = 'r', long, help_heading = MANIFEST)]
@@ -96,7 +125,7 @@ impl KeyFiles {
         let Self { private, user, ec2 } = self;
         let ec2 = match ec2 {
             Some(key) => key,
-            None => PublicKey::ec2(region).map_err(|e| usage(&e))?,
+            None => PublicKey::ec2(region).map_err(|e| usage_of(&e))?,
         };
         Ok(Keys { private, user, ec2 })
     }
@@ -105,18 +134,17 @@ impl KeyFiles {
 /// A bundle to be made.
 pub(super) struct Job {
     pub(super) options: Options,
-    input: Input,
-    spec: Spec,
+    pub(super) input: Input,
+    pub(super) spec: Spec,
     /// Folder for what must lie on a disk meanwhile.
-    spool: PathBuf,
+    pub(super) spool: PathBuf,
 }
 
 impl Packing {
     /// Whether nothing is said but what to read.
     pub(super) fn is_silent(&self) -> bool {
-        let named = [&self.cert, &self.privatekey, &self.ec2cert];
-        let words = [&self.user, &self.prefix, &self.kernel, &self.ramdisk];
-        named.iter().all(|f| f.is_none())
+        let words = [&self.prefix, &self.kernel, &self.ramdisk];
+        self.signing.is_silent()
             && words.iter().all(|w| w.is_none())
             && self.arch.is_none()
             && self.block_device_mapping.is_empty()
@@ -125,29 +153,23 @@ impl Packing {
 
     /// What the manifest is to say.
     pub(super) fn options(&self) -> Result<Options, Usage> {
-        // As the account is printed on AWS's pages: 1234-5678-9012.
-        let user = needed(self.user.as_deref(), "user")?.replace('-', "");
         let options = Options {
             arch: self.arch.unwrap_or_default(),
             kernel: self.kernel.clone(),
             ramdisk: self.ramdisk.clone(),
             mappings: self.block_device_mapping.clone(),
             product_codes: self.productcodes.clone(),
-            ..Options::new(self.prefix.as_deref().unwrap_or("image"), &user)
-                .map_err(|e| usage(&e))?
+            ..self
+                .signing
+                .options(self.prefix.as_deref().unwrap_or("image"))?
         };
-        options.check().map_err(|e| usage(&e))?;
+        options.check().map_err(|e| usage_of(&e))?;
         Ok(options)
     }
 
     /// The keys in files, and what is odd about their certificates.
     pub(super) fn keys(&self, observer: &dyn Observer) -> anyhow::Result<KeyFiles> {
-        let private = PrivateKey::open(needed(self.privatekey.as_deref(), "privatekey")?)?;
-        let user = certificate(needed(self.cert.as_deref(), "cert")?, observer)?;
-        let ec2 = self.ec2cert.as_deref();
-        let ec2 = ec2.map(|path| certificate(path, observer)).transpose()?;
-        private.belongs_to(&user)?;
-        Ok(KeyFiles { private, user, ec2 })
+        self.signing.keys(observer)
     }
 
     /// Opens the input. Nothing of it may lie where the bundle's files go: `beside`.
@@ -200,9 +222,9 @@ impl Job {
         } = self;
         let image = match input {
             Input::Rootfs(mut rootfs) => {
-                let image = build(&mut rootfs, &spec, &spool, observer);
+                let image = spooled::build(&mut rootfs, &spec, &spool, observer);
                 let image = image.map_err(bundle_input::compressed_disk)?;
-                if let Some(arm) = image.arch.filter(|arch| *arch == "arm64") {
+                if let Some(arm) = image.report.arch.filter(|arch| *arch == "arm64") {
                     return Err(OptionError::Arch { arch: arm.into() }.into());
                 }
                 options.mtime = image.mtime;
@@ -233,7 +255,8 @@ pub(super) fn needed<'a, T: ?Sized>(value: Option<&'a T>, name: &str) -> Result<
     value.ok_or_else(|| Usage::new(format!("neither the flags nor the spec file have `{name}`")))
 }
 
-fn usage(e: &OptionError) -> Usage {
+/// What was asked for in the wrong words.
+pub(super) fn usage_of(e: &OptionError) -> Usage {
     Usage::new(e.to_string())
 }
 
@@ -262,37 +285,4 @@ pub(super) fn refuse_shape(spec: &Spec) -> Result<(), Usage> {
         "flags that shape an image are for one made of a root filesystem, and the input is an image already",
         "leave them out, or give the root filesystem",
     ))
-}
-
-/// An image whose file data lies in a file without a name.
-struct Spooled {
-    image: image::Image,
-    arch: Option<&'static str>,
-    mtime: i64,
-}
-
-fn build(
-    rootfs: &mut Rootfs,
-    spec: &Spec,
-    folder: &Path,
-    observer: &dyn Observer,
-) -> anyhow::Result<Spooled> {
-    // Never finished: it goes when it is dropped.
-    let options = RawOptions {
-        force: true,
-        sync: false,
-    };
-    let mut spool = RawFile::create(&folder.join(".diskwright-spool"), options)?;
-    let _guard = spool.temporary().map(signals::guard);
-    let built = image::build(rootfs, spec, spool.spool(), observer)?;
-    built.image.verify()?;
-    spool.end_at(built.image.size())?;
-    let file = spool.file().try_clone().context("cannot read the spool")?;
-    let data: Arc<dyn ReadAt> = Arc::new(FileAt::new(file).context("cannot read the spool")?);
-    let newest = built.image.filesystem().tree().newest().unwrap_or_default();
-    Ok(Spooled {
-        mtime: spec.source_date_epoch.unwrap_or(newest.sec),
-        arch: built.report.arch,
-        image: built.image.with_data(&data),
-    })
 }

@@ -14,12 +14,14 @@ use std::sync::Arc;
 
 /// How the image comes to AWS
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Route {
+pub(super) enum Route {
     /// block by block, by EBS direct APIs
     #[default]
     Ebs,
     /// to S3, where VM Import takes it from: slower; for VHDs, and where EBS direct is out of reach
     Import,
+    /// as a bundle in S3, for instances with their root there (`push`)
+    Bundle,
 }
 
 /// Which way, and what that one needs
@@ -30,8 +32,8 @@ pub(super) struct Way {
     #[arg(long, value_enum, default_value = "ebs")]
     route: Route,
 
-    /// Bucket in which the image lies meanwhile, of the snapshot's region
-    #[arg(long, value_name = "NAME", required_if_eq("route", "import"))]
+    /// Bucket in which the image, meanwhile, or the bundle lies; of the AMI's region
+    #[arg(long, value_name = "NAME", required_if_eq_any([("route", "import"), ("route", "bundle")]))]
     bucket: Option<String>,
 
     /// What its key begins with there
@@ -49,6 +51,19 @@ pub(super) struct Way {
 }
 
 impl Way {
+    /// Which.
+    pub(super) fn route(&self) -> Route {
+        self.route
+    }
+
+    /// Where a bundle goes, and whether its bucket is to be made.
+    pub(super) fn into_bundle(self) -> Result<(Location, bool), Usage> {
+        let bucket = self.bucket.unwrap_or_default();
+        let location = Location::new(&bucket, &self.prefix);
+        let location = location.map_err(|e: S3Error| Usage::new(e.to_string()))?;
+        Ok((location, self.create_bucket))
+    }
+
     /// The options of an import, if that is the way. Flags of the other way are refused.
     pub(super) fn into_import(
         self,
@@ -74,6 +89,10 @@ impl Way {
                     format: DiskFormat::default(),
                 }))
             }
+            (Route::Bundle, _) => Err(Usage::with_help(
+                "a bundle is no snapshot",
+                "`upload-bundle` sends one, and `push` makes an AMI of it",
+            )),
             (_, _) => Err(Usage::new("--bucket is for --route import")),
         }
     }

@@ -1,6 +1,7 @@
 //! `diskwright upload-bundle`: a bundle goes to S3, finished or while it is made.
 
 use super::aws::Access;
+use super::bundle_input::spool_folder;
 use super::exit::{self, Code, Usage};
 use super::packing::Packing;
 use super::progress::Progress;
@@ -185,12 +186,6 @@ fn manifest(packing: &Packing) -> anyhow::Result<Option<PathBuf>> {
         .into());
     }
     Ok(xml.then_some(path))
-}
-
-/// Where there is room for an image: /tmp may be memory.
-fn spool_folder() -> PathBuf {
-    let set = std::env::var_os("TMPDIR").filter(|v| !v.is_empty());
-    set.map_or_else(|| "/var/tmp".into(), PathBuf::from)
 }
 
 fn summary(uploaded: &Uploaded, begun: Instant) -> String {

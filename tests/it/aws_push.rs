@@ -1,6 +1,7 @@
 //! A root filesystem becomes an AMI without an image file in between.
 
 use crate::aws_moto::{Moto, element};
+use crate::common::bundle;
 use crate::common::cloud::{Cloud, Holds, keys};
 use crate::common::desk::{Desk, Ran, Running, ran};
 use crate::common::fault::wait_until;
@@ -350,4 +351,53 @@ fn a_rootfs_is_pushed_copied_to_two_regions_and_shared() {
     assert_eq!(element(&there, "name"), "web");
     let query = format!("Action=DescribeImageAttribute&ImageId={id}&Attribute=launchPermission");
     assert_eq!(element(&moto.ec2(&query), "userId"), "123456789012");
+}
+
+/// By way of a bundle in S3, which the key of the test opens again.
+#[test]
+fn a_rootfs_is_pushed_as_a_bundle() {
+    let Some(moto) = Moto::start() else { return };
+    let desk = bundle::desk();
+    desk.write("rootfs.tar", &archive(&[file("etc/hostname", b"push\n")]));
+    let args = [
+        "push",
+        "rootfs.tar",
+        "--boot",
+        "none",
+        "--size",
+        "4M",
+        "--route",
+        "bundle",
+        "--bucket",
+        "images",
+        "--create-bucket",
+        "--prefix",
+        "web",
+        "-u",
+        "123456789012",
+        "-c",
+        "cert.der",
+        "-k",
+        "pk.der",
+        "--ec2cert",
+        "ec2cert.der",
+        "--name",
+        "web",
+        "--json",
+        "--endpoint-url",
+        &moto.url,
+        "--region",
+        "us-east-1",
+    ];
+    let mut command = desk.command(&args);
+    keys(&mut command, &desk);
+    let ran = ran(&command.output().unwrap());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let pushed: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let location = "images/web/rootfs.manifest.xml";
+    assert_eq!(pushed["bundle"]["image-location"], location, "{pushed}");
+    assert!(
+        pushed["image-id"].as_str().unwrap().starts_with("ami-"),
+        "{pushed}"
+    );
 }

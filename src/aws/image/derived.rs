@@ -1,7 +1,7 @@
 //! What an AMI must be, by what its image is.
 
 use super::{Architecture, BootMode, Virtualization};
-use crate::image::Report;
+use crate::image::{Boot, Report, Spec};
 use crate::inspect::Info;
 
 /// What an image says about the AMI to be made of it; `None` where it does not say.
@@ -39,6 +39,20 @@ impl Derived {
             architecture,
             boot_mode,
             virtualization: Some(virtualization),
+        }
+    }
+
+    /// Of an image for whole machines or paravirtual ones, as is asked for: a bundle's, which is for no other
+    /// processor than this.
+    #[must_use]
+    pub fn of_spec(spec: &Spec) -> Self {
+        Self {
+            architecture: Some(Architecture::X86_64),
+            boot_mode: None,
+            virtualization: Some(match spec.boot {
+                Boot::Pv => Virtualization::Paravirtual,
+                _ => Virtualization::Hvm,
+            }),
         }
     }
 
