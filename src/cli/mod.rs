@@ -30,6 +30,8 @@ mod info;
 mod pipeline;
 mod plan;
 mod progress;
+#[cfg(feature = "aws")]
+mod prune;
 mod reading;
 #[cfg(feature = "aws")]
 mod register;
@@ -78,7 +80,7 @@ enum Verb {
     Info(info::Args),
     Boot(boot::Args),
     Verify(verify::Args),
-    Doctor(doctor::Args),
+    Doctor(Box<doctor::Args>),
     Aki(aki::Args),
     Bundle(Box<bundle::Args>),
     Unbundle(unbundle::Args),
@@ -95,6 +97,8 @@ enum Verb {
     Console(Box<console::Args>),
     #[cfg(feature = "aws")]
     IamPolicy(iam_policy::Args),
+    #[cfg(feature = "aws")]
+    Prune(Box<prune::Args>),
 }
 
 impl Verb {
@@ -123,7 +127,7 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Info(args) => info::run(&args),
         Verb::Boot(args) => boot::run(args),
         Verb::Verify(args) => verify::run(&args),
-        Verb::Doctor(args) => doctor::run(&args),
+        Verb::Doctor(args) => doctor::run(*args),
         Verb::Aki(args) => aki::run(&args),
         Verb::Bundle(args) => bundle::run(*args),
         Verb::Unbundle(args) => unbundle::run(&args),
@@ -140,6 +144,8 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Console(args) => console::run(*args),
         #[cfg(feature = "aws")]
         Verb::IamPolicy(args) => iam_policy::run(&args),
+        #[cfg(feature = "aws")]
+        Verb::Prune(args) => prune::run(*args),
     }
 }
 
