@@ -60,9 +60,9 @@ fn nothing_goes_unless_it_is_said_and_then_the_old_with_their_snapshots() {
     expect![[r#"
         ami-00000000a00000004  2025-05-01 keep   web-5  among the 2 newest of x86_64
         ami-00000000a00000003  2025-04-01 keep   web-4  among the 2 newest of x86_64
-        ami-00000000a00000002  2025-03-01 remove web-3  old, and 2 are newer
-        ami-00000000a00000001  2025-02-01 remove web-2  old, and 2 are newer
-        ami-00000000a00000000  2025-01-01 remove web-1  old, and 2 are newer
+        ami-00000000a00000002  2025-03-01 remove web-3  old
+        ami-00000000a00000001  2025-02-01 remove web-2  old
+        ami-00000000a00000000  2025-01-01 remove web-1  old
     "#]]
     .assert_eq(&shown.stdout);
     expect![[r#"
@@ -130,9 +130,9 @@ fn what_anybody_may_still_need_stays_and_it_is_said_why() {
         format!("{} {} {reason}\n", words[3], words[2])
     });
     expect![[r#"
-        web-10 keep among the 1 newest of x86_64
+        web-10 keep the newest of x86_64
         web-9 remove old, and failed
-        web-8 remove old, and 1 are newer
+        web-8 remove old
         web-7 keep parameter /web
         web-6 keep launch template lt-00000002, version
         web-5 keep instance i-00000002
