@@ -38,6 +38,7 @@ mod pace;
 mod patience;
 pub mod policy;
 pub mod prune;
+pub mod push;
 pub mod snapshot;
 
 pub use call::Call;

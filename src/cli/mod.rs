@@ -32,6 +32,8 @@ mod plan;
 mod progress;
 #[cfg(feature = "aws")]
 mod prune;
+#[cfg(feature = "aws")]
+mod push;
 mod reading;
 #[cfg(feature = "aws")]
 mod register;
@@ -88,6 +90,8 @@ enum Verb {
     #[cfg(feature = "aws")]
     Snapshot(Box<snapshot::Args>),
     #[cfg(feature = "aws")]
+    Push(Box<push::Args>),
+    #[cfg(feature = "aws")]
     Register(Box<register::Args>),
     #[cfg(feature = "aws")]
     Copy(Box<copy::Args>),
@@ -108,6 +112,8 @@ impl Verb {
             Self::Build(args) => (&args.spec, &args.reading),
             Self::Plan(args) => (&args.spec, &args.reading),
             Self::Bundle(args) => (&args.spec, &args.reading),
+            #[cfg(feature = "aws")]
+            Self::Push(args) => (&args.spec, &args.reading),
             _ => return None,
         };
         Some((spec.as_deref()?, !reading.rootfs.is_empty()))
@@ -134,6 +140,8 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::VerifyBundle(args) => verify_bundle::run(&args),
         #[cfg(feature = "aws")]
         Verb::Snapshot(args) => snapshot::run(*args),
+        #[cfg(feature = "aws")]
+        Verb::Push(args) => push::run(*args),
         #[cfg(feature = "aws")]
         Verb::Register(args) => register::run(*args),
         #[cfg(feature = "aws")]

@@ -57,14 +57,6 @@ pub enum SnapshotError {
         /// The new snapshot's.
         child: u64,
     },
-    /// A block that three times did not arrive whole.
-    #[error("block {index} of {snapshot} does not arrive as its checksum promises")]
-    Block {
-        /// Whose.
-        snapshot: String,
-        /// Which.
-        index: u32,
-    },
     /// AWS could not make a snapshot of the blocks.
     #[error("AWS failed to complete {id}: {message}")]
     Failed {
