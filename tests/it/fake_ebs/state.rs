@@ -140,6 +140,8 @@ pub struct State {
     pub snapshots: Vec<Snapshot>,
     pub images: Vec<Ami>,
     pub imports: super::imports::Imports,
+    /// Launch templates, and the AMI of each of their versions.
+    pub templates: BTreeMap<String, Vec<String>>,
     /// Of Systems Manager, by region and name.
     pub parameters: BTreeMap<(String, String), String>,
     /// Requests, of whatever kind.
