@@ -134,7 +134,6 @@ const GRANTS: &[Grant] = &[
     grant("s3:PutObject", On::Object, &[For::Bundle, For::Import]),
     grant("s3:PutObjectAcl", On::Object, &[For::Bundle]),
     grant("s3:DeleteObject", On::Object, &[For::Bundle, For::Import]),
-    grant("s3:GetObject", On::Object, &[For::Import]),
     grant("s3:AbortMultipartUpload", On::Object, &[For::Import]),
     grant("ec2:ImportSnapshot", On::Anything, &[For::Import]),
     grant(
