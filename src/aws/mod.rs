@@ -30,6 +30,7 @@ mod client;
 pub mod console;
 mod error;
 mod fault;
+mod id;
 pub mod image;
 mod ledger;
 mod nonce;

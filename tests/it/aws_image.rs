@@ -2,6 +2,7 @@
 //! refused before anything is sent.
 
 use crate::common::cloud::{Cloud, Holds};
+use crate::common::tarball::{archive, file};
 use crate::fake_ebs::Manner;
 use expect_test::expect;
 use serde_json::Value;
@@ -189,6 +190,7 @@ fn the_same_registration_is_the_same_ami() {
         "register",
         &snapshot,
         "--arch=x86_64",
+        "--boot-mode=legacy-bios",
         "--name=web",
         "--no-ena",
         "--quiet",
@@ -259,7 +261,10 @@ fn what_aws_would_refuse_is_refused_here() {
             &["--arch=arm64", "--boot-mode=legacy-bios"],
             "starts by UEFI",
         ),
-        (&["--arch=arm64", "--tpm"], "have no TPM"),
+        (
+            &["--arch=arm64", "--boot-mode=uefi", "--tpm"],
+            "have no TPM",
+        ),
         (&["--uefi-data=vars"], "UEFI data wants the boot mode uefi"),
         (
             &["--uefi-data=vars", "--boot-mode=uefi"],
@@ -271,7 +276,7 @@ fn what_aws_would_refuse_is_refused_here() {
         ),
         (
             &["--virtualization-type=paravirtual", "--boot-mode=uefi"],
-            "have no a boot mode",
+            "instances have no boot mode",
         ),
         (
             &["--virtualization-type=paravirtual", "--kernel=aki-1"],
@@ -294,19 +299,22 @@ fn what_aws_would_refuse_is_refused_here() {
             "encrypted as its snapshot is",
         ),
     ] {
-        let arch = if flags.iter().any(|f| f.starts_with("--arch")) {
-            "--quiet"
-        } else {
-            "--arch=x86_64"
-        };
-        let ran = cloud.run(&[&["register", snapshot, arch], flags].concat());
+        let mut args = vec!["register", snapshot];
+        for given in ["--arch=x86_64", "--boot-mode=legacy-bios"] {
+            let (name, _) = given.split_once('=').unwrap();
+            let paravirtual = flags[0].starts_with("--virtualization") && name == "--boot-mode";
+            if !paravirtual && !flags.iter().any(|f| f.starts_with(name)) {
+                args.push(given);
+            }
+        }
+        args.extend(flags);
+        let ran = cloud.run(&args);
         assert_eq!(ran.code, Some(2), "{flags:?} {ran:?}");
         assert!(ran.stderr.contains(why), "{flags:?}: {}", ran.stderr);
     }
     for (args, why) in [
-        (&["register", snapshot][..], "say --arch"),
         (
-            &["register", "snap-1", "--arch=x86_64"],
+            &["register", "snap-1", "--arch=x86_64"][..],
             "8 or 17 hexadecimal digits",
         ),
         (
@@ -375,6 +383,7 @@ fn a_snapshot_that_will_not_do_is_told_before_the_ami_is_made() {
         "register",
         &snapshot,
         "--arch=x86_64",
+        "--boot-mode=legacy-bios",
         "--volume-size=8",
         "--quiet",
     ];
@@ -387,7 +396,7 @@ fn a_snapshot_that_will_not_do_is_told_before_the_ami_is_made() {
     );
     assert_eq!(ran.code, Some(3));
     cloud.fake.state().snapshots[0].completed = None;
-    let ran = cloud.run(&args[..3]);
+    let ran = cloud.run(&args[..4]);
     assert!(
         ran.stderr
             .contains("is pending: an AMI needs a completed one"),
@@ -412,6 +421,7 @@ fn a_pending_ami_is_waited_for_and_a_failed_one_is_told_and_removed() {
         "register",
         &snapshot,
         "--arch=x86_64",
+        "--boot-mode=legacy-bios",
         "--name=two",
         "--wait=1s",
         "--quiet",
@@ -424,7 +434,7 @@ fn a_pending_ami_is_waited_for_and_a_failed_one_is_told_and_removed() {
     );
     cloud.fake.state().manner.images_fail = true;
     cloud.desk.told(
-        &cloud.run(&[&args[..4], &["--quiet"]].concat()),
+        &cloud.run(&[&args[..5], &["--quiet"]].concat()),
         4,
         expect![[r#"
             error: cannot register snap-0000000face000000
@@ -603,4 +613,45 @@ fn what_cannot_be_public_is_told_before_anything_is_shared() {
     );
     let state = cloud.fake.state();
     assert!(state.images[0].shared.is_empty() && state.get(&snapshot).shared.is_empty());
+}
+
+/// Without the image at hand, a few blocks of the snapshot say what it is.
+#[test]
+fn a_snapshot_says_itself_what_it_is() {
+    use std::os::unix::fs::FileExt;
+    let cloud = Cloud::new();
+    let tar = archive(&[file("lib64/ld-linux-x86-64.so.2", b"the linker")]);
+    cloud.desk.write("a.tar", &tar);
+    let flags = [
+        "--boot=none",
+        "--scheme=mbr",
+        "--size=1G",
+        "--map-file=disk.map",
+    ];
+    cloud.desk.builds("a.tar", &flags);
+    let send = |more: &[&str]| {
+        let id = cloud.snapshot(&[&["out/disk.img", "--quiet"], more].concat());
+        (cloud.run(&["register", &id, "--quiet"]), id)
+    };
+    let (unknown, _) = send(&["--map-file=disk.map"]);
+    assert_eq!(unknown.code, Some(2), "{unknown:?}");
+    assert!(unknown.stderr.contains("say --arch"), "{}", unknown.stderr);
+    // What GRUB's boot.img begins with.
+    let image = cloud.desk.path("out/disk.img");
+    let image = std::fs::File::options().write(true).open(image).unwrap();
+    image.write_all_at(&[0xEB, 0x63, 0x90], 0).unwrap();
+    let (ran, id) = send(&["--holes=skip"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let state = cloud.fake.state();
+    let form = &state.amis()[0].form;
+    assert_eq!(
+        (&*form["Architecture"], &*form["BootMode"]),
+        ("x86_64", "legacy-bios")
+    );
+    let read = state.faults.seen("GetSnapshotBlock");
+    assert!(
+        (1..=6).contains(&read),
+        "{read} of {}",
+        state.get(&id).digests.len()
+    );
 }

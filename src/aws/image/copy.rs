@@ -11,6 +11,7 @@ use aws_sdk_ec2::types::{ImageState, ResourceType};
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Where an AMI is copied to.
@@ -174,10 +175,11 @@ async fn one(aws: &Aws, source: &Image, destination: &Destination) -> Result<Ima
         snapshots: true,
     };
     aws.made(unanswered.clone());
-    let image_id = match send(aws, source, destination, &run).await {
+    let attempts = AtomicU32::new(0);
+    let image_id = match send(aws, source, destination, &run, &attempts).await {
         Ok(id) => id,
         Err(e) => {
-            if is_final(&e) {
+            if is_final(&e, &attempts) {
                 aws.ledger().keep(&unanswered);
             }
             return Err(match code(&e) {
@@ -208,6 +210,7 @@ async fn send(
     source: &Image,
     destination: &Destination,
     run: &str,
+    attempts: &AtomicU32,
 ) -> Result<String, AwsError> {
     let call = Call::new(
         "ec2:CopyImage",
@@ -220,6 +223,7 @@ async fn send(
     let image_tags = tag_specification(ResourceType::Image, tags.clone());
     let snapshot_tags = tag_specification(ResourceType::Snapshot, tags);
     let request = || {
+        attempts.fetch_add(1, Ordering::Relaxed);
         let request = aws.ec2().copy_image().name(&source.name).client_token(run);
         request
             .source_image_id(&source.image_id)

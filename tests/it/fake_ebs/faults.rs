@@ -24,6 +24,8 @@ pub enum Fault {
     Cut,
     /// The request is carried out, and the connection ends before the answer.
     Lose,
+    /// The request is carried out, and nothing ever comes back.
+    Stall,
 }
 
 /// Which of an operation's requests go wrong.
@@ -117,7 +119,9 @@ impl Fault {
                 "ExpiredTokenException",
                 "The security token is expired",
             ),
-            Self::Hang | Self::Cut | Self::Lose | Self::Conflicting => return None,
+            Self::Hang | Self::Cut | Self::Lose | Self::Stall | Self::Conflicting => {
+                return None;
+            }
         };
         Some(match ec2 {
             true => super::ec2::error(status, code, message),

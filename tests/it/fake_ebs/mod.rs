@@ -148,6 +148,10 @@ fn one(
             Service::Ssm => ssm::answer(operation, &request, &mut state),
         });
     drop(state);
+    if fault == Some(Fault::Stall) {
+        let _ = from.read(&mut [0]);
+        return None;
+    }
     if fault == Some(Fault::Lose) {
         return None;
     }
