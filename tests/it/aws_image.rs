@@ -3,7 +3,7 @@
 
 use crate::common::cloud::{Cloud, Holds};
 use crate::common::tarball::{archive, file};
-use crate::fake_ebs::Manner;
+use crate::fake_ebs::{Fault, Manner, When};
 use expect_test::expect;
 use serde_json::Value;
 use std::time::Duration;
@@ -282,6 +282,7 @@ fn what_aws_would_refuse_is_refused_here() {
             &["--virtualization-type=paravirtual", "--kernel=aki-1"],
             "8 or 17 hexadecimal digits",
         ),
+        (&["--virtualization-type=paravirtual"], "say --kernel"),
         (
             &["--root-device-name=/dev/xvda1"],
             "another name without a number",
@@ -529,6 +530,9 @@ fn a_copy_that_fails_takes_the_others_along() {
         });
         let id = registered(&cloud, &snapshot, &["--name=web"]);
         cloud.fake.state().manner.pending = Duration::from_millis(700);
+        for request in ["DeregisterImage", "DeleteSnapshot"] {
+            cloud.fake.fault(request, When::First(2), Fault::Internal);
+        }
         let to = "--to=eu-west-1,eu-west-2=alias/missing,eu-north-1";
         let ran = cloud.run(&["copy", &id, to, "--quiet"]);
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(4), ""), "{ran:?}");

@@ -1,5 +1,6 @@
 //! `snapshot` against moto, a server that somebody else wrote. It checks little, and its blocks have 512 bytes.
 
+use crate::common::bundle;
 use crate::common::cloud::keys;
 use crate::common::desk::{Desk, Running, ran};
 use crate::tools::have;
@@ -68,6 +69,22 @@ impl Moto {
 pub fn element<'a>(xml: &'a str, name: &str) -> &'a str {
     let (_, rest) = xml.split_once(&format!("<{name}>")).unwrap();
     rest.split_once('<').unwrap().0
+}
+
+impl Moto {
+    /// PUT to S3, by somebody who is not asked who they are.
+    fn put(&self, path: &str, body: &[u8]) {
+        let address = self.url.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(address).unwrap();
+        let head = format!(
+            "PUT {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
 }
 
 fn answers(address: &str) -> bool {
@@ -162,4 +179,10 @@ fn a_snapshot_becomes_an_ami_in_three_regions_that_another_account_may_start() {
     for _ in 0..2 {
         assert_eq!(run(&[&["share", &id], &share[..]].concat()), id);
     }
+    // A bundle: its manifest says for what processor it is.
+    let manifest = std::fs::read(bundle::data("ruby-1part/one.manifest.xml")).unwrap();
+    moto.put("/bucket", b"");
+    moto.put("/bucket/web/disk.img.manifest.xml", &manifest);
+    let other = run(&["register", "s3://bucket/web/disk.img.manifest.xml"]);
+    assert!(other.starts_with("ami-") && other != id, "{other}");
 }

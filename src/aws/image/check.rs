@@ -94,6 +94,12 @@ impl Registration {
                     return Err(pair(format!("paravirtual instances have no {what}")));
                 }
             }
+            // A bundle's manifest may name one.
+            if self.kernel_id.is_none() && matches!(self.source, Source::Snapshot { .. }) {
+                return Err(pair(
+                    "paravirtual instances start by a kernel of EC2: say --kernel \"$(diskwright aki --region REGION)\"",
+                ));
+            }
         } else if self.kernel_id.is_some() || self.ramdisk_id.is_some() {
             return Err(pair(
                 "a kernel or ramdisk of EC2 wants --virtualization-type paravirtual",

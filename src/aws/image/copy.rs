@@ -2,7 +2,8 @@
 
 use super::find::{Found, by_id, by_name, the_same};
 use super::register::{code, is_final, tag_specification};
-use super::{DIGEST_TAG, Image, ImageError, RUN_TAG, wait};
+use super::wait::{Pending, wait_among};
+use super::{DIGEST_TAG, Image, ImageError, RUN_TAG};
 use crate::aws::all::all;
 use crate::aws::nonce::nonce;
 use crate::aws::{Aws, AwsError, Call, Made};
@@ -139,8 +140,8 @@ pub async fn copy(
     }));
     let Ok(asked) = asked.await;
     let copies = asked.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let waits = clients.iter().zip(&copies);
-    all(waits.map(async |(aws, copy)| wait(aws, copy, limit, observer).await)).await
+    let (waits, pending) = (clients.iter().zip(&copies), Pending::default());
+    all(waits.map(async |(aws, copy)| wait_among(aws, copy, limit, &pending, observer).await)).await
 }
 
 /// The copy that is there already.
