@@ -36,6 +36,7 @@ mod ledger;
 mod nonce;
 mod pace;
 mod patience;
+pub mod policy;
 pub mod snapshot;
 
 pub use call::Call;

@@ -24,6 +24,8 @@ mod doctor;
 mod exit;
 mod ext4_shape;
 mod grub_folders;
+#[cfg(feature = "aws")]
+mod iam_policy;
 mod info;
 mod pipeline;
 mod plan;
@@ -91,6 +93,8 @@ enum Verb {
     Share(Box<share::Args>),
     #[cfg(feature = "aws")]
     Console(Box<console::Args>),
+    #[cfg(feature = "aws")]
+    IamPolicy(iam_policy::Args),
 }
 
 impl Verb {
@@ -134,6 +138,8 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Share(args) => share::run(*args),
         #[cfg(feature = "aws")]
         Verb::Console(args) => console::run(*args),
+        #[cfg(feature = "aws")]
+        Verb::IamPolicy(args) => iam_policy::run(&args),
     }
 }
 

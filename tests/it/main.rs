@@ -68,6 +68,7 @@ mod aws_image;
 mod aws_image_faults;
 mod aws_incremental;
 mod aws_moto;
+mod aws_policy;
 mod aws_resume;
 mod aws_snapshot;
 mod bad_boot;

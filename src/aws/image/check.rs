@@ -182,7 +182,7 @@ pub(super) fn description(text: &str) -> Result<(), ImageError> {
 }
 
 /// Tags of a user, beside our two.
-pub(super) fn tags(tags: &[(String, String)]) -> Result<(), ImageError> {
+pub(in crate::aws) fn tags(tags: &[(String, String)]) -> Result<(), ImageError> {
     if tags.len() > MAX_TAGS - 2 {
         let why = format!("{MAX_TAGS} are the most, and two of them are ours");
         return Err(ImageError::value("number of tags", &tags.len(), why));

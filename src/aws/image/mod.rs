@@ -25,6 +25,7 @@ mod remove;
 mod share;
 mod wait;
 
+pub(in crate::aws) use check::tags as check_tags;
 pub use copy::{Destination, check_destinations, copy};
 pub use derived::Derived;
 pub use device::{Device, DeviceKind, Volume};
@@ -42,7 +43,8 @@ pub use wait::wait;
 
 use serde::Serialize;
 
-/// The tag with the digest of what an AMI is ([`Registration::digest`]), in hexadecimal digits.
+/// The tag with the digest of what an AMI is ([`Registration::digest`]), in hexadecimal digits; of a snapshot, with
+/// the client token that it was started with. By it diskwright knows what is its own.
 pub const DIGEST_TAG: &str = "diskwright:digest";
 /// The tag with a random number of the run that made the AMI: by it, what was made is found when the answer that
 /// names it is lost.

@@ -17,6 +17,12 @@ pub enum SnapshotError {
     /// The image cannot be read.
     #[error("cannot read the image")]
     Read(#[from] io::Error),
+    /// Tags that AWS refuses.
+    #[error("{why}")]
+    Tags {
+        /// Which, and why.
+        why: String,
+    },
     /// More than a volume holds.
     #[error("a volume of {gibibytes} GiB: {MAX_GIBIBYTES} GiB (64 TiB) are the most that EBS has")]
     TooLarge {
