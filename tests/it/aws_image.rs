@@ -510,6 +510,17 @@ fn an_ami_is_copied_with_its_tags_to_several_regions_at_once() {
         "{}",
         ran.stderr
     );
+    // One of somebody else's has the tag too: by it policies know what may be deleted.
+    cloud.fake.state().images[0].tags.clear();
+    let other = done(&cloud, &["copy", &id, "--to=ap-south-1"]);
+    let state = cloud.fake.state();
+    let ami = state
+        .amis()
+        .into_iter()
+        .find(|a| other.ends_with(&a.id))
+        .unwrap();
+    assert_eq!(ami.tags["diskwright:digest"].len(), 64);
+    drop(state);
     // Nor is one made where the AMI is.
     let ran = cloud.run(&["copy", &id, "--to=us-east-1", "--quiet"]);
     assert_eq!(ran.code, Some(2), "{ran:?}");

@@ -7,7 +7,9 @@ use super::{DIGEST_TAG, Image, ImageError, RUN_TAG};
 use crate::aws::all::all;
 use crate::aws::nonce::nonce;
 use crate::aws::{Aws, AwsError, Call, Made};
+use crate::hex::hex;
 use crate::observe::Observer;
+use crate::sink::blocks::sha256;
 use aws_sdk_ec2::types::{ImageState, ResourceType};
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -220,7 +222,11 @@ async fn send(
     // Not by CopyImageTags: the mark of the run is the copy's own, and its snapshots are to have them too.
     let theirs = source.tags.iter().map(|(k, v)| (k.as_str(), v.as_str()));
     let theirs = theirs.filter(|(k, _)| *k != RUN_TAG && !k.starts_with("aws:"));
-    let tags = theirs.chain([(RUN_TAG, run)]);
+    // Policies let the account delete what has it: a copy of somebody else's AMI is ours.
+    let digest = hex(&sha256(source.image_id.as_bytes()));
+    let has = source.tags.iter().any(|(k, _)| k == DIGEST_TAG);
+    let ours = (!has).then_some((DIGEST_TAG, digest.as_str()));
+    let tags = theirs.chain(ours).chain([(RUN_TAG, run)]);
     let image_tags = tag_specification(ResourceType::Image, tags.clone());
     let snapshot_tags = tag_specification(ResourceType::Snapshot, tags);
     let request = || {
