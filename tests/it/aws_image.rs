@@ -534,9 +534,10 @@ fn an_ami_is_copied_with_its_tags_to_several_regions_at_once() {
 /// A key that is not there is found out when the copies are on their way.
 #[test]
 fn a_copy_that_fails_takes_the_others_along() {
-    for leaves_snapshots in [false, true] {
+    for (leaves_snapshots, protects) in [(false, false), (true, false), (false, true)] {
         let (cloud, snapshot) = with_snapshot(Manner {
             leaves_snapshots,
+            protects,
             ..Manner::default()
         });
         let id = registered(&cloud, &snapshot, &["--name=web"]);

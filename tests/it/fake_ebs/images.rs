@@ -135,7 +135,7 @@ impl State {
             copy_of: None,
             shared: BTreeSet::new(),
             deprecated: None,
-            protected: false,
+            protected: self.manner.protects,
             failed: None,
             gone: false,
             pending: self.manner.pending,
