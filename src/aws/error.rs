@@ -74,6 +74,17 @@ impl AwsError {
         error.downcast_ref()
     }
 
+    /// The request that failed.
+    #[must_use]
+    pub fn call(&self) -> Option<&Call> {
+        match self {
+            Self::Refused { call, .. } | Self::GaveUp { call, .. } | Self::Answer { call, .. } => {
+                Some(call)
+            }
+            _ => None,
+        }
+    }
+
     /// What AWS, or the lack of it, said.
     #[must_use]
     pub fn fault(&self) -> Option<&Fault> {
@@ -134,6 +145,11 @@ fn advice(call: &Call, fault: &Fault) -> Option<String> {
         Kind::Credentials => {
             "log in again (aws sso login) or get new keys, then run the same command: it goes on where this \
              one ended"
+                .into()
+        }
+        Kind::Clock if fault.code.as_deref() == Some("RequestExpired") => {
+            "set this machine's clock, if it is off; else the keys have expired: log in again (aws sso login) or \
+             get new ones"
                 .into()
         }
         Kind::Clock => "set this machine's clock: AWS takes no signature more than minutes off".into(),

@@ -1,8 +1,9 @@
 //! What the image behind a snapshot or a bundle says of its AMI.
 
 use super::{Architecture, Derived, ImageError};
-use crate::aws::{Aws, AwsError, Call, snapshot};
+use crate::aws::{Aws, Call, snapshot};
 use crate::bundle::Signed;
+use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 
 /// What a completed snapshot says of its AMI: a few of its blocks are read (EBS direct).
 ///
@@ -20,13 +21,13 @@ pub async fn of_snapshot(aws: &Aws, id: &str) -> Result<Derived, ImageError> {
 pub async fn of_manifest(aws: &Aws, location: &str) -> Result<Derived, ImageError> {
     let (bucket, key) = location.split_once('/').unwrap_or((location, ""));
     let call = Call::new("s3:GetObject", format!("s3://{location}"));
-    let request = || aws.s3().get_object().bucket(bucket).key(key).send();
-    let answer = aws.call(&call, request).await?;
-    let body = answer.body.collect().await;
-    let body = body.map_err(|_| AwsError::Answer {
-        call,
-        missing: "end: it was cut off",
-    })?;
+    let request = async || {
+        let request = aws.s3().get_object().bucket(bucket).key(key);
+        let body = request.send().await?.body.collect().await;
+        // A body that is cut off is a failed attempt like any other.
+        body.map_err(|e| SdkError::dispatch_failure(ConnectorError::io(e.into())))
+    };
+    let body = aws.call(&call, request).await?;
     let signed = Signed::parse(&body.into_bytes());
     let manifest = signed.map_err(|source| ImageError::Manifest {
         location: location.to_owned(),

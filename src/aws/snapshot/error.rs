@@ -58,14 +58,6 @@ pub enum SnapshotError {
         /// The new snapshot's.
         child: u64,
     },
-    /// A block that three times did not arrive whole.
-    #[error("block {index} of {snapshot} does not arrive as its checksum promises")]
-    Block {
-        /// Whose.
-        snapshot: String,
-        /// Which.
-        index: u32,
-    },
     /// What is on a snapshot is nothing that can be made out.
     #[error("cannot make out what is on {id}")]
     Look {

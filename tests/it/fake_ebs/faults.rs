@@ -18,14 +18,18 @@ pub enum Fault {
     Denied,
     /// The session is over.
     Expired,
+    /// The request's time is another than the service's, whatever the client makes of its answers.
+    Skewed,
     /// The request is taken, and nothing ever comes back.
     Hang,
+    /// The same, and it is carried out.
+    Mute,
     /// The connection ends when half of the request's body is there.
     Cut,
     /// The request is carried out, and the connection ends before the answer.
     Lose,
-    /// The request is carried out, and nothing ever comes back.
-    Stall,
+    /// The request is carried out, and the connection ends in the middle of the answer.
+    Torn,
 }
 
 /// Which of an operation's requests go wrong.
@@ -113,15 +117,19 @@ impl Fault {
                 "AccessDeniedException",
                 "not authorized to perform this",
             ),
-            Self::Expired if ec2 => (400, "RequestExpired", "Request has expired."),
+            // EC2 says of expired keys what it says of an old signature.
+            Self::Expired | Self::Skewed if ec2 => (400, "RequestExpired", "Request has expired."),
             Self::Expired => (
                 403,
                 "ExpiredTokenException",
                 "The security token is expired",
             ),
-            Self::Hang | Self::Cut | Self::Lose | Self::Stall | Self::Conflicting => {
-                return None;
-            }
+            Self::Skewed => (
+                403,
+                "InvalidSignatureException",
+                "Signature expired: is now earlier than",
+            ),
+            _ => return None,
         };
         Some(match ec2 {
             true => super::ec2::error(status, code, message),

@@ -16,10 +16,11 @@ mod ssm;
 mod state;
 
 pub use console::Instance;
-pub use faults::{Fault, When};
+pub use faults::{Fault, Faults, When};
 pub use state::{BLOCK, Manner, State, Status};
 
 use http::{Request, Response};
+use sha2::{Digest, Sha256};
 use std::io::{BufReader, Read};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -133,12 +134,14 @@ fn one(
         request.read_body(from).ok()?;
     }
     if fault == Some(Fault::Hang) {
-        // Until the client has enough of it.
-        let _ = from.read(&mut [0]);
-        return None;
+        return until_it_has_enough(from);
+    }
+    if operation == "PutSnapshotBlock" {
+        request.digest = Sha256::digest(&request.body).into();
     }
     let mut state = state.lock().unwrap();
-    let now = SystemTime::now() + state.manner.ahead;
+    let now = state.manner.now();
+    state.keys.insert(key(&request).to_owned());
     let refused = fault.and_then(|f| f.response(operation));
     let response = refused
         .or_else(|| unsigned(&request, service, now))
@@ -148,14 +151,30 @@ fn one(
             Service::Ssm => ssm::answer(operation, &request, &mut state),
         });
     drop(state);
-    if fault == Some(Fault::Stall) {
-        let _ = from.read(&mut [0]);
-        return None;
+    match fault {
+        Some(Fault::Lose) => None,
+        Some(Fault::Mute) => until_it_has_enough(from),
+        Some(Fault::Torn) => {
+            response.write(out, now, true).ok()?;
+            None
+        }
+        _ => response.write(out, now, false).ok(),
     }
-    if fault == Some(Fault::Lose) {
-        return None;
-    }
-    response.write(out, now).ok()
+}
+
+/// Until the client goes away.
+fn until_it_has_enough(from: &mut BufReader<TcpStream>) -> Option<()> {
+    let _ = from.read(&mut [0]);
+    None
+}
+
+/// The id of the key that a request is signed with.
+fn key(request: &Request) -> &str {
+    let (_, credential) = request
+        .header("authorization")
+        .split_once("Credential=")
+        .unwrap_or_default();
+    credential.split('/').next().unwrap_or_default()
 }
 
 /// The refusal of a request that is not signed, or at another time.
