@@ -28,6 +28,7 @@ mod all;
 mod call;
 mod client;
 pub mod console;
+pub mod doctor;
 mod error;
 mod fault;
 mod id;
@@ -37,6 +38,7 @@ mod nonce;
 mod pace;
 mod patience;
 pub mod policy;
+pub mod prune;
 pub mod push;
 pub mod snapshot;
 
