@@ -11,6 +11,7 @@ mod boot;
 mod boot_junit;
 mod build;
 mod bundle;
+mod bundle_files;
 mod bundle_input;
 mod doctor;
 mod exit;
