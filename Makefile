@@ -1,6 +1,6 @@
 # What a newcomer types. cargo builds; this file brings the tools that check the images.
 
-.PHONY: demo test test-full lint bench fuzz clean
+.PHONY: demo test test-full lint bench coldsnap fuzz clean
 
 # Other people's tools that judge our images, and those that make the tests' inputs.
 TEST_PACKAGES = qemu-system-x86 qemu-system-arm seabios ovmf qemu-efi-aarch64 e2fsprogs grub-pc-bin \
@@ -10,6 +10,9 @@ TEST_PACKAGES = qemu-system-x86 qemu-system-arm seabios ovmf qemu-efi-aarch64 e2
 
 # Somebody else's AWS, from PyPI; the same version everywhere.
 TEST_PYTHON = moto[server]==5.2.5
+
+# AWS's own client of EBS direct, as its authors publish it.
+COLDSNAP = coldsnap@0.12.0
 
 # nextest shows slow tests and a summary; cargo's own runner does as well.
 RUN_TESTS = if cargo nextest --version >/dev/null 2>&1; then \
@@ -46,6 +49,11 @@ lint: ## Format, clippy, documentation
 bench: ## Ratios against cp, zstd and gzip
 	@tests/packages $(TEST_PACKAGES)
 	cargo bench --locked
+
+coldsnap: ## Snapshots against AWS's own client, which takes long to build
+	cargo install --quiet --locked --root demo/coldsnap $(COLDSNAP)
+	@export DISKWRIGHT_COLDSNAP=$(CURDIR)/demo/coldsnap/bin/coldsnap; \
+		cargo test --release --locked --test it aws_coldsnap && cargo bench --locked --bench snapshot
 
 fuzz: ## Each target for FUZZ_SECONDS
 	@fuzz/run $(FUZZ_SECONDS)

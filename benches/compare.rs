@@ -9,14 +9,14 @@
 //! `DISKWRIGHT_ROOTFS`), GRUB of `vendor-grub/fetch` (or `DISKWRIGHT_GRUB`), and 120,000 files of 0 to 4 KiB
 //! made here, in 600 folders and in one. Peak memory is anonymous and shared, sampled every few milliseconds.
 
-use std::error::Error;
+mod common;
+
+use common::{Result, median};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
-
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
+use std::process::Command;
+use std::time::Duration;
 
 /// Files of the generated archives, as the issue of speed counts them.
 const FILES: u32 = 120_000;
@@ -165,7 +165,7 @@ const ROWS: &[Row] = &[
 ];
 
 fn main() -> Result<()> {
-    let (rounds, filter) = arguments();
+    let (rounds, filter) = common::arguments(5);
     let work = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench");
     fs::create_dir_all(&work)?;
     let program = Path::new(env!("CARGO_BIN_EXE_diskwright"));
@@ -198,21 +198,6 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn arguments() -> (usize, String) {
-    let mut rounds = 5;
-    let mut filter = String::new();
-    let mut args = std::env::args().skip(1);
-    while let Some(arg) = args.next() {
-        match arg.as_str() {
-            "--rounds" => rounds = args.next().and_then(|n| n.parse().ok()).unwrap_or(rounds),
-            // cargo adds it.
-            "--bench" => {}
-            other => filter = other.to_owned(),
-        }
-    }
-    (rounds, filter)
-}
-
 /// Runs the rounds of a row and prints it; whether it is within its limit.
 fn measure(row: &Row, input: &Path, work: &Path, program: &Path, rounds: usize) -> Result<bool> {
     let shell = |command: &str| -> Result<(Duration, u64)> {
@@ -222,23 +207,8 @@ fn measure(row: &Row, input: &Path, work: &Path, program: &Path, rounds: usize) 
             .env("OUT", work)
             .env("DW", program)
             // Of AES, for the pipelines that bundles are measured against.
-            .env("KEY", "00112233445566778899aabbccddeeff")
-            .stdout(Stdio::null());
-        let begun = Instant::now();
-        let mut child = run.spawn()?;
-        let mut peak = 0;
-        loop {
-            peak = peak.max(anonymous(child.id()));
-            if let Some(status) = child.try_wait()? {
-                let took = begun.elapsed();
-                return if status.success() {
-                    Ok((took, peak))
-                } else {
-                    Err(format!("{command}: {status}").into())
-                };
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
+            .env("KEY", "00112233445566778899aabbccddeeff");
+        common::run(&mut run)
     };
     // A warm page cache for both. Not by a copy: that would fill the holes of an image.
     if input.is_file() {
@@ -301,22 +271,6 @@ fn bundle_size(work: &Path) -> Result<bool> {
     Ok(ratio <= 1030)
 }
 
-fn median(list: &mut [f64]) -> f64 {
-    list.sort_by(f64::total_cmp);
-    list[list.len() / 2]
-}
-
-/// KiB of anonymous and shared memory of a process, now.
-fn anonymous(process: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let field = |name: &str| -> u64 {
-        let line = status.lines().find_map(|l| l.strip_prefix(name));
-        line.and_then(|l| l.split_whitespace().next()?.parse().ok())
-            .unwrap_or(0)
-    };
-    field("RssAnon:") + field("RssShmem:")
-}
-
 fn installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
@@ -343,12 +297,10 @@ printf '{"imageLayoutVersion":"1.0.0"}' >oci/oci-layout
 "#;
 
 fn inputs(work: &Path, program: &Path) -> Result<()> {
-    let rootfs = std::env::var_os("DISKWRIGHT_ROOTFS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("demo/debian12.tar"),
-        PathBuf::from,
-    );
     let debian = work.join("debian12.tar");
-    if rootfs.exists() && !debian.exists() {
+    if let Some(rootfs) = common::debian()
+        && !debian.exists()
+    {
         fs::copy(&rootfs, &debian)?;
         sh(
             work,
@@ -359,8 +311,6 @@ fn inputs(work: &Path, program: &Path) -> Result<()> {
             work,
             "mkdir -p unpacked; tar -xf debian12.tar -C unpacked 2>/dev/null; true",
         )?;
-    } else if !rootfs.exists() {
-        println!("no Debian rootfs: run `make demo` once, or set DISKWRIGHT_ROOTFS");
     }
     if debian.exists() && !work.join("oci").exists() {
         sh(work, OCI_LAYOUT)?;

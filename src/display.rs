@@ -38,7 +38,8 @@ impl fmt::Display for PathDisplay<'_> {
 }
 
 /// Bidirectional overrides and isolates (Unicode TR 36): they make a terminal show another name.
-const fn reorders(c: char) -> bool {
+#[must_use]
+pub const fn reorders(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

@@ -2,6 +2,7 @@
 
 use super::call::Call;
 use super::fault::{Fault, Kind};
+use super::image::ImageError;
 use super::snapshot::SnapshotError;
 use std::error::Error;
 use std::time::Duration;
@@ -62,9 +63,23 @@ impl AwsError {
     #[must_use]
     pub fn of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
         // A transparent error is not among the sources of the one that wraps it.
-        match error.downcast_ref::<SnapshotError>() {
-            Some(SnapshotError::Aws(aws)) => Some(aws),
-            _ => error.downcast_ref(),
+        if let Some(SnapshotError::Aws(aws)) = error.downcast_ref() {
+            return Some(aws);
+        }
+        if let Some(ImageError::Aws(aws)) = error.downcast_ref() {
+            return Some(aws);
+        }
+        error.downcast_ref()
+    }
+
+    /// The request that failed.
+    #[must_use]
+    pub fn call(&self) -> Option<&Call> {
+        match self {
+            Self::Refused { call, .. } | Self::GaveUp { call, .. } | Self::Answer { call, .. } => {
+                Some(call)
+            }
+            _ => None,
         }
     }
 
@@ -113,13 +128,26 @@ impl AwsError {
 
 fn advice(call: &Call, fault: &Fault) -> Option<String> {
     Some(match fault.kind {
-        Kind::Denied => format!(
+        Kind::Denied if call.operation().starts_with("ebs:") => format!(
             "the keys in use need the permission {}, and for an encrypted snapshot those of its KMS key",
             call.operation()
         ),
+        Kind::Denied => format!("the keys in use need the permission {}", call.operation()),
+        Kind::Refused
+            if call.operation() == "ec2:GetConsoleOutput"
+                && fault.code.as_deref() == Some("UnsupportedOperation") =>
+        {
+            "leave out --latest and --follow: of this instance AWS has the console as of its last start or stop"
+                .into()
+        }
         Kind::Credentials => {
             "log in again (aws sso login) or get new keys, then run the same command: it goes on where this \
              one ended"
+                .into()
+        }
+        Kind::Clock if fault.code.as_deref() == Some("RequestExpired") => {
+            "set this machine's clock, if it is off; else the keys have expired: log in again (aws sso login) or \
+             get new ones"
                 .into()
         }
         Kind::Clock => "set this machine's clock: AWS takes no signature more than minutes off".into(),

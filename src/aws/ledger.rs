@@ -4,16 +4,19 @@ use super::call::Call;
 use super::client::Aws;
 use super::error::AwsError;
 use super::fault::Kind;
+use super::image;
 use super::snapshot;
 use crate::observe::Observer;
 use std::fmt;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often whoever watches is asked whether to go on.
 const ASK: Duration = Duration::from_millis(100);
+/// How long a snapshot may be in use after its AMI is gone.
+const IN_USE: Duration = Duration::from_secs(10);
 
 /// Something in an account.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -30,12 +33,38 @@ pub enum Made {
         /// `snap-…`.
         id: String,
     },
+    /// An AMI.
+    Image {
+        /// `ami-…`.
+        id: String,
+        /// Whether its snapshots were made along with it, as a copy's are.
+        snapshots: bool,
+    },
+    /// An AMI that was asked for and may be there: the answer with its id has not come.
+    Unanswered {
+        /// Its name.
+        name: String,
+        /// Its tag [`image::RUN_TAG`].
+        run: String,
+        /// As for [`Made::Image`].
+        snapshots: bool,
+    },
+    /// The value of a parameter of Systems Manager.
+    Parameter {
+        /// Its name.
+        name: String,
+        /// Its value before; `None`: there was no such parameter.
+        was: Option<String>,
+    },
 }
 
 impl fmt::Display for Made {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Upload { id, .. } | Self::Snapshot { id } => write!(f, "snapshot {id}"),
+            Self::Image { id, .. } => write!(f, "AMI {id}"),
+            Self::Parameter { name, .. } => write!(f, "parameter {name}"),
+            Self::Unanswered { name, .. } => write!(f, "AMI {name:?}, if it was made,"),
         }
     }
 }
@@ -109,14 +138,31 @@ impl Aws {
                 Ok(())
             }
             Made::Snapshot { id } => self.delete_snapshot(id).await,
+            Made::Image { id, snapshots } => image::remove(self, id, *snapshots).await,
+            Made::Parameter { name, was } => image::restore(self, name, was.as_deref()).await,
+            Made::Unanswered {
+                name,
+                run,
+                snapshots,
+            } => image::remove_unanswered(self, name, run, *snapshots).await,
         }
     }
 
-    /// Deletes a snapshot; that it is gone already is what was wanted.
+    /// Deletes a snapshot; that it is gone already is what was wanted. One of an AMI that was just deregistered is
+    /// in use for a moment longer.
     pub(super) async fn delete_snapshot(&self, id: &str) -> Result<(), AwsError> {
         let call = Call::new("ec2:DeleteSnapshot", id);
-        let request = || self.ec2().delete_snapshot().snapshot_id(id).send();
-        gone(self.call(&call, request).await.map(drop))
+        let begun = Instant::now();
+        loop {
+            let request = || self.ec2().delete_snapshot().snapshot_id(id).send();
+            let deleted = self.call(&call, request).await.map(drop);
+            let code = deleted.as_ref().err().and_then(AwsError::fault);
+            let code = code.and_then(|f| f.code.as_deref());
+            if code != Some("InvalidSnapshot.InUse") || begun.elapsed() > IN_USE {
+                return gone(deleted);
+            }
+            tokio::time::sleep(ASK * 10).await;
+        }
     }
 
     /// Does `work` until it ends or `observer` asks for an end; then what was made stays if it succeeded and is

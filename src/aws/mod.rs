@@ -24,13 +24,18 @@
 //! # }
 //! ```
 
+mod all;
 mod call;
 mod client;
+pub mod console;
 mod error;
 mod fault;
+pub mod image;
 mod ledger;
+mod nonce;
 mod pace;
 mod patience;
+pub mod policy;
 pub mod snapshot;
 
 pub use call::Call;

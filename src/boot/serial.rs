@@ -40,13 +40,28 @@ enum State {
 #[derive(Debug, Default)]
 pub struct PlainText {
     state: State,
+    coloured: bool,
+    /// The parameters of the control sequence that is being read.
+    parameters: Vec<u8>,
 }
+
+/// Longest list of parameters of a colour that is kept: a foreground and a background of 24 bits take 36 bytes.
+const COLOUR: usize = 64;
 
 impl PlainText {
     /// A decoder at the start of its stream.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// One that keeps colours (ECMA-48, SGR) and nothing else of what a terminal obeys.
+    #[must_use]
+    pub fn coloured() -> Self {
+        Self {
+            coloured: true,
+            ..Self::default()
+        }
     }
 
     /// Appends the plain text of `raw` to `out`.
@@ -59,11 +74,23 @@ impl PlainText {
                     State::Text
                 }
                 (State::Text, _) => State::Text,
-                (State::Escape, b'[') => State::Csi,
+                // No sequence has a line end in it: one that is cut off hides no more than its line.
+                (_, b'\n') => {
+                    out.push(byte);
+                    State::Text
+                }
+                (State::Escape, b'[') => {
+                    self.parameters.clear();
+                    State::Csi
+                }
                 (State::Escape, b']' | b'P' | b'X' | b'^' | b'_') => State::Command,
                 // Intermediate bytes: the final one is still to come.
                 (State::Escape, 0x20..=0x2F) => State::Escape,
                 (State::Escape, _) => State::Text,
+                (State::Csi, b'm') => {
+                    self.colour(out);
+                    State::Text
+                }
                 (State::Csi, 0x40..=0x7E) => {
                     if matches!(byte, b'A'..=b'H' | b'J' | b'd' | b'f')
                         && out.last() != Some(&b'\n')
@@ -72,11 +99,25 @@ impl PlainText {
                     }
                     State::Text
                 }
-                (State::Csi, _) => State::Csi,
+                (State::Csi, _) => {
+                    if self.parameters.len() <= COLOUR {
+                        self.parameters.push(byte);
+                    }
+                    State::Csi
+                }
                 (State::Command, 0x07) | (State::CommandEscape, _) => State::Text,
                 (State::Command, 0x1B) => State::CommandEscape,
                 (State::Command, _) => State::Command,
             };
+        }
+    }
+
+    fn colour(&self, out: &mut Vec<u8>) {
+        let numbers = |byte: &u8| matches!(byte, b'0'..=b'9' | b';' | b':');
+        if self.coloured && self.parameters.len() <= COLOUR && self.parameters.iter().all(numbers) {
+            out.extend_from_slice(b"\x1b[");
+            out.extend_from_slice(&self.parameters);
+            out.push(b'm');
         }
     }
 }
@@ -145,6 +186,20 @@ mod tests {
             plain(b"\x1b[2J\x1b[1;1HGNU GRUB\x1b[5;2HDebian", 3),
             "\nGNU GRUB\nDebian"
         );
+    }
+
+    #[test]
+    fn colours_stay_where_they_are_asked_for_and_nothing_else_does() {
+        let raw = b"\x1b[0;1;31mred\x1b[m\x1b[>4;2m \x1b[38;5;8mgrey\x1b[2J\x1b]52;c;aGk=\x07\x1b[6n\x1b[1 \
+            m\x1bc\x1b]0;title\nnext\x1b[5\nlast";
+        for chunk in 1..raw.len() {
+            let (mut decoder, mut out) = (PlainText::coloured(), Vec::new());
+            for piece in raw.chunks(chunk) {
+                decoder.decode(piece, &mut out);
+            }
+            let kept = "\x1b[0;1;31mred\x1b[m \x1b[38;5;8mgrey\n\nnext\nlast";
+            assert_eq!(String::from_utf8(out).unwrap(), kept);
+        }
     }
 
     #[test]

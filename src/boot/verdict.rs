@@ -8,10 +8,10 @@ use std::time::Duration;
 
 /// What no healthy boot prints: the firmware's word that nothing could be started, or that Secure Boot forbade
 /// it, shim's and GRUB's word that it forbade the next program; GRUB's rescue shell, the kernel's panic,
-/// systemd's emergency mode, and the kernel's and the initramfs's complaint that there is no root.
+/// systemd's and dracut's emergency mode, and the kernel's and the initramfs's complaint that there is no root.
 pub const DEFAULT_FAIL: &str = "No bootable |failed to load Boot.*: (?:Access Denied|Security Violation)|\
     Verification failed: \\(0x|bad shim signature|\
-    grub rescue>|Kernel panic|emergency mode|Unable to mount root";
+    grub rescue>|Kernel panic|emergency mode|Unable to mount root|Dropping to a shell!";
 
 /// What OVMF and AAVMF say of a loader that Secure Boot does not let them start. `LoadImage` answers
 /// EFI_ACCESS_DENIED or EFI_SECURITY_VIOLATION then (UEFI 2.10 §7.4.1), which of them is a matter of policy.

@@ -172,7 +172,7 @@ fn script(args: &Args, interactive: bool) -> anyhow::Result<Script> {
 }
 
 /// `^` and `$` match at lines, and bytes count, not characters: a console is no UTF-8 text.
-fn pattern(text: &str) -> Result<Regex, String> {
+pub(super) fn pattern(text: &str) -> Result<Regex, String> {
     let built = RegexBuilder::new(text)
         .multi_line(true)
         .unicode(false)

@@ -113,7 +113,11 @@ pub(super) fn finish(result: anyhow::Result<Code>) -> ExitCode {
 #[cfg(feature = "aws")]
 fn is_remote(error: &(dyn Error + 'static)) -> bool {
     use diskwright::aws::AwsError;
-    AwsError::of(error).is_some_and(AwsError::is_remote)
+    use diskwright::aws::image::ImageError;
+    match error.downcast_ref::<ImageError>() {
+        Some(image) => image.is_remote(),
+        None => AwsError::of(error).is_some_and(AwsError::is_remote),
+    }
 }
 
 #[cfg(not(feature = "aws"))]
@@ -157,6 +161,10 @@ fn help(error: &(dyn Error + 'static)) -> Option<String> {
             ),
             _ => None,
         };
+    }
+    #[cfg(feature = "aws")]
+    if let Some(image) = error.downcast_ref::<diskwright::aws::image::ImageError>() {
+        return image.help();
     }
     #[cfg(feature = "aws")]
     if let Some(aws) = diskwright::aws::AwsError::of(error) {

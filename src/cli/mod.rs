@@ -6,6 +6,8 @@
 
 mod aki;
 #[cfg(feature = "aws")]
+mod ami_shape;
+#[cfg(feature = "aws")]
 mod aws;
 mod boot;
 mod boot_junit;
@@ -13,20 +15,34 @@ mod build;
 mod bundle;
 mod bundle_files;
 mod bundle_input;
+#[cfg(feature = "aws")]
+mod console;
+#[cfg(feature = "aws")]
+mod console_text;
+#[cfg(feature = "aws")]
+mod copy;
 mod doctor;
 mod exit;
 mod ext4_shape;
 mod grub_folders;
+#[cfg(feature = "aws")]
+mod iam_policy;
 mod info;
 mod pipeline;
 mod plan;
 mod progress;
 mod reading;
+#[cfg(feature = "aws")]
+mod register;
 mod shape;
+#[cfg(feature = "aws")]
+mod share;
 mod signals;
 mod sizes;
 #[cfg(feature = "aws")]
 mod snapshot;
+#[cfg(feature = "aws")]
+mod snapshot_shape;
 mod spec_file;
 mod summary;
 mod unbundle;
@@ -70,6 +86,16 @@ enum Verb {
     VerifyBundle(verify_bundle::Args),
     #[cfg(feature = "aws")]
     Snapshot(Box<snapshot::Args>),
+    #[cfg(feature = "aws")]
+    Register(Box<register::Args>),
+    #[cfg(feature = "aws")]
+    Copy(Box<copy::Args>),
+    #[cfg(feature = "aws")]
+    Share(Box<share::Args>),
+    #[cfg(feature = "aws")]
+    Console(Box<console::Args>),
+    #[cfg(feature = "aws")]
+    IamPolicy(iam_policy::Args),
 }
 
 impl Verb {
@@ -105,6 +131,16 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::VerifyBundle(args) => verify_bundle::run(&args),
         #[cfg(feature = "aws")]
         Verb::Snapshot(args) => snapshot::run(*args),
+        #[cfg(feature = "aws")]
+        Verb::Register(args) => register::run(*args),
+        #[cfg(feature = "aws")]
+        Verb::Copy(args) => copy::run(*args),
+        #[cfg(feature = "aws")]
+        Verb::Share(args) => share::run(*args),
+        #[cfg(feature = "aws")]
+        Verb::Console(args) => console::run(*args),
+        #[cfg(feature = "aws")]
+        Verb::IamPolicy(args) => iam_policy::run(&args),
     }
 }
 

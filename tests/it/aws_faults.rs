@@ -1,7 +1,9 @@
-//! What goes wrong between here and AWS: every request, once and always; and what is left behind.
+//! What goes wrong between here and AWS at length: refusals, keys, clocks, quotas. Every fault of every request is in
+//! `aws_fault_table`.
 
 use crate::common::cloud::{Cloud, Holds};
-use crate::fake_ebs::{Fault, Manner, Status, When};
+use crate::common::desk::{Ran, ran};
+use crate::fake_ebs::{Fault, Manner, When};
 use expect_test::expect;
 use std::time::{Duration, Instant};
 
@@ -15,87 +17,6 @@ const IMAGE: [Holds; 8] = [
     Holds::Data(5),
     Holds::Data(6),
 ];
-
-/// The requests of a snapshot, in order.
-const REQUESTS: [&str; 4] = [
-    "StartSnapshot",
-    "PutSnapshotBlock",
-    "CompleteSnapshot",
-    "DescribeSnapshots",
-];
-
-/// Every request fails three times in every way; the snapshot is there and whole all the same.
-#[test]
-fn what_fails_for_a_while_is_tried_again() {
-    side_by_side(|request| {
-        for fault in [
-            Fault::AccountThrottle,
-            Fault::SnapshotThrottle,
-            Fault::Internal,
-            Fault::Conflicting,
-            Fault::Cut,
-            Fault::Lose,
-            Fault::Hang,
-        ] {
-            let cloud = Cloud::new();
-            cloud.image("disk.img", &IMAGE);
-            cloud.fake.fault(request, When::First(3), fault);
-            let id = cloud.snapshot(&["disk.img", "--timeout", "1s", "--quiet"]);
-            cloud.holds(&id, "disk.img");
-            assert_eq!(cloud.left(), [Status::Completed], "{request} {fault:?}");
-        }
-    });
-}
-
-/// For every request in a thread of its own: most of these tests is waiting.
-fn side_by_side(test: impl Fn(&'static str) + Sync) {
-    std::thread::scope(|scope| {
-        for request in REQUESTS {
-            let test = &test;
-            scope.spawn(move || test(request));
-        }
-    });
-}
-
-/// Every request fails always, in every way: the code is 4, and no snapshot is left.
-#[test]
-fn what_always_fails_leaves_nothing() {
-    side_by_side(|request| {
-        for fault in [
-            Fault::Internal,
-            Fault::Denied,
-            Fault::Cut,
-            Fault::Hang,
-            Fault::AccountThrottle,
-        ] {
-            let cloud = Cloud::new();
-            cloud.image("disk.img", &IMAGE);
-            cloud.fake.fault(request, When::After(0), fault);
-            let begun = Instant::now();
-            let args = [
-                "snapshot",
-                "disk.img",
-                "--timeout",
-                "1s",
-                "--patience",
-                "3s",
-                "--quiet",
-            ];
-            let ran = cloud.run(&args);
-            assert_eq!(
-                (ran.code, ran.stdout.as_str()),
-                (Some(4), ""),
-                "{request} {fault:?} {ran:?}"
-            );
-            assert!(ran.stderr.contains(request), "{}", ran.stderr);
-            assert!(
-                begun.elapsed() < Duration::from_secs(60),
-                "{request} {fault:?}"
-            );
-            assert_eq!(cloud.left(), [], "{request} {fault:?}");
-        }
-    });
-}
 
 #[test]
 fn a_refusal_is_told_at_once_with_what_to_do() {
@@ -148,13 +69,65 @@ fn expired_credentials_are_told_and_the_next_run_goes_on() {
 /// A clock that is an hour off: AWS's answers carry its own, and the SDK signs by that.
 #[test]
 fn a_wrong_clock_is_corrected_by_that_of_aws() {
-    let cloud = Cloud::with(Manner {
-        ahead: Duration::from_secs(3600),
-        ..Manner::default()
-    });
-    cloud.image("disk.img", &IMAGE);
-    let id = cloud.snapshot(&["disk.img"]);
-    cloud.holds(&id, "disk.img");
+    for (ahead, behind) in [(3600, 0), (0, 3600)] {
+        let cloud = Cloud::with(Manner {
+            ahead: Duration::from_secs(ahead),
+            behind: Duration::from_secs(behind),
+            ..Manner::default()
+        });
+        cloud.image("disk.img", &IMAGE);
+        let id = cloud.snapshot(&["disk.img"]);
+        cloud.holds(&id, "disk.img");
+    }
+}
+
+/// A profile whose program gives other keys each time, good for two seconds, `times` times; and a run that takes
+/// longer than one of them lasts.
+fn with_short_keys(cloud: &Cloud, times: u32) -> Ran {
+    cloud.image("disk.img", &[Holds::Data(1); 40]);
+    let script = format!(
+        "echo >>calls; n=$(wc -l <calls); [ $n -le {times} ] || exit 1\n\
+         printf '{{\"Version\": 1, \"AccessKeyId\": \"AKID%s\", \"SecretAccessKey\": \"x\", \"SessionToken\": \"y\", \
+         \"Expiration\": \"%s\"}}' $n $(date -u -d '+2 seconds' +%Y-%m-%dT%H:%M:%SZ)\n"
+    );
+    cloud.desk.write("keys.sh", script.as_bytes());
+    let profile = b"[profile short]\ncredential_process = sh keys.sh\n";
+    cloud.desk.write("config", profile);
+    let slow = When::Every(2);
+    cloud
+        .fake
+        .fault("PutSnapshotBlock", slow, Fault::SnapshotThrottle);
+    let args = ["--quiet", "--parallel", "1", "--profile", "short"];
+    let mut command = cloud.command(&[&["snapshot", "disk.img"], &args[..]].concat());
+    for name in ["ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"] {
+        command.env_remove(format!("AWS_{name}"));
+    }
+    command.env("AWS_CONFIG_FILE", cloud.desk.path("config"));
+    ran(&command.output().unwrap())
+}
+
+#[test]
+fn keys_that_are_renewed_outlive_the_run() {
+    let cloud = Cloud::new();
+    let ran = with_short_keys(&cloud, 1000);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    cloud.holds(ran.stdout.trim_end(), "disk.img");
+    let keys = cloud.fake.state().keys.len();
+    assert!(keys >= 3, "{keys} keys");
+}
+
+#[test]
+fn keys_that_cannot_be_renewed_are_told_and_the_next_run_goes_on() {
+    let cloud = Cloud::new();
+    let ran = with_short_keys(&cloud, 3);
+    assert_eq!(ran.code, Some(4), "{ran:?}");
+    for part in ["ebs:PutSnapshotBlock", "log in again", "is left behind"] {
+        assert!(ran.stderr.contains(part), "{part}: {ran:?}");
+    }
+    cloud.fake.state().faults.clear();
+    let figures = cloud.figures(&["disk.img"]);
+    assert!(figures["resumed"].as_u64().unwrap() >= 1, "{figures}");
+    cloud.holds(figures["snapshot-id"].as_str().unwrap(), "disk.img");
 }
 
 #[test]

@@ -50,6 +50,29 @@ fn after_kill_9_the_next_run_goes_on() {
     assert_eq!(cloud.left(), [Status::Completed]);
 }
 
+/// Killed while AWS does what was asked for and nobody hears the answer: what is there then is found again.
+#[test]
+fn after_kill_9_at_any_request_there_is_one_snapshot() {
+    for request in [
+        "StartSnapshot",
+        "PutSnapshotBlock",
+        "CompleteSnapshot",
+        "DescribeSnapshots",
+    ] {
+        let cloud = Cloud::new();
+        cloud.image("disk.img", &image()[..8]);
+        cloud.fake.fault(request, When::After(0), Fault::Mute);
+        let mut command = cloud.command(&["snapshot", "disk.img", "--quiet"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let running = Running(command.spawn().unwrap());
+        wait_until(request, || cloud.fake.state().faults.seen(request) > 0);
+        drop(running);
+        cloud.fake.state().faults.clear();
+        cloud.holds(&cloud.snapshot(&["disk.img"]), "disk.img");
+        assert_eq!(cloud.left(), [Status::Completed], "{request}");
+    }
+}
+
 /// Notes that are lost cost the blocks that were sent, and nothing else.
 #[test]
 fn without_its_notes_a_run_goes_on_in_the_same_snapshot() {
@@ -151,13 +174,18 @@ fn a_journal_that_cannot_be_written_costs_a_warning() {
     cloud.holds(ran.stdout.trim_end(), "disk.img");
 }
 
-/// The disk of the journal fills up in the middle.
+/// The disk of the journal is full at once, or fills up in the middle.
 #[test]
 fn a_journal_whose_disk_is_full_costs_a_warning() {
+    full_journal(0, "an interrupted run will send all again");
+    full_journal(8, "the next one sends what this one has sent");
+}
+
+fn full_journal(limit: u32, told: &str) {
     let cloud = Cloud::new();
     cloud.image("disk.img", &image());
     // A limit on the size of files (in blocks of 512 bytes), SIGXFSZ ignored: the journal is the only file.
-    let shell = "trap '' XFSZ; ulimit -f 8; exec \"$@\"";
+    let shell = format!("trap '' XFSZ; ulimit -f {limit}; exec \"$@\"");
     let args = [
         "snapshot",
         "disk.img",
@@ -166,16 +194,11 @@ fn a_journal_whose_disk_is_full_costs_a_warning() {
         &cloud.fake.url,
         "--region=x",
     ];
-    let mut command = cloud.desk.prefixed(&["sh", "-c", shell, "sh"], &args);
+    let mut command = cloud.desk.prefixed(&["sh", "-c", &shell, "sh"], &args);
     keys(&mut command, &cloud.desk);
     let ran = ran(&command.output().unwrap());
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert!(
-        ran.stderr
-            .contains("the next one sends what this one has sent"),
-        "{}",
-        ran.stderr
-    );
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
     assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
     cloud.holds(ran.stdout.trim_end(), "disk.img");
 }

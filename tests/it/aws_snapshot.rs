@@ -187,6 +187,31 @@ fn tags_sizes_and_encryption_arrive() {
     assert_eq!(snapshot.request["Description"], "a root");
     assert_eq!(snapshot.tags["Name"], "web");
     assert_eq!(snapshot.tags["empty"], "");
+    assert_eq!(snapshot.tags["diskwright:digest"], snapshot.token);
+}
+
+#[test]
+fn tags_that_aws_refuses_are_told_before_anything_is_sent() {
+    let cloud = Cloud::new();
+    cloud.image("disk.img", &[Holds::Data(1)]);
+    let ran = cloud.run(&["snapshot", "disk.img", "--tag", "aws:x=1", "--quiet"]);
+    cloud.desk.told(
+        &ran,
+        2,
+        expect![[r#"
+        error: tag `aws:x=1`: keys that begin with aws: are AWS's
+    "#]],
+    );
+    let ours = ["--tag", "diskwright:digest=1", "--quiet"];
+    let ran = cloud.run(&[&["snapshot", "disk.img"], &ours[..]].concat());
+    cloud.desk.told(
+        &ran,
+        2,
+        expect![[r#"
+        error: tag `diskwright:digest=1`: this key is ours
+    "#]],
+    );
+    assert_eq!(cloud.fake.state().faults.seen("StartSnapshot"), 0);
 }
 
 /// Up to two minutes were seen for which AWS did not know what it had just made.

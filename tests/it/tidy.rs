@@ -200,6 +200,37 @@ fn no_lint_is_silenced_for_unsafe_or_casts() {
     }
 }
 
+/// No request without its permission in the policies of `iam-policy`, and no permission for nothing.
+#[test]
+fn every_action_of_aws_is_in_the_table_of_policies_and_none_besides() {
+    use std::collections::BTreeSet;
+    let action = regex::Regex::new(r#""((?:ebs|ec2|iam|kms|s3|ssm|sts):[A-Z][A-Za-z]+)""#).unwrap();
+    let mut used = BTreeSet::new();
+    for path in sources(&root().join("src/aws")) {
+        if path.ends_with("policy.rs") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        used.extend(action.captures_iter(&text).map(|c| c[1].to_owned()));
+    }
+    let table: Vec<_> = diskwright::aws::policy::actions().collect();
+    let granted: BTreeSet<_> = table
+        .iter()
+        .map(|(action, _)| (*action).to_owned())
+        .collect();
+    let missing: Vec<_> = used.difference(&granted).collect();
+    assert!(
+        missing.is_empty(),
+        "add to GRANTS in src/aws/policy.rs: {missing:?}"
+    );
+    let idle = table.iter().filter(|(action, within)| {
+        let request: &str = within.unwrap_or(action);
+        !used.contains(request) || (within.is_some() && used.contains(*action))
+    });
+    let idle: Vec<_> = idle.collect();
+    assert!(idle.is_empty(), "no request in src/aws needs: {idle:?}");
+}
+
 #[test]
 fn text_files_end_with_a_newline_and_carry_no_carriage_returns() {
     let mut files = sources(&root().join("src"));

@@ -19,6 +19,9 @@ const LONGEST: Duration = Duration::from_secs(3600);
 /// When somebody else's request came first, they are about to complete it, or have.
 const SOMEBODY_ELSE: Duration = Duration::from_secs(15);
 
+/// As IAM names it.
+const COMPLETE: &str = "ebs:CompleteSnapshot";
+
 /// SHA-256 over the digests of the blocks written, by ascending number: what AWS calls `LINEAR`.
 #[must_use]
 pub fn linear(written: &BTreeMap<u32, Digest>) -> Digest {
@@ -36,7 +39,7 @@ pub(super) async fn complete(
     written: &BTreeMap<u32, Digest>,
 ) -> Result<(), SnapshotError> {
     let id = &started.id;
-    let call = started.call("ebs:CompleteSnapshot", id.clone());
+    let call = started.call(COMPLETE, id.clone());
     let changed = i32::try_from(written.len()).expect("a volume has at most 2^27 blocks");
     let checksum = base64::encode(linear(written));
     let request = || {
@@ -62,7 +65,13 @@ pub(super) fn may_be_complete(error: &SnapshotError) -> bool {
     let SnapshotError::Aws(error) = error else {
         return false;
     };
-    matches!(error.kind(), Some(Kind::Conflict | Kind::Refused))
+    match error.kind() {
+        Some(Kind::Conflict | Kind::Refused) => true,
+        Some(Kind::Connection | Kind::Timeout | Kind::Garbled) => {
+            error.call().is_some_and(|c| c.operation() == COMPLETE)
+        }
+        _ => false,
+    }
 }
 
 /// Looks for a while whether the snapshot is completed.

@@ -16,6 +16,12 @@ pub enum SnapshotError {
     /// The image cannot be read.
     #[error("cannot read the image")]
     Read(#[from] io::Error),
+    /// Tags that AWS refuses.
+    #[error("{why}")]
+    Tags {
+        /// Which, and why.
+        why: String,
+    },
     /// More than a volume holds.
     #[error("a volume of {gibibytes} GiB: {MAX_GIBIBYTES} GiB (64 TiB) are the most that EBS has")]
     TooLarge {
@@ -50,14 +56,6 @@ pub enum SnapshotError {
         parent: u64,
         /// The new snapshot's.
         child: u64,
-    },
-    /// A block that three times did not arrive whole.
-    #[error("block {index} of {snapshot} does not arrive as its checksum promises")]
-    Block {
-        /// Whose.
-        snapshot: String,
-        /// Which.
-        index: u32,
     },
     /// AWS could not make a snapshot of the blocks.
     #[error("AWS failed to complete {id}: {message}")]

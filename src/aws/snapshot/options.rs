@@ -1,6 +1,7 @@
 //! What a snapshot is to be.
 
 use super::{BlockMap, SnapshotError};
+use crate::aws::image::check_tags;
 use crate::units::GIB;
 use std::path::PathBuf;
 
@@ -70,6 +71,7 @@ impl SnapshotOptions {
         if gibibytes < needed {
             return Err(SnapshotError::TooSmall { gibibytes, needed });
         }
+        check_tags(&self.tags).map_err(|e| SnapshotError::Tags { why: e.to_string() })?;
         if self.parent.is_some() && (self.encrypted || self.kms_key_id.is_some()) {
             return Err(SnapshotError::ParentDecides);
         }

@@ -5,6 +5,8 @@ use crate::aws::{Aws, AwsError, Call};
 use crate::observe::{Observer, Stage};
 use crate::sink::blocks::{Digest, sha256};
 use crate::units::count;
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_smithy_types::base64;
 use std::collections::BTreeMap;
 use tokio::task::JoinSet;
@@ -88,27 +90,24 @@ async fn get(
         call: call.clone(),
         missing: "block number that is positive",
     })?;
-    // A body that is cut off is a failed attempt like any other.
-    for _ in 0..3 {
-        let request = || {
-            aws.ebs()
-                .get_snapshot_block()
-                .snapshot_id(&parent)
-                .block_index(nr)
-                .block_token(&token)
-                .send()
-        };
-        let answer = aws.call(&call, request).await?;
-        let promised = answer.checksum().map(ToOwned::to_owned);
-        if let Ok(body) = answer.block_data.collect().await {
-            let digest = sha256(&body.into_bytes());
-            if promised.is_none_or(|p| p == base64::encode(digest)) {
-                return Ok((index, digest));
-            }
+    let request = async || {
+        let answer = aws
+            .ebs()
+            .get_snapshot_block()
+            .snapshot_id(&parent)
+            .block_index(nr)
+            .block_token(&token)
+            .send()
+            .await?;
+        let promised = answer.checksum;
+        // A body that is cut off or damaged is a failed attempt like any other.
+        let failed = |why: BoxError| SdkError::dispatch_failure(ConnectorError::io(why));
+        let body = answer.block_data.collect().await;
+        let digest = sha256(&body.map_err(|e| failed(e.into()))?.into_bytes());
+        match promised.is_none_or(|p| p == base64::encode(digest)) {
+            true => Ok(digest),
+            false => Err(failed("the block is not what its checksum says".into())),
         }
-    }
-    Err(SnapshotError::Block {
-        snapshot: parent,
-        index,
-    })
+    };
+    Ok((index, aws.call(&call, request).await?))
 }

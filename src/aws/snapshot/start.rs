@@ -1,6 +1,7 @@
 //! StartSnapshot, and the token by which AWS knows a repeated one.
 
 use super::{SnapshotError, SnapshotOptions};
+use crate::aws::image::DIGEST_TAG;
 use crate::aws::{Aws, AwsError, Call, Made};
 use crate::hex::hex;
 use crate::sink::blocks::Digest;
@@ -104,9 +105,12 @@ pub(super) async fn start(
     let call = Call::new("ebs:StartSnapshot", "");
     let gibibytes = options.gibibytes(len);
     let size = i64::try_from(gibibytes).map_err(|_| SnapshotError::TooLarge { gibibytes })?;
-    let tags: Vec<_> = options
-        .tags
-        .iter()
+    // By it `prune` and the policies of `iam-policy` know what is ours.
+    let ours = (DIGEST_TAG, token);
+    let theirs = options.tags.iter().map(|(k, v)| (k.as_str(), v.as_str()));
+    let tags: Vec<_> = [ours]
+        .into_iter()
+        .chain(theirs)
         .map(|(key, value)| Tag::builder().key(key).value(value).build())
         .collect();
     let request = || {
@@ -114,7 +118,7 @@ pub(super) async fn start(
             .start_snapshot()
             .volume_size(size)
             .set_description((!options.description.is_empty()).then(|| options.description.clone()))
-            .set_tags((!tags.is_empty()).then(|| tags.clone()))
+            .set_tags(Some(tags.clone()))
             .set_parent_snapshot_id(options.parent.clone())
             .set_encrypted(options.encrypted.then_some(true))
             .set_kms_key_arn(options.kms_key_id.clone())

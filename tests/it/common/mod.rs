@@ -20,6 +20,7 @@ pub mod peers;
 pub mod rootfs;
 pub mod seal;
 pub mod tarball;
+pub mod upgrade;
 pub mod view;
 
 use std::io::Cursor;

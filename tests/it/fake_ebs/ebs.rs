@@ -3,7 +3,6 @@
 use super::http::{Request, Response};
 use super::state::{BLOCK, State, Status};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::time::{Instant, UNIX_EPOCH};
 
@@ -154,7 +153,7 @@ fn put(id: &str, nr: &str, request: &Request, state: &mut State) -> Answer {
     if !progress.is_empty() && !progress.parse::<u32>().is_ok_and(|p| p <= 100) {
         return Err(parameter("Progress"));
     }
-    let digest: [u8; 32] = Sha256::digest(&request.body).into();
+    let digest = request.digest;
     if request.header("x-amz-checksum") != base64(&digest) {
         return Err(parameter("Checksum does not match the data"));
     }

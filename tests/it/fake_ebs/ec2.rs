@@ -1,9 +1,10 @@
-//! EC2's query protocol: DescribeSnapshots and DeleteSnapshot.
+//! EC2's query protocol: snapshots here, AMIs in [`super::images`], consoles in [`super::console`].
 
-use super::http::{Response, form};
+use super::http::{Request, Response, form};
+use super::images;
 use super::state::{State, Status};
 
-const NAMESPACE: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
+pub const NAMESPACE: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
 
 pub fn error(status: u16, code: &str, message: &str) -> Response {
     Response::new(
@@ -18,17 +19,33 @@ pub fn error(status: u16, code: &str, message: &str) -> Response {
 /// The operation that a form names.
 pub fn operation(body: &[u8]) -> &'static str {
     let form = form(&String::from_utf8_lossy(body));
-    match form.get("Action").map(String::as_str) {
+    let action = form.get("Action").map(String::as_str);
+    let of_images = images::OPERATIONS.iter().find(|o| Some(**o) == action);
+    match action {
         Some("DescribeSnapshots") => "DescribeSnapshots",
         Some("DeleteSnapshot") => "DeleteSnapshot",
-        _ => "?",
+        Some("GetConsoleOutput") => "GetConsoleOutput",
+        Some("GetConsoleScreenshot") => "GetConsoleScreenshot",
+        _ => of_images.copied().unwrap_or("?"),
     }
 }
 
-pub fn answer(operation: &str, body: &[u8], state: &mut State) -> Response {
-    let form = form(&String::from_utf8_lossy(body));
+pub fn answer(operation: &str, request: &Request, state: &mut State) -> Response {
+    let form = form(&String::from_utf8_lossy(&request.body));
+    if images::OPERATIONS.contains(&operation) {
+        return images::answer(operation, request.region(), &form, state);
+    }
+    if operation.starts_with("GetConsole") {
+        return super::console::answer(operation, &form, state);
+    }
     let id = form.get("SnapshotId.1").or_else(|| form.get("SnapshotId"));
     let id = id.cloned().unwrap_or_default();
+    if operation == "DeleteSnapshot"
+        && let Some(ami) = state.using(&id)
+    {
+        let message = format!("The snapshot {id} is currently in use by {}", ami.id);
+        return error(400, "InvalidSnapshot.InUse", &message);
+    }
     let Some(snapshot) = state.known(&id) else {
         let message = format!("The snapshot '{id}' does not exist.");
         return error(400, "InvalidSnapshot.NotFound", &message);
@@ -42,6 +59,7 @@ pub fn answer(operation: &str, body: &[u8], state: &mut State) -> Response {
             ),
         );
     }
+    let size = snapshot.gibibytes;
     let (status, more) = match snapshot.status() {
         Status::Pending | Status::Completing => ("pending", "<progress>42%</progress>".to_owned()),
         Status::Completed => ("completed", "<progress>100%</progress>".to_owned()),
@@ -52,7 +70,7 @@ pub fn answer(operation: &str, body: &[u8], state: &mut State) -> Response {
         format!(
             "<DescribeSnapshotsResponse xmlns=\"{NAMESPACE}\"><snapshotSet><item>\
              <snapshotId>{id}</snapshotId><status>{status}</status>{more}\
-             </item></snapshotSet></DescribeSnapshotsResponse>"
+             <volumeSize>{size}</volumeSize></item></snapshotSet></DescribeSnapshotsResponse>"
         ),
     )
 }

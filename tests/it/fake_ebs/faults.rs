@@ -18,12 +18,18 @@ pub enum Fault {
     Denied,
     /// The session is over.
     Expired,
+    /// The request's time is another than the service's, whatever the client makes of its answers.
+    Skewed,
     /// The request is taken, and nothing ever comes back.
     Hang,
+    /// The same, and it is carried out.
+    Mute,
     /// The connection ends when half of the request's body is there.
     Cut,
     /// The request is carried out, and the connection ends before the answer.
     Lose,
+    /// The request is carried out, and the connection ends in the middle of the answer.
+    Torn,
 }
 
 /// Which of an operation's requests go wrong.
@@ -35,6 +41,8 @@ pub enum When {
     After(u32),
     /// Every so-manieth, from that one on.
     Every(u32),
+    /// From one on to another, both counted from 1.
+    Between(u32, u32),
 }
 
 #[derive(Default)]
@@ -66,6 +74,7 @@ impl Faults {
             When::First(n) => nr <= *n,
             When::After(n) => nr > *n,
             When::Every(n) => nr.is_multiple_of(*n),
+            When::Between(first, last) => (*first..=*last).contains(&nr),
         });
         rule.map(|(.., fault)| *fault)
     }
@@ -74,7 +83,10 @@ impl Faults {
 impl Fault {
     /// The answer, where there is one.
     pub fn response(self, operation: &str) -> Option<Response> {
-        let ec2 = matches!(operation, "DescribeSnapshots" | "DeleteSnapshot");
+        let ec2 = matches!(
+            operation,
+            "DescribeSnapshots" | "DeleteSnapshot" | "GetConsoleOutput" | "GetConsoleScreenshot"
+        ) || super::images::OPERATIONS.contains(&operation);
         if self == Self::Conflicting && !ec2 {
             return Some(super::ebs::invalid("in use", "CONFLICTING_BLOCK_UPDATE"));
         }
@@ -105,13 +117,19 @@ impl Fault {
                 "AccessDeniedException",
                 "not authorized to perform this",
             ),
-            Self::Expired if ec2 => (400, "RequestExpired", "Request has expired."),
+            // EC2 says of expired keys what it says of an old signature.
+            Self::Expired | Self::Skewed if ec2 => (400, "RequestExpired", "Request has expired."),
             Self::Expired => (
                 403,
                 "ExpiredTokenException",
                 "The security token is expired",
             ),
-            Self::Hang | Self::Cut | Self::Lose | Self::Conflicting => return None,
+            Self::Skewed => (
+                403,
+                "InvalidSignatureException",
+                "Signature expired: is now earlier than",
+            ),
+            _ => return None,
         };
         Some(match ec2 {
             true => super::ec2::error(status, code, message),

@@ -12,6 +12,8 @@ pub struct Request {
     /// Names in lower case.
     pub headers: BTreeMap<String, String>,
     pub body: Vec<u8>,
+    /// SHA-256 of a block that is put: while it is computed, other requests are answered.
+    pub digest: [u8; 32],
 }
 
 pub struct Response {
@@ -38,7 +40,8 @@ impl Response {
         self
     }
 
-    pub fn write(&self, out: &mut TcpStream, now: SystemTime) -> io::Result<()> {
+    /// Writes the answer, or but the first half of its body.
+    pub fn write(&self, out: &mut TcpStream, now: SystemTime, half: bool) -> io::Result<()> {
         let mut head = format!(
             "HTTP/1.1 {} x\r\ncontent-length: {}\r\ndate: {}\r\nx-amzn-requestid: 0-fake\r\n",
             self.status,
@@ -50,7 +53,12 @@ impl Response {
         }
         head.push_str("\r\n");
         let mut bytes = head.into_bytes();
-        bytes.extend_from_slice(&self.body);
+        let end = if half {
+            self.body.len() / 2
+        } else {
+            self.body.len()
+        };
+        bytes.extend_from_slice(&self.body[..end]);
         out.write_all(&bytes)
     }
 }
@@ -81,11 +89,18 @@ impl Request {
             query: form(query),
             headers,
             body: Vec::new(),
+            digest: [0; 32],
         }))
     }
 
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", String::as_str)
+    }
+
+    /// The region that it is signed for.
+    pub fn region(&self) -> &str {
+        let scope = self.header("authorization").split('/').nth(2);
+        scope.unwrap_or_default()
     }
 
     pub fn body_len(&self) -> usize {

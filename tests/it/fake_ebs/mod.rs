@@ -1,20 +1,26 @@
-//! A strict fake of EBS direct and of EC2's snapshots, on loopback, in this process.
+//! A strict fake of EBS direct, of EC2's snapshots and AMIs and of the parameters of Systems Manager, on loopback,
+//! in this process.
 //!
 //! It knows what no server to be had does: block size, checksums, counts, states, tokens, the time for which a
 //! new snapshot is not found, both ways of throttling, inheritance, and that an encrypted volume reads as
 //! noise where nobody wrote. What goes wrong on purpose is in [`Fault`]. It checks the dates of signatures, not the
 //! signatures: moto's clients do no more.
 
+mod console;
 mod ebs;
 mod ec2;
 mod faults;
 mod http;
+mod images;
+mod ssm;
 mod state;
 
-pub use faults::{Fault, When};
+pub use console::Instance;
+pub use faults::{Fault, Faults, When};
 pub use state::{BLOCK, Manner, State, Status};
 
 use http::{Request, Response};
+use sha2::{Digest, Sha256};
 use std::io::{BufReader, Read};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -79,6 +85,24 @@ fn serve(stream: TcpStream, state: &Mutex<State>, wide: &AtomicU64) {
     }
 }
 
+/// Whom a request is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Service {
+    Ebs,
+    Ec2,
+    Ssm,
+}
+
+impl Service {
+    fn of(request: &Request) -> Self {
+        match request.method == "POST" && request.path == "/" {
+            true if request.header("x-amz-target").is_empty() => Self::Ec2,
+            true => Self::Ssm,
+            false => Self::Ebs,
+        }
+    }
+}
+
 /// Answers one request; `None`: the connection is to end.
 fn one(
     mut request: Request,
@@ -86,13 +110,21 @@ fn one(
     out: &mut TcpStream,
     state: &Mutex<State>,
 ) -> Option<()> {
-    let query = request.method == "POST" && request.path == "/";
-    let mut operation = ebs::operation(&request.method, &request.path);
+    let service = Service::of(&request);
+    let query = service == Service::Ec2;
     if query {
         request.read_body(from).ok()?;
-        operation = ec2::operation(&request.body);
     }
+    let operation = match service {
+        Service::Ebs => ebs::operation(&request.method, &request.path),
+        Service::Ec2 => ec2::operation(&request.body),
+        Service::Ssm => ssm::operation(request.header("x-amz-target")),
+    };
+    state.lock().unwrap().requests += 1;
     let fault = state.lock().unwrap().faults.next(operation);
+    if fault == Some(Fault::Cut) && query {
+        return None;
+    }
     if fault == Some(Fault::Cut) {
         let mut half = vec![0; request.body_len() / 2];
         from.read_exact(&mut half).ok()?;
@@ -102,35 +134,57 @@ fn one(
         request.read_body(from).ok()?;
     }
     if fault == Some(Fault::Hang) {
-        // Until the client has enough of it.
-        let _ = from.read(&mut [0]);
-        return None;
+        return until_it_has_enough(from);
+    }
+    if operation == "PutSnapshotBlock" {
+        request.digest = Sha256::digest(&request.body).into();
     }
     let mut state = state.lock().unwrap();
-    let now = SystemTime::now() + state.manner.ahead;
+    let now = state.manner.now();
+    state.keys.insert(key(&request).to_owned());
     let refused = fault.and_then(|f| f.response(operation));
     let response = refused
-        .or_else(|| unsigned(&request, query, now))
-        .unwrap_or_else(|| match query {
-            true => ec2::answer(operation, &request.body, &mut state),
-            false => ebs::answer(operation, &request, &mut state),
+        .or_else(|| unsigned(&request, service, now))
+        .unwrap_or_else(|| match service {
+            Service::Ec2 => ec2::answer(operation, &request, &mut state),
+            Service::Ebs => ebs::answer(operation, &request, &mut state),
+            Service::Ssm => ssm::answer(operation, &request, &mut state),
         });
     drop(state);
-    if fault == Some(Fault::Lose) {
-        return None;
+    match fault {
+        Some(Fault::Lose) => None,
+        Some(Fault::Mute) => until_it_has_enough(from),
+        Some(Fault::Torn) => {
+            response.write(out, now, true).ok()?;
+            None
+        }
+        _ => response.write(out, now, false).ok(),
     }
-    response.write(out, now).ok()
+}
+
+/// Until the client goes away.
+fn until_it_has_enough(from: &mut BufReader<TcpStream>) -> Option<()> {
+    let _ = from.read(&mut [0]);
+    None
+}
+
+/// The id of the key that a request is signed with.
+fn key(request: &Request) -> &str {
+    let (_, credential) = request
+        .header("authorization")
+        .split_once("Credential=")
+        .unwrap_or_default();
+    credential.split('/').next().unwrap_or_default()
 }
 
 /// The refusal of a request that is not signed, or at another time.
-fn unsigned(request: &Request, query: bool, now: SystemTime) -> Option<Response> {
-    let service = if query {
-        "/ec2/aws4_request"
-    } else {
-        "/ebs/aws4_request"
+fn unsigned(request: &Request, service: Service, now: SystemTime) -> Option<Response> {
+    let (service, error): (_, fn(u16, &str, &str) -> Response) = match service {
+        Service::Ebs => ("/ebs/aws4_request", ebs::error),
+        Service::Ec2 => ("/ec2/aws4_request", ec2::error),
+        Service::Ssm => ("/ssm/aws4_request", ebs::error),
     };
     let signed = request.header("authorization");
-    let error = if query { ec2::error } else { ebs::error };
     if !signed.starts_with("AWS4-HMAC-SHA256 Credential=") || !signed.contains(service) {
         return Some(error(403, "MissingAuthenticationToken", "not signed"));
     }

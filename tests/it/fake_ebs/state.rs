@@ -1,8 +1,10 @@
 //! The snapshots of the fake: what they are, and what a volume made of one would hold.
 
+use super::console::Instance;
 use super::faults::Faults;
+use super::images::Ami;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant, SystemTime};
@@ -34,9 +36,12 @@ pub struct Snapshot {
     pub completed: Option<Instant>,
     pub failed: Option<String>,
     pub deleted: bool,
+    /// Accounts that may make volumes of it.
+    pub shared: BTreeSet<String>,
     /// How long EC2 calls it pending after it is complete.
     completing: Duration,
-    data: File,
+    /// `None`: not kept.
+    data: Option<File>,
 }
 
 impl Snapshot {
@@ -50,23 +55,21 @@ impl Snapshot {
     }
 
     pub fn put(&mut self, nr: u32, bytes: &[u8], digest: [u8; 32]) {
-        self.data
-            .write_all_at(bytes, u64::from(nr) * BLOCK as u64)
-            .unwrap();
+        if let Some(data) = &self.data {
+            data.write_all_at(bytes, u64::from(nr) * BLOCK as u64)
+                .unwrap();
+        }
         self.digests.insert(nr, digest);
     }
 
     pub fn block(&self, nr: u32) -> Vec<u8> {
         let mut bytes = vec![0; BLOCK];
         let at = u64::from(nr) * BLOCK as u64;
+        let data = self.data.as_ref().unwrap();
         // Past the last block that was put, the file ends.
         let mut got = 0;
         while got < BLOCK {
-            match self
-                .data
-                .read_at(&mut bytes[got..], at + got as u64)
-                .unwrap()
-            {
+            match data.read_at(&mut bytes[got..], at + got as u64).unwrap() {
                 0 => break,
                 n => got += n,
             }
@@ -90,8 +93,27 @@ pub struct Manner {
     pub completing: Duration,
     /// What the fake's clock is ahead of this machine's.
     pub ahead: Duration,
+    /// What it is behind.
+    pub behind: Duration,
     /// Encryption by default, as an account may have it.
     pub encrypts: bool,
+    /// Whether blocks are kept; else there are their digests alone.
+    pub keeps: bool,
+    /// For how long an AMI is pending.
+    pub pending: Duration,
+    /// AMIs fail when they were pending.
+    pub images_fail: bool,
+    /// DeregisterImage deletes no snapshots, whatever it is told.
+    pub leaves_snapshots: bool,
+    /// The account makes no AMI public.
+    pub public_blocked: bool,
+}
+
+impl Manner {
+    /// What the fake's clock says.
+    pub fn now(&self) -> SystemTime {
+        SystemTime::now() + self.ahead - self.behind
+    }
 }
 
 impl Default for Manner {
@@ -100,7 +122,13 @@ impl Default for Manner {
             settling: Duration::ZERO,
             completing: Duration::ZERO,
             ahead: Duration::ZERO,
+            behind: Duration::ZERO,
             encrypts: false,
+            keeps: true,
+            pending: Duration::ZERO,
+            images_fail: false,
+            leaves_snapshots: false,
+            public_blocked: false,
         }
     }
 }
@@ -110,10 +138,18 @@ pub struct State {
     pub manner: Manner,
     pub faults: Faults,
     pub snapshots: Vec<Snapshot>,
+    pub images: Vec<Ami>,
+    /// Of Systems Manager, by region and name.
+    pub parameters: BTreeMap<(String, String), String>,
+    /// Requests, of whatever kind.
+    pub requests: u64,
+    pub instances: BTreeMap<String, Instance>,
     /// Blocks that were put, repeated ones too.
     pub puts: u64,
     /// Requests in flight at once, at most.
     pub widest: u64,
+    /// Ids of the keys that requests were signed with.
+    pub keys: BTreeSet<String>,
     /// What was refused, for messages of failed tests.
     pub refusals: Vec<String>,
 }
@@ -149,13 +185,14 @@ impl State {
             encrypted,
             tags: tags.iter().map(pair).collect(),
             started: Instant::now(),
-            start_time: SystemTime::now() + self.manner.ahead,
+            start_time: self.manner.now(),
             digests: BTreeMap::new(),
             completed: None,
             failed: None,
             deleted: false,
+            shared: BTreeSet::new(),
             completing: self.manner.completing,
-            data: tempfile::tempfile().unwrap(),
+            data: self.manner.keeps.then(|| tempfile::tempfile().unwrap()),
             request,
         };
         self.snapshots.push(snapshot);
@@ -199,12 +236,12 @@ impl State {
 
 fn garbage(nr: u64) -> Vec<u8> {
     let mut z = nr.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    (0..BLOCK)
-        .map(|_| {
-            z ^= z << 13;
-            z ^= z >> 7;
-            z ^= z << 17;
-            z.to_le_bytes()[3]
-        })
-        .collect()
+    let mut bytes = vec![0; BLOCK];
+    for word in bytes.chunks_exact_mut(8) {
+        z ^= z << 13;
+        z ^= z >> 7;
+        z ^= z << 17;
+        word.copy_from_slice(&z.to_le_bytes());
+    }
+    bytes
 }

@@ -1,0 +1,69 @@
+//! The wait until an AMI is available.
+
+use super::find::by_id;
+use super::{Image, ImageError};
+use crate::aws::{Aws, AwsError, Call, Kind};
+use crate::observe::{Observer, Stage};
+use aws_sdk_ec2::types::ImageState;
+use std::time::{Duration, Instant};
+
+/// The time between two looks at first, and at most.
+const LOOK: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
+/// How long a new AMI may be unknown.
+pub(super) const SETTLING: Duration = Duration::from_secs(150);
+
+/// Waits until an AMI is available, at most for `limit`; gives what EC2 then shows of it.
+///
+/// # Errors
+/// When it fails, or takes longer.
+pub async fn wait(
+    aws: &Aws,
+    image: &Image,
+    limit: Duration,
+    observer: &dyn Observer,
+) -> Result<Image, ImageError> {
+    let (mut look, longest) = LOOK;
+    let begun = Instant::now();
+    let (id, region) = (&image.image_id, &image.region);
+    let call = Call::new("ec2:DescribeImages", id).settling(begun, SETTLING.min(limit));
+    loop {
+        let found = match by_id(aws, &call, id).await {
+            Ok(found) => Some(found),
+            // As good as the error that names it as absent.
+            Err(AwsError::Answer { .. }) if begun.elapsed() < SETTLING.min(limit) => None,
+            Err(e) if e.kind() == Some(Kind::Absent) && begun.elapsed() < limit => None,
+            Err(e) => return Err(e.into()),
+        };
+        match found {
+            Some(found) if found.state == ImageState::Available => {
+                return Ok(Image {
+                    existed: image.existed,
+                    ..found.image
+                });
+            }
+            Some(found) if found.state != ImageState::Pending => {
+                return Err(ImageError::Failed {
+                    id: id.clone(),
+                    region: region.clone(),
+                    state: found.state.as_str().to_owned(),
+                    reason: found.reason,
+                });
+            }
+            _ => {}
+        }
+        if begun.elapsed() >= limit {
+            return Err(ImageError::NeverAvailable {
+                id: id.clone(),
+                region: region.clone(),
+                minutes: begun.elapsed().as_secs() / 60,
+            });
+        }
+        let waited = begun.elapsed().as_secs();
+        observer.detail(
+            Stage::Upload,
+            &format!("{id} in {region} is pending: {waited} s"),
+        );
+        tokio::time::sleep(look.min(limit.saturating_sub(begun.elapsed()))).await;
+        look = longest.min(look * 3 / 2);
+    }
+}

@@ -1,0 +1,146 @@
+//! `diskwright register`: a snapshot or a bundle becomes an AMI.
+
+use super::ami_shape::{Of, Shape, Wait, usage};
+use super::aws::Access;
+use super::exit::{self, Code, Usage};
+use super::progress::Progress;
+use super::snapshot_shape::tag;
+use anyhow::Context;
+use diskwright::aws::image::{self, Derived, Image};
+use diskwright::inspect;
+use diskwright::read_at::FileAt;
+use std::path::{Path, PathBuf};
+
+const EXAMPLES: &str = "\
+Examples:
+  diskwright register snap-0123456789abcdef0 --image disk.img --name web-1.2 --region eu-west-1
+  diskwright register snap-0123456789abcdef0 --arch arm64 --tag team=web
+  diskwright register s3://bucket/web/disk.img.manifest.xml --arch x86_64 --virtualization-type hvm
+
+An AMI of the same name, content and parameters is found, not made again.";
+
+/// Register a snapshot, or a bundle in S3, as an AMI
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Its root: a snapshot, or a bundle's manifest in S3
+    #[arg(value_name = "SNAPSHOT|s3://…/NAME.manifest.xml")]
+    source: String,
+
+    /// The image that the snapshot or bundle was made of: processor, firmware and virtualization follow from it
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    image: Option<PathBuf>,
+
+    #[command(flatten)]
+    shape: Shape,
+
+    /// Size of the root volume in GiB [default: the snapshot's]
+    #[arg(long, value_name = "GIB", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(help_heading = "AMI")]
+    volume_size: Option<u64>,
+
+    /// Shown in lists of AMIs
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    #[arg(help_heading = "AMI")]
+    description: String,
+
+    /// A tag; may be given several times
+    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag, help_heading = "AMI")]
+    tags: Vec<(String, String)>,
+
+    #[command(flatten)]
+    wait: Wait,
+
+    /// Do not wait until it is available
+    #[arg(long, conflicts_with = "limit")]
+    no_wait: bool,
+
+    /// Leave the AMI when the run fails or is interrupted; else it is deregistered
+    #[arg(long)]
+    keep: bool,
+
+    #[command(flatten)]
+    access: Access,
+
+    /// No progress and no summary; warnings and errors only
+    #[arg(short, long)]
+    quiet: bool,
+
+    /// Print the AMI as JSON instead of its id
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<Code> {
+    let progress = Progress::new(args.quiet);
+    let derived = args.image.as_deref().map(derived).transpose()?;
+    let of = match args.source.strip_prefix("s3://") {
+        Some(_) if args.volume_size.is_some() => {
+            return Err(Usage::new("--volume-size is for snapshots").into());
+        }
+        Some(location) => Of::Bundle(location.to_owned()),
+        None => Of::Snapshot(args.source.clone(), args.volume_size),
+    };
+    let stem = stem(args.image.as_deref(), &args.source);
+    let derived = derived.unwrap_or_default();
+    let mut registration = args.shape.registration(&stem, of, derived)?;
+    registration.description = args.description;
+    registration.tags = args.tags;
+    registration.check().map_err(usage)?;
+    let (source, limit) = (args.source, args.wait.limit);
+    let made = args.access.run(args.keep, &progress, async |aws| {
+        let image = image::register(&aws, &registration, &progress).await?;
+        match args.no_wait {
+            true => Ok(image),
+            false => image::wait(&aws, &image, limit, &progress).await,
+        }
+    });
+    progress.finish();
+    let made = made
+        .map_err(usage)
+        .with_context(|| format!("cannot register {source}"))?;
+    if !args.quiet {
+        exit::complain(&summary(&made));
+    }
+    if args.json {
+        exit::print_json(&made)?;
+    } else {
+        exit::print(&format!("{}\n", made.image_id))?;
+    }
+    Ok(Code::Done)
+}
+
+/// What an image file says of its AMI.
+fn derived(path: &Path) -> anyhow::Result<Derived> {
+    let reading = || format!("cannot read {}", path.display());
+    let file = std::fs::File::open(path).with_context(reading)?;
+    let image = FileAt::new(file).with_context(reading)?;
+    let info = inspect::info(&image).with_context(reading)?;
+    Ok(Derived::of_info(&info))
+}
+
+/// What stands for `{name}`: the image's name without its last extension, or that of the manifest or snapshot.
+fn stem(image: Option<&Path>, source: &str) -> String {
+    let file = source.rsplit('/').next().unwrap_or_default();
+    let name = file.strip_suffix(".manifest.xml").unwrap_or(file);
+    let image = image.and_then(|path| Some(path.file_stem()?.to_string_lossy().into_owned()));
+    image.unwrap_or_else(|| name.to_owned())
+}
+
+fn summary(image: &Image) -> String {
+    let Image {
+        image_id,
+        region,
+        name,
+        ..
+    } = image;
+    match image.existed {
+        true => format!("{image_id} in {region} is {name} already\n"),
+        false => format!("{image_id} in {region}: {name}\n"),
+    }
+}
