@@ -36,6 +36,7 @@ mod nonce;
 mod pace;
 mod patience;
 pub mod policy;
+pub mod push;
 pub mod snapshot;
 
 pub use call::Call;

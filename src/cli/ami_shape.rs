@@ -5,8 +5,8 @@ use super::exit::Usage;
 use super::sizes;
 use anyhow::Context;
 use diskwright::aws::image::{
-    Architecture, BootMode, Derived, Destination, Device, ImageError, Protection, Publication,
-    Registration, Sharing, Source, Virtualization, Volume, VolumeType, parse_date,
+    Architecture, BootMode, Derived, Destination, Device, Image, ImageError, Protection,
+    Publication, Registration, Sharing, Source, Virtualization, Volume, VolumeType, parse_date,
 };
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -26,6 +26,7 @@ pub(super) enum Of {
 /// What the AMI is to be
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "AMI")]
+#[group(id = "AmiShape")]
 pub(super) struct Shape {
     /// Its name; {name}, {date}, {arch}, {digest} and {digest:N} are filled in
     #[arg(long, value_name = "TEMPLATE", default_value = NAME)]
@@ -162,6 +163,22 @@ impl Shape {
     }
 }
 
+impl Shape {
+    /// Refuses before anything is sent what no image could be registered with.
+    pub(super) fn check(&self, stem: &str, paravirtual: bool) -> anyhow::Result<()> {
+        let likely = Derived {
+            architecture: Some(Architecture::X86_64),
+            boot_mode: (self.tpm && !paravirtual).then_some(BootMode::Uefi),
+            virtualization: Some(match paravirtual {
+                true => Virtualization::Paravirtual,
+                false => Virtualization::Hvm,
+            }),
+        };
+        let of = Of::Snapshot("snap-00000000000000000".into(), None);
+        self.registration(stem, of, likely).map(drop)
+    }
+}
+
 /// Where it is copied to
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Copies")]
@@ -286,5 +303,19 @@ pub(super) fn usage(error: impl Into<anyhow::Error>) -> anyhow::Error {
     match error.downcast_ref::<ImageError>() {
         Some(mistake) if mistake.is_usage() => Usage::new(mistake.to_string()).into(),
         _ => error,
+    }
+}
+
+/// A line about an AMI.
+pub(super) fn summary(image: &Image) -> String {
+    let Image {
+        image_id,
+        region,
+        name,
+        ..
+    } = image;
+    match image.existed {
+        true => format!("{image_id} in {region} is {name} already\n"),
+        false => format!("{image_id} in {region}: {name}\n"),
     }
 }

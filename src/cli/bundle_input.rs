@@ -1,4 +1,4 @@
-//! What `bundle` is given: a disk image or a root filesystem, told apart by their first bytes.
+//! What `bundle` and `push` are given: a disk image or a root filesystem, told apart by their first bytes.
 
 use anyhow::{Context, bail};
 use diskwright::archive::{
@@ -25,10 +25,11 @@ pub(super) enum Input {
     Rootfs(Box<Rootfs>),
 }
 
-/// Opens what the command line names.
+/// Opens what the command line names. `takes`: what is made of a raw image, as in "a bundle holds".
 pub(super) fn open(
     origins: &[Origin],
     reading: &Options,
+    takes: &str,
     observer: &dyn Observer,
 ) -> anyhow::Result<Input> {
     if let [Origin::Path(path)] = origins
@@ -40,7 +41,7 @@ pub(super) fn open(
             path.display().to_string()
         };
         let opened = open_file(path).with_context(|| format!("cannot read {name}"))?;
-        return one(&name, opened, observer, || {
+        return one(&name, opened, takes, observer, || {
             Rootfs::open_with(origins, reading)
         });
     }
@@ -65,6 +66,7 @@ fn open_file(path: &Path) -> io::Result<File> {
 fn one(
     name: &str,
     mut file: File,
+    takes: &str,
     observer: &dyn Observer,
     rootfs: impl FnOnce() -> Result<Rootfs, diskwright::archive::ArchiveError>,
 ) -> anyhow::Result<Input> {
@@ -97,7 +99,7 @@ fn one(
         }
         Looks::Foreign(what) if what.ends_with("disk image") => {
             bail!(
-                "{name} looks like {what}; a bundle holds a raw one: qemu-img convert -O raw {name} disk.img"
+                "{name} looks like {what}; {takes} a raw one: qemu-img convert -O raw {name} disk.img"
             )
         }
         Looks::Foreign(what) => {
@@ -105,7 +107,7 @@ fn one(
         }
         Looks::Unknown if head.is_empty() => bail!("{name} is empty"),
         Looks::Unknown => observer.warn(&format!(
-            "{name} begins with no partition table or filesystem known here; it is bundled as it is"
+            "{name} begins with no partition table or filesystem known here; it is taken as it is"
         )),
         Looks::RawDisk => {}
     }
@@ -113,7 +115,7 @@ fn one(
         let image = file.try_clone().and_then(FileAt::new);
         if image.and_then(|i| is_fixed_vhd(&i)).with_context(reading)? {
             bail!(
-                "{name} is a VHD of fixed size; a bundle holds a raw disk: \
+                "{name} is a VHD of fixed size; {takes} a raw disk: \
                  qemu-img convert -f vpc -O raw {name} disk.img"
             );
         }

@@ -31,6 +31,8 @@ mod info;
 mod pipeline;
 mod plan;
 mod progress;
+#[cfg(feature = "aws")]
+mod push;
 mod reading;
 #[cfg(feature = "aws")]
 mod register;
@@ -87,6 +89,8 @@ enum Verb {
     #[cfg(feature = "aws")]
     Snapshot(Box<snapshot::Args>),
     #[cfg(feature = "aws")]
+    Push(Box<push::Args>),
+    #[cfg(feature = "aws")]
     Register(Box<register::Args>),
     #[cfg(feature = "aws")]
     Copy(Box<copy::Args>),
@@ -105,6 +109,8 @@ impl Verb {
             Self::Build(args) => (&args.spec, &args.reading),
             Self::Plan(args) => (&args.spec, &args.reading),
             Self::Bundle(args) => (&args.spec, &args.reading),
+            #[cfg(feature = "aws")]
+            Self::Push(args) => (&args.spec, &args.reading),
             _ => return None,
         };
         Some((spec.as_deref()?, !reading.rootfs.is_empty()))
@@ -131,6 +137,8 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::VerifyBundle(args) => verify_bundle::run(&args),
         #[cfg(feature = "aws")]
         Verb::Snapshot(args) => snapshot::run(*args),
+        #[cfg(feature = "aws")]
+        Verb::Push(args) => push::run(*args),
         #[cfg(feature = "aws")]
         Verb::Register(args) => register::run(*args),
         #[cfg(feature = "aws")]

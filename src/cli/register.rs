@@ -1,12 +1,12 @@
 //! `diskwright register`: a snapshot or a bundle becomes an AMI.
 
-use super::ami_shape::{Of, Shape, Wait, usage};
+use super::ami_shape::{self, Of, Shape, Wait, usage};
 use super::aws::Access;
 use super::exit::{self, Code, Usage};
 use super::progress::Progress;
 use super::snapshot_shape::tag;
 use anyhow::Context;
-use diskwright::aws::image::{self, Derived, Image};
+use diskwright::aws::image::{self, Derived};
 use diskwright::inspect;
 use diskwright::read_at::FileAt;
 use std::path::{Path, PathBuf};
@@ -105,7 +105,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
         .map_err(usage)
         .with_context(|| format!("cannot register {source}"))?;
     if !args.quiet {
-        exit::complain(&summary(&made));
+        exit::complain(&ami_shape::summary(&made));
     }
     if args.json {
         exit::print_json(&made)?;
@@ -130,17 +130,4 @@ fn stem(image: Option<&Path>, source: &str) -> String {
     let name = file.strip_suffix(".manifest.xml").unwrap_or(file);
     let image = image.and_then(|path| Some(path.file_stem()?.to_string_lossy().into_owned()));
     image.unwrap_or_else(|| name.to_owned())
-}
-
-fn summary(image: &Image) -> String {
-    let Image {
-        image_id,
-        region,
-        name,
-        ..
-    } = image;
-    match image.existed {
-        true => format!("{image_id} in {region} is {name} already\n"),
-        false => format!("{image_id} in {region}: {name}\n"),
-    }
 }

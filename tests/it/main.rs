@@ -71,6 +71,7 @@ mod aws_image_faults;
 mod aws_incremental;
 mod aws_moto;
 mod aws_policy;
+mod aws_push;
 mod aws_resume;
 mod aws_snapshot;
 mod bad_boot;
