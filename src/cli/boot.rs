@@ -180,11 +180,11 @@ pub(super) fn pattern(text: &str) -> Result<Regex, String> {
     built.map_err(|e| e.to_string())
 }
 
-pub(super) fn run(args: Args) -> anyhow::Result<Code> {
-    let machine = machine(&args)?;
+pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
+    let machine = machine(args)?;
     let judged = !args.expect.is_empty() || !args.fail.is_empty();
     let interactive = !judged && !args.json && io::stdin().is_terminal();
-    let script = script(&args, interactive)?;
+    let script = script(args, interactive)?;
     if interactive {
         exit::complain("Ctrl-A X quits.\n");
     }
