@@ -28,6 +28,7 @@ mod all;
 mod call;
 mod client;
 pub mod console;
+pub mod doctor;
 mod error;
 mod fault;
 pub mod image;
@@ -36,6 +37,7 @@ mod nonce;
 mod pace;
 mod patience;
 pub mod policy;
+pub mod prune;
 pub mod push;
 pub mod snapshot;
 

@@ -32,6 +32,8 @@ mod pipeline;
 mod plan;
 mod progress;
 #[cfg(feature = "aws")]
+mod prune;
+#[cfg(feature = "aws")]
 mod push;
 mod reading;
 #[cfg(feature = "aws")]
@@ -81,7 +83,7 @@ enum Verb {
     Info(info::Args),
     Boot(boot::Args),
     Verify(verify::Args),
-    Doctor(doctor::Args),
+    Doctor(Box<doctor::Args>),
     Aki(aki::Args),
     Bundle(Box<bundle::Args>),
     Unbundle(unbundle::Args),
@@ -100,6 +102,8 @@ enum Verb {
     Console(Box<console::Args>),
     #[cfg(feature = "aws")]
     IamPolicy(iam_policy::Args),
+    #[cfg(feature = "aws")]
+    Prune(Box<prune::Args>),
 }
 
 impl Verb {
@@ -130,7 +134,7 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Info(args) => info::run(&args),
         Verb::Boot(args) => boot::run(&args),
         Verb::Verify(args) => verify::run(&args),
-        Verb::Doctor(args) => doctor::run(&args),
+        Verb::Doctor(args) => doctor::run(*args),
         Verb::Aki(args) => aki::run(&args),
         Verb::Bundle(args) => bundle::run(*args),
         Verb::Unbundle(args) => unbundle::run(&args),
@@ -149,6 +153,8 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Console(args) => console::run(*args),
         #[cfg(feature = "aws")]
         Verb::IamPolicy(args) => iam_policy::run(&args),
+        #[cfg(feature = "aws")]
+        Verb::Prune(args) => prune::run(*args),
     }
 }
 

@@ -31,11 +31,11 @@ pub use device::{Device, DeviceKind, Volume};
 pub use error::ImageError;
 pub use find::find;
 pub use kinds::{Architecture, BootMode, Virtualization, VolumeType};
-pub(in crate::aws) use publish::restore;
+pub(in crate::aws) use publish::{DATA_TYPE as PARAMETER_DATA_TYPE, restore};
 pub use publish::{Protection, Publication, parse_date, publish};
 pub use register::register;
 pub use registration::{Registration, Source};
-pub(in crate::aws) use remove::{remove, remove_unanswered};
+pub(in crate::aws) use remove::{deregister, remove, remove_unanswered};
 pub use share::{Sharing, share};
 pub use wait::wait;
 

@@ -139,6 +139,8 @@ pub struct State {
     pub faults: Faults,
     pub snapshots: Vec<Snapshot>,
     pub images: Vec<Ami>,
+    /// Launch templates, and the AMI of each of their versions.
+    pub templates: BTreeMap<String, Vec<String>>,
     /// Of Systems Manager, by region and name.
     pub parameters: BTreeMap<(String, String), String>,
     /// Requests, of whatever kind.
