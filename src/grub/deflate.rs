@@ -320,7 +320,9 @@ mod tests {
 
     #[test]
     fn every_distance_and_every_length() {
-        let mut plain: Vec<u8> = (0..WINDOW).map(|n| (n * n >> 7).to_le_bytes()[0]).collect();
+        let mut plain: Vec<u8> = (0..WINDOW)
+            .map(|n| ((n * n) >> 7).to_le_bytes()[0])
+            .collect();
         let mut deflate = Deflate::default();
         deflate.begin();
         deflate.literals(&plain, plain.len());
