@@ -31,6 +31,7 @@ pub mod console;
 pub mod doctor;
 mod error;
 mod fault;
+mod id;
 pub mod image;
 mod ledger;
 mod nonce;

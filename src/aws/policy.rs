@@ -143,6 +143,8 @@ const GRANTS: &[Grant] = &[
         &[For::Deprecate],
     ),
     grant("ec2:ModifyImageAttribute", On::OwnImage, &[For::Share]),
+    // `register` looks what processor the manifest says.
+    grant("s3:GetObject", On::Object, &[For::Bundle]),
     grant("ssm:GetParameter", On::Parameter, &[For::Parameter]),
     grant("ssm:PutParameter", On::Parameter, &[For::Parameter]),
     grant("ssm:DeleteParameter", On::Parameter, &[For::Parameter]),

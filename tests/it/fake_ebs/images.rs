@@ -151,7 +151,7 @@ impl State {
             deprecated: None,
             created: "2026-01-01T00:00:00.000Z".to_owned(),
             launched: None,
-            protected: false,
+            protected: self.manner.protects,
             failed: None,
             gone: false,
             pending: self.manner.pending,

@@ -105,6 +105,8 @@ pub struct Manner {
     pub images_fail: bool,
     /// DeregisterImage deletes no snapshots, whatever it is told.
     pub leaves_snapshots: bool,
+    /// Somebody protects every AMI as soon as it is made.
+    pub protects: bool,
     /// The account makes no AMI public.
     pub public_blocked: bool,
 }
@@ -128,6 +130,7 @@ impl Default for Manner {
             pending: Duration::ZERO,
             images_fail: false,
             leaves_snapshots: false,
+            protects: false,
             public_blocked: false,
         }
     }
