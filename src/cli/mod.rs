@@ -13,6 +13,7 @@ mod boot;
 mod boot_junit;
 mod build;
 mod bundle;
+mod bundle_files;
 mod bundle_input;
 #[cfg(feature = "aws")]
 mod console;
@@ -144,7 +145,7 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Build(args) => build::run(*args),
         Verb::Plan(args) => plan::run(*args),
         Verb::Info(args) => info::run(&args),
-        Verb::Boot(args) => boot::run(args),
+        Verb::Boot(args) => boot::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Doctor(args) => doctor::run(*args),
         Verb::Aki(args) => aki::run(&args),
