@@ -111,6 +111,13 @@ pub(super) struct Shape {
 }
 
 impl Shape {
+    /// Whether nothing is left to be found out about the image.
+    pub(super) fn says_all(&self, of: &Of) -> bool {
+        let hvm = self.virtualization_type != Some(Virtualization::Paravirtual);
+        let disk = matches!(of, Of::Snapshot(..)) && hvm;
+        self.arch.is_some() && (self.boot_mode.is_some() || !disk)
+    }
+
     /// As a registration of what `stem` names and `derived` tells of; checked.
     pub(super) fn registration(
         &self,

@@ -13,6 +13,7 @@ mod boot;
 mod boot_junit;
 mod build;
 mod bundle;
+mod bundle_files;
 mod bundle_input;
 #[cfg(feature = "aws")]
 mod console;
@@ -31,6 +32,8 @@ mod packing;
 mod pipeline;
 mod plan;
 mod progress;
+#[cfg(feature = "aws")]
+mod prune;
 #[cfg(feature = "aws")]
 mod push;
 #[cfg(feature = "aws")]
@@ -88,7 +91,7 @@ enum Verb {
     Info(info::Args),
     Boot(boot::Args),
     Verify(verify::Args),
-    Doctor(doctor::Args),
+    Doctor(Box<doctor::Args>),
     Aki(aki::Args),
     Bundle(Box<bundle::Args>),
     Unbundle(unbundle::Args),
@@ -109,6 +112,8 @@ enum Verb {
     Console(Box<console::Args>),
     #[cfg(feature = "aws")]
     IamPolicy(iam_policy::Args),
+    #[cfg(feature = "aws")]
+    Prune(Box<prune::Args>),
 }
 
 impl Verb {
@@ -143,9 +148,9 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Build(args) => build::run(*args),
         Verb::Plan(args) => plan::run(*args),
         Verb::Info(args) => info::run(&args),
-        Verb::Boot(args) => boot::run(args),
+        Verb::Boot(args) => boot::run(&args),
         Verb::Verify(args) => verify::run(&args),
-        Verb::Doctor(args) => doctor::run(&args),
+        Verb::Doctor(args) => doctor::run(*args),
         Verb::Aki(args) => aki::run(&args),
         Verb::Bundle(args) => bundle::run(*args),
         Verb::Unbundle(args) => unbundle::run(&args),
@@ -166,6 +171,8 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Console(args) => console::run(*args),
         #[cfg(feature = "aws")]
         Verb::IamPolicy(args) => iam_policy::run(&args),
+        #[cfg(feature = "aws")]
+        Verb::Prune(args) => prune::run(*args),
     }
 }
 

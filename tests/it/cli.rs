@@ -56,6 +56,7 @@ fn help_names_every_verb_and_exit_code() {
           share          Share an AMI, set its end, protect it and put it where it is looked up
           console        Print what an instance has printed on its serial console
           iam-policy     Print the least policy that a run needs
+          prune          Remove old AMIs and their snapshots
           help           Print this message or the help of the given subcommand(s)
 
         Options:

@@ -228,19 +228,8 @@ impl Upload {
     }
 
     async fn is_there(&self) -> Result<bool, AwsError> {
-        let call = self.bucket.call("s3:GetObject", &self.key);
-        let request = || {
-            let request = self.aws.s3().head_object().bucket(&self.bucket.name);
-            request.key(&self.key).send()
-        };
-        match self.aws.call(&call, request).await {
-            Ok(object) => {
-                let len = object.content_length().and_then(|n| u64::try_from(n).ok());
-                Ok(len == Some(self.len))
-            }
-            Err(e) if e.kind() == Some(Kind::Absent) => Ok(false),
-            Err(e) => Err(e),
-        }
+        let listed = self.bucket.list(&self.aws, &self.key).await?;
+        Ok(listed.get(&self.key).is_some_and(|l| l.size == self.len))
     }
 }
 

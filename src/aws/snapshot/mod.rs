@@ -20,6 +20,7 @@ mod error;
 mod feed;
 mod import;
 mod journal;
+mod look;
 mod options;
 mod parent;
 mod run;
@@ -34,6 +35,7 @@ pub use feed::{Body, Fed, Feed, Surveyed};
 pub(in crate::aws) use import::cancel;
 pub use import::{DiskFormat, ImportOptions, Imported, ROLE, import};
 pub(in crate::aws) use journal::deleted;
+pub use look::look;
 pub use options::{MAX_GIBIBYTES, SnapshotOptions};
 
 use super::Aws;

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-pub const OPERATIONS: [&str; 4] = [
+pub const OPERATIONS: &[&str] = &[
     "CreateTags",
     "ImportSnapshot",
     "DescribeImportSnapshotTasks",
