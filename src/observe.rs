@@ -23,6 +23,8 @@ pub enum Stage {
     Parent,
     /// Sending it.
     Upload,
+    /// Waiting until AMIs are available; it has no bytes.
+    Image,
 }
 
 impl fmt::Display for Stage {
@@ -36,6 +38,7 @@ impl fmt::Display for Stage {
             Self::Bundle => "bundle",
             Self::Parent => "parent",
             Self::Upload => "upload",
+            Self::Image => "image",
         })
     }
 }

@@ -1,5 +1,6 @@
 //! What an instance has printed on its serial console, and what its screen shows.
 
+use super::id::is_id;
 use super::{Aws, AwsError, Call};
 use aws_smithy_types::base64;
 
@@ -18,8 +19,7 @@ pub struct Console {
 /// Whether `id` has the form of an instance's id: `i-` and 8 or 17 digits, hexadecimal.
 #[must_use]
 pub fn is_instance_id(id: &str) -> bool {
-    let digits = id.strip_prefix("i-").unwrap_or_default();
-    matches!(digits.len(), 8 | 17) && digits.bytes().all(|b| b.is_ascii_hexdigit())
+    is_id(id, "i-")
 }
 
 /// Reads the console of `instance`: as it was posted after the last change of the instance's state, or, with

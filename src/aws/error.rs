@@ -66,8 +66,10 @@ impl AwsError {
         if let Some(SnapshotError::Aws(aws)) = error.downcast_ref() {
             return Some(aws);
         }
-        if let Some(ImageError::Aws(aws)) = error.downcast_ref() {
-            return Some(aws);
+        match error.downcast_ref() {
+            Some(ImageError::Aws(aws)) => return Some(aws),
+            Some(ImageError::Look(look)) => return Self::of(look),
+            _ => {}
         }
         error.downcast_ref()
     }

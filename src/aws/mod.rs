@@ -28,14 +28,18 @@ mod all;
 mod call;
 mod client;
 pub mod console;
+pub mod doctor;
 mod error;
 mod fault;
+mod id;
 pub mod image;
 mod ledger;
 mod nonce;
 mod pace;
 mod patience;
 pub mod policy;
+pub mod prune;
+pub mod push;
 pub mod snapshot;
 
 pub use call::Call;

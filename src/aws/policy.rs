@@ -143,9 +143,12 @@ const GRANTS: &[Grant] = &[
         &[For::Deprecate],
     ),
     grant("ec2:ModifyImageAttribute", On::OwnImage, &[For::Share]),
+    // `register` looks what processor the manifest says.
+    grant("s3:GetObject", On::Object, &[For::Bundle]),
     grant("ssm:GetParameter", On::Parameter, &[For::Parameter]),
     grant("ssm:PutParameter", On::Parameter, &[For::Parameter]),
     grant("ssm:DeleteParameter", On::Parameter, &[For::Parameter]),
+    grant("ssm:GetParameters", On::Parameter, &[For::Prune]),
     grant("ec2:GetConsoleOutput", On::Instance, &[For::Console]),
     grant("ec2:GetConsoleScreenshot", On::Instance, &[For::Console]),
     within("ebs:StartSnapshot", "kms:DescribeKey", On::Key, &[For::Key]),
@@ -180,6 +183,27 @@ const GRANTS: &[Grant] = &[
         On::Anything,
         &[For::Share, For::Doctor],
     ),
+    grant("ec2:DescribeImageAttribute", On::Anything, &[For::Prune]),
+    grant("ec2:DescribeInstances", On::Anything, &[For::Prune]),
+    grant("ec2:DescribeLaunchTemplates", On::Anything, &[For::Prune]),
+    grant(
+        "ec2:DescribeLaunchTemplateVersions",
+        On::Anything,
+        &[For::Prune],
+    ),
+    grant("ssm:DescribeParameters", On::Anything, &[For::Prune]),
+    grant(
+        "ec2:GetSnapshotBlockPublicAccessState",
+        On::Anything,
+        &[For::Doctor],
+    ),
+    grant(
+        "ec2:GetEbsEncryptionByDefault",
+        On::Anything,
+        &[For::Doctor],
+    ),
+    // Whom the keys belong to, AWS says to everybody; a policy need not.
+    grant("sts:GetCallerIdentity", On::Anything, &[]),
 ];
 
 /// Every action of the table, and the request in whose course AWS asks for it where no request bears its name.

@@ -5,8 +5,8 @@ use super::exit::Usage;
 use super::sizes;
 use anyhow::Context;
 use diskwright::aws::image::{
-    Architecture, BootMode, Derived, Destination, Device, ImageError, Protection, Publication,
-    Registration, Sharing, Source, Virtualization, Volume, VolumeType, parse_date,
+    Architecture, BootMode, Derived, Destination, Device, Image, ImageError, Protection,
+    Publication, Registration, Sharing, Source, Virtualization, Volume, VolumeType, parse_date,
 };
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -26,6 +26,7 @@ pub(super) enum Of {
 /// What the AMI is to be
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "AMI")]
+#[group(id = "AmiShape")]
 pub(super) struct Shape {
     /// Its name; {name}, {date}, {arch}, {digest} and {digest:N} are filled in
     #[arg(long, value_name = "TEMPLATE", default_value = NAME)]
@@ -110,6 +111,13 @@ pub(super) struct Shape {
 }
 
 impl Shape {
+    /// Whether nothing is left to be found out about the image.
+    pub(super) fn says_all(&self, of: &Of) -> bool {
+        let hvm = self.virtualization_type != Some(Virtualization::Paravirtual);
+        let disk = matches!(of, Of::Snapshot(..)) && hvm;
+        self.arch.is_some() && (self.boot_mode.is_some() || !disk)
+    }
+
     /// As a registration of what `stem` names and `derived` tells of; checked.
     pub(super) fn registration(
         &self,
@@ -159,6 +167,22 @@ impl Shape {
         }
         registration.check().map_err(usage)?;
         Ok(registration)
+    }
+}
+
+impl Shape {
+    /// Refuses before anything is sent what no image could be registered with.
+    pub(super) fn check(&self, stem: &str, paravirtual: bool) -> anyhow::Result<()> {
+        let likely = Derived {
+            architecture: Some(Architecture::X86_64),
+            boot_mode: (self.tpm && !paravirtual).then_some(BootMode::Uefi),
+            virtualization: Some(match paravirtual {
+                true => Virtualization::Paravirtual,
+                false => Virtualization::Hvm,
+            }),
+        };
+        let of = Of::Snapshot("snap-00000000000000000".into(), None);
+        self.registration(stem, of, likely).map(drop)
     }
 }
 
@@ -286,5 +310,19 @@ pub(super) fn usage(error: impl Into<anyhow::Error>) -> anyhow::Error {
     match error.downcast_ref::<ImageError>() {
         Some(mistake) if mistake.is_usage() => Usage::new(mistake.to_string()).into(),
         _ => error,
+    }
+}
+
+/// A line about an AMI.
+pub(super) fn summary(image: &Image) -> String {
+    let Image {
+        image_id,
+        region,
+        name,
+        ..
+    } = image;
+    match image.existed {
+        true => format!("{image_id} in {region} is {name} already\n"),
+        false => format!("{image_id} in {region}: {name}\n"),
     }
 }

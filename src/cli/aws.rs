@@ -78,6 +78,14 @@ impl Access {
         }
     }
 
+    /// Does `work`, which connects by itself and makes nothing that stays.
+    pub(super) fn with_options<T>(self, work: impl AsyncFnOnce(Options) -> T) -> anyhow::Result<T> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()?;
+        Ok(runtime.block_on(work(self.into_options(false))))
+    }
+
     /// Connects and does `work`; what it made is deleted when it fails or is interrupted, unless `keep`.
     pub(super) fn run<T, E>(
         self,

@@ -183,7 +183,7 @@ fn bundle(args: Args, observer: &dyn Observer) -> anyhow::Result<(PathBuf, Bundl
     for origin in &origins {
         pipeline::refuse_inside(origin.path(), &destination.join(&options.prefix))?;
     }
-    let input = bundle_input::open(&origins, &reading, observer)?;
+    let input = bundle_input::open(&origins, &reading, "a bundle holds", observer)?;
     // As ec2-bundle-image, of the whole name: disk.img.part.0.
     if let (None, Input::Image(_), [Origin::Path(path)]) = (given, &input, &origins[..])
         && path.as_os_str() != "-"
@@ -263,7 +263,7 @@ fn certificate(path: &Path, observer: &dyn Observer) -> anyhow::Result<PublicKey
 }
 
 /// Flags that say what an image should be like are for one that is made here.
-fn refuse_shape(spec: &Spec) -> Result<(), Usage> {
+pub(super) fn refuse_shape(spec: &Spec) -> Result<(), Usage> {
     let told = Spec {
         source_date_epoch: None,
         grub: Vec::new(),

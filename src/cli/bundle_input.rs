@@ -1,4 +1,4 @@
-//! What `bundle` is given: a disk image or a root filesystem, told apart by their first bytes.
+//! What `bundle` and `push` are given: a disk image or a root filesystem, told apart by their first bytes.
 
 use anyhow::{Context, bail};
 use diskwright::archive::{
@@ -23,10 +23,11 @@ pub(super) enum Input {
     Rootfs(Box<Rootfs>),
 }
 
-/// Opens what the command line names.
+/// Opens what the command line names. `takes`: what is made of a raw image, as in "a bundle holds".
 pub(super) fn open(
     origins: &[Origin],
     reading: &Options,
+    takes: &str,
     observer: &dyn Observer,
 ) -> anyhow::Result<Input> {
     if let [Origin::Path(path)] = origins
@@ -38,7 +39,7 @@ pub(super) fn open(
             path.display().to_string()
         };
         let opened = open_file(path).with_context(|| format!("cannot read {name}"))?;
-        return one(&name, opened, observer, || {
+        return one(&name, opened, takes, observer, || {
             Rootfs::open_with(origins, reading)
         });
     }
@@ -63,6 +64,7 @@ fn open_file(path: &Path) -> io::Result<File> {
 fn one(
     name: &str,
     mut file: File,
+    takes: &str,
     observer: &dyn Observer,
     rootfs: impl FnOnce() -> Result<Rootfs, diskwright::archive::ArchiveError>,
 ) -> anyhow::Result<Input> {
@@ -94,21 +96,19 @@ fn one(
             return Ok(Input::Rootfs(Box::new(reader.into())));
         }
         Looks::Foreign(what) if what.ends_with("disk image") => {
-            bail!(
-                "{name} {what}; a bundle holds a raw one: qemu-img convert -O raw {name} disk.img"
-            )
+            bail!("{name} {what}; {takes} a raw one: qemu-img convert -O raw {name} disk.img")
         }
         Looks::Foreign(what) => {
             bail!("{name} {what}; give a raw disk image, or a root filesystem as a tar")
         }
         Looks::Unknown if head.is_empty() => bail!("{name} is empty"),
         Looks::Unknown => observer.warn(&format!(
-            "{name} begins with no partition table or filesystem known here; it is bundled as it is"
+            "{name} begins with no partition table or filesystem known here; it is taken as it is"
         )),
         Looks::RawDisk => {}
     }
     if seekable {
-        refuse_vhd(name, &file)?;
+        refuse_vhd(name, takes, &file)?;
         return Ok(Input::Image(file));
     }
     Ok(Input::Pipe(Box::new(Cursor::new(head).chain(file))))
@@ -131,7 +131,7 @@ pub(super) fn compressed_disk(e: anyhow::Error) -> anyhow::Error {
 }
 
 /// A VHD of fixed size is a raw disk with a footer, which names it.
-fn refuse_vhd(name: &str, file: &File) -> anyhow::Result<()> {
+fn refuse_vhd(name: &str, takes: &str, file: &File) -> anyhow::Result<()> {
     let len = rustix::fs::seek(file, rustix::fs::SeekFrom::End(0)).map_err(io::Error::from)?;
     let mut footer = [0; 8];
     if let Some(at) = len.checked_sub(512)
@@ -139,7 +139,7 @@ fn refuse_vhd(name: &str, file: &File) -> anyhow::Result<()> {
         && &footer == b"conectix"
     {
         bail!(
-            "{name} is a VHD of fixed size; a bundle holds a raw disk: \
+            "{name} is a VHD of fixed size; {takes} a raw disk: \
              qemu-img convert -f vpc -O raw {name} disk.img"
         );
     }

@@ -1,5 +1,7 @@
 //! `diskwright doctor`: what this machine has, and what is missing for which verb.
 
+#[cfg(feature = "aws")]
+use super::aws::Access;
 use super::exit::{self, Code};
 use diskwright::boot::{Arch, Kvm, find_firmware, find_qemu, probe_kvm, qemu_version};
 use diskwright::units::MIB;
@@ -13,7 +15,8 @@ use std::process::Command;
 const EXAMPLES: &str = "\
 Examples:
   diskwright doctor
-  diskwright doctor /var/lib/images        is this folder fit for images?";
+  diskwright doctor /var/lib/images        is this folder fit for images?
+  diskwright doctor --aws --region eu-west-1";
 
 /// Say what this machine has, and which package brings what is missing
 #[derive(Debug, clap::Args)]
@@ -22,6 +25,15 @@ pub(super) struct Args {
     /// Folder that images will be written to
     #[arg(default_value = ".")]
     folder: PathBuf,
+
+    /// Look at AWS instead: region, keys, clock, permissions, settings of the account
+    #[cfg(feature = "aws")]
+    #[arg(long)]
+    aws: bool,
+
+    #[cfg(feature = "aws")]
+    #[command(flatten)]
+    access: Access,
 
     /// Print as JSON
     #[arg(long)]
@@ -38,6 +50,27 @@ enum State {
     Absent,
     /// build cannot work.
     Missing,
+    /// AWS: as it should be.
+    #[cfg(feature = "aws")]
+    Ok,
+    /// AWS: worth knowing.
+    #[cfg(feature = "aws")]
+    Warning,
+    /// AWS: neither a snapshot nor an AMI can be made.
+    #[cfg(feature = "aws")]
+    Failed,
+}
+
+impl State {
+    /// Whether nothing works without it.
+    fn is_fatal(self) -> bool {
+        match self {
+            Self::Missing => true,
+            #[cfg(feature = "aws")]
+            Self::Failed => true,
+            _ => false,
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -65,7 +98,12 @@ impl Check {
     }
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
+pub(super) fn run(args: Args) -> anyhow::Result<Code> {
+    #[cfg(feature = "aws")]
+    if args.aws {
+        let checks = aws(args.access)?;
+        return report(&checks, args.json);
+    }
     let mut checks = vec![
         Check::new("root", State::NotNeeded, "build writes a file of yours"),
         Check::new(
@@ -83,13 +121,35 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
     checks.extend(qemu());
     checks.extend(firmware());
     checks.push(mmdebstrap());
-    if args.json {
+    report(&checks, args.json)
+}
+
+fn report(checks: &[Check], json: bool) -> anyhow::Result<Code> {
+    if json {
         exit::print_json(&checks)?;
     } else {
         exit::print(&checks.iter().map(tell).collect::<String>())?;
     }
-    let fit = checks.iter().all(|check| check.state != State::Missing);
+    let fit = checks.iter().all(|check| !check.state.is_fatal());
     Ok(if fit { Code::Done } else { Code::Environment })
+}
+
+/// What `diskwright::aws` finds.
+#[cfg(feature = "aws")]
+fn aws(access: Access) -> anyhow::Result<Vec<Check>> {
+    use diskwright::aws::doctor::{Finding, Health, examine};
+    let findings = access.with_options(async |options| examine(&options).await)?;
+    let check = |finding: Finding| Check {
+        name: finding.name,
+        state: match finding.health {
+            Health::Ok => State::Ok,
+            Health::Warning => State::Warning,
+            Health::Failed => State::Failed,
+        },
+        detail: finding.detail,
+        help: finding.help,
+    };
+    Ok(findings.into_iter().map(check).collect())
 }
 
 fn tell(check: &Check) -> String {
@@ -98,13 +158,19 @@ fn tell(check: &Check) -> String {
         State::Present => "present",
         State::Absent => "absent",
         State::Missing => "MISSING",
+        #[cfg(feature = "aws")]
+        State::Ok => "ok",
+        #[cfg(feature = "aws")]
+        State::Warning => "warning",
+        #[cfg(feature = "aws")]
+        State::Failed => "FAILED",
     };
     let help = check
         .help
         .as_ref()
         .map(|h| format!("; {h}"))
         .unwrap_or_default();
-    format!("{:<16}{state:<12}{}{help}\n", check.name, check.detail)
+    format!("{:<22} {state:<11} {}{help}\n", check.name, check.detail)
 }
 
 /// What the folder's filesystem can do.

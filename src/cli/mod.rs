@@ -30,6 +30,10 @@ mod info;
 mod pipeline;
 mod plan;
 mod progress;
+#[cfg(feature = "aws")]
+mod prune;
+#[cfg(feature = "aws")]
+mod push;
 mod reading;
 #[cfg(feature = "aws")]
 mod register;
@@ -78,13 +82,15 @@ enum Verb {
     Info(info::Args),
     Boot(boot::Args),
     Verify(verify::Args),
-    Doctor(doctor::Args),
+    Doctor(Box<doctor::Args>),
     Aki(aki::Args),
     Bundle(Box<bundle::Args>),
     Unbundle(unbundle::Args),
     VerifyBundle(verify_bundle::Args),
     #[cfg(feature = "aws")]
     Snapshot(Box<snapshot::Args>),
+    #[cfg(feature = "aws")]
+    Push(Box<push::Args>),
     #[cfg(feature = "aws")]
     Register(Box<register::Args>),
     #[cfg(feature = "aws")]
@@ -95,6 +101,8 @@ enum Verb {
     Console(Box<console::Args>),
     #[cfg(feature = "aws")]
     IamPolicy(iam_policy::Args),
+    #[cfg(feature = "aws")]
+    Prune(Box<prune::Args>),
 }
 
 impl Verb {
@@ -104,6 +112,8 @@ impl Verb {
             Self::Build(args) => (&args.spec, &args.reading),
             Self::Plan(args) => (&args.spec, &args.reading),
             Self::Bundle(args) => (&args.spec, &args.reading),
+            #[cfg(feature = "aws")]
+            Self::Push(args) => (&args.spec, &args.reading),
             _ => return None,
         };
         Some((spec.as_deref()?, !reading.rootfs.is_empty()))
@@ -123,13 +133,15 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Info(args) => info::run(&args),
         Verb::Boot(args) => boot::run(args),
         Verb::Verify(args) => verify::run(&args),
-        Verb::Doctor(args) => doctor::run(&args),
+        Verb::Doctor(args) => doctor::run(*args),
         Verb::Aki(args) => aki::run(&args),
         Verb::Bundle(args) => bundle::run(*args),
         Verb::Unbundle(args) => unbundle::run(&args),
         Verb::VerifyBundle(args) => verify_bundle::run(&args),
         #[cfg(feature = "aws")]
         Verb::Snapshot(args) => snapshot::run(*args),
+        #[cfg(feature = "aws")]
+        Verb::Push(args) => push::run(*args),
         #[cfg(feature = "aws")]
         Verb::Register(args) => register::run(*args),
         #[cfg(feature = "aws")]
@@ -140,6 +152,8 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Console(args) => console::run(*args),
         #[cfg(feature = "aws")]
         Verb::IamPolicy(args) => iam_policy::run(&args),
+        #[cfg(feature = "aws")]
+        Verb::Prune(args) => prune::run(*args),
     }
 }
 

@@ -11,10 +11,15 @@ use std::time::{Duration, Instant};
 /// The shortest time between two lines of a log; most builds end before the first.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
+/// The same where nothing but time passes.
+const WAIT_LINE_EVERY: Duration = Duration::from_secs(30);
+
 /// Bar, bytes and rate. No colours: NO_COLOR has nothing to switch off.
 const WITH_TOTAL: &str = "{prefix:>8} [{bar:32}] {binary_bytes:>10} of {binary_total_bytes} {binary_bytes_per_sec} {msg}";
 /// Over a network the time left is what one asks for.
 const SENDING: &str = "{prefix:>8} [{bar:32}] {binary_bytes:>10} of {binary_total_bytes} {binary_bytes_per_sec} {eta} left, {msg}";
+/// What is only waited for.
+const BYTELESS: &str = "{prefix:>8} {spinner} {msg}";
 /// On a pipe the total is unknown.
 const WITHOUT: &str = "{prefix:>8} {spinner} {binary_bytes:>10} {binary_bytes_per_sec} {msg}";
 
@@ -86,6 +91,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 fn bar(stage: Stage, total: Option<u64>) -> ProgressBar {
     let template = match (total, stage) {
+        (_, Stage::Image) => BYTELESS,
         (None, _) => WITHOUT,
         (Some(_), Stage::Upload | Stage::Parent) => SENDING,
         (Some(_), _) => WITH_TOTAL,
@@ -130,9 +136,22 @@ impl Observer for Progress {
     fn detail(&self, stage: Stage, text: &str) {
         match &self.show {
             Show::Nothing => {}
-            Show::Bars { by_stage, .. } => {
-                if let Some(bar) = lock(by_stage).get(&stage) {
+            Show::Bars { all, by_stage } => {
+                let mut bars = lock(by_stage);
+                if stage == Stage::Image {
+                    bars.entry(stage)
+                        .or_insert_with(|| all.add(bar(stage, None)));
+                }
+                if let Some(bar) = bars.get(&stage) {
                     bar.set_message(text.to_owned());
+                    bar.tick();
+                }
+            }
+            Show::Lines { last, .. } if stage == Stage::Image => {
+                let mut last = lock(last);
+                if last.elapsed() >= WAIT_LINE_EVERY {
+                    *last = Instant::now();
+                    exit::complain(&format!("{stage}: {text}\n"));
                 }
             }
             Show::Lines { details, .. } => drop(lock(details).insert(stage, text.to_owned())),
@@ -168,7 +187,7 @@ mod tests {
     #[test]
     fn the_templates_are_understood() {
         for total in [None, Some(4 << 20)] {
-            for stage in [Stage::Archive, Stage::Upload] {
+            for stage in [Stage::Archive, Stage::Upload, Stage::Image] {
                 let bar = bar(stage, total);
                 assert_eq!((bar.length(), bar.prefix()), (total, stage.to_string()));
             }

@@ -1,21 +1,22 @@
 //! `diskwright register`: a snapshot or a bundle becomes an AMI.
 
-use super::ami_shape::{Of, Shape, Wait, usage};
+use super::ami_shape::{self, Of, Shape, Wait, usage};
 use super::aws::Access;
 use super::exit::{self, Code, Usage};
 use super::progress::Progress;
 use super::snapshot_shape::tag;
 use anyhow::Context;
-use diskwright::aws::image::{self, Derived, Image};
+use diskwright::aws::Aws;
+use diskwright::aws::image::{self, Derived};
 use diskwright::inspect;
 use diskwright::read_at::FileAt;
 use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
 Examples:
-  diskwright register snap-0123456789abcdef0 --image disk.img --name web-1.2 --region eu-west-1
-  diskwright register snap-0123456789abcdef0 --arch arm64 --tag team=web
-  diskwright register s3://bucket/web/disk.img.manifest.xml --arch x86_64 --virtualization-type hvm
+  diskwright register snap-0123456789abcdef0 --name web-1.2 --region eu-west-1
+  diskwright register snap-0123456789abcdef0 --image disk.img --tag team=web
+  diskwright register s3://bucket/web/disk.img.manifest.xml --virtualization-type hvm
 
 An AMI of the same name, content and parameters is found, not made again.";
 
@@ -27,7 +28,8 @@ pub(super) struct Args {
     #[arg(value_name = "SNAPSHOT|s3://…/NAME.manifest.xml")]
     source: String,
 
-    /// The image that the snapshot or bundle was made of: processor, firmware and virtualization follow from it
+    /// The image that the snapshot or bundle was made of, by which processor, firmware and virtualization are known
+    /// [default: looks into the snapshot, or the manifest, where they are not given]
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     image: Option<PathBuf>,
 
@@ -78,7 +80,6 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> anyhow::Result<Code> {
     let progress = Progress::new(args.quiet);
-    let derived = args.image.as_deref().map(derived).transpose()?;
     let of = match args.source.strip_prefix("s3://") {
         Some(_) if args.volume_size.is_some() => {
             return Err(Usage::new("--volume-size is for snapshots").into());
@@ -87,17 +88,28 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
         None => Of::Snapshot(args.source.clone(), args.volume_size),
     };
     let stem = stem(args.image.as_deref(), &args.source);
-    let derived = derived.unwrap_or_default();
-    let mut registration = args.shape.registration(&stem, of, derived)?;
-    registration.description = args.description;
-    registration.tags = args.tags;
-    registration.check().map_err(usage)?;
-    let (source, limit) = (args.source, args.wait.limit);
+    let known = match args.image.as_deref() {
+        Some(image) => Some(derived(image)?),
+        None => args.shape.says_all(&of).then(Derived::default),
+    };
+    let registration = |derived| {
+        let mut registration = args.shape.registration(&stem, of.clone(), derived)?;
+        registration.description.clone_from(&args.description);
+        registration.tags.clone_from(&args.tags);
+        registration.check().map_err(usage)?;
+        anyhow::Ok(registration)
+    };
+    let checked = known.map(registration).transpose()?;
+    let (source, limit) = (&args.source, args.wait.limit);
     let made = args.access.run(args.keep, &progress, async |aws| {
+        let registration = match checked {
+            Some(registration) => registration,
+            None => registration(look(&aws, &of).await?)?,
+        };
         let image = image::register(&aws, &registration, &progress).await?;
         match args.no_wait {
-            true => Ok(image),
-            false => image::wait(&aws, &image, limit, &progress).await,
+            true => anyhow::Ok(image),
+            false => Ok(image::wait(&aws, &image, limit, &progress).await?),
         }
     });
     progress.finish();
@@ -105,7 +117,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
         .map_err(usage)
         .with_context(|| format!("cannot register {source}"))?;
     if !args.quiet {
-        exit::complain(&summary(&made));
+        exit::complain(&ami_shape::summary(&made));
     }
     if args.json {
         exit::print_json(&made)?;
@@ -113,6 +125,17 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
         exit::print(&format!("{}\n", made.image_id))?;
     }
     Ok(Code::Done)
+}
+
+/// What a snapshot or a manifest says of its AMI.
+async fn look(aws: &Aws, of: &Of) -> anyhow::Result<Derived> {
+    let found = match of {
+        Of::Snapshot(id, _) => image::of_snapshot(aws, id).await,
+        Of::Bundle(location) => image::of_manifest(aws, location).await,
+    };
+    found.context(
+        "what the AMI must be is neither given (--image, or --arch and --boot-mode) nor to be found out",
+    )
 }
 
 /// What an image file says of its AMI.
@@ -130,17 +153,4 @@ fn stem(image: Option<&Path>, source: &str) -> String {
     let name = file.strip_suffix(".manifest.xml").unwrap_or(file);
     let image = image.and_then(|path| Some(path.file_stem()?.to_string_lossy().into_owned()));
     image.unwrap_or_else(|| name.to_owned())
-}
-
-fn summary(image: &Image) -> String {
-    let Image {
-        image_id,
-        region,
-        name,
-        ..
-    } = image;
-    match image.existed {
-        true => format!("{image_id} in {region} is {name} already\n"),
-        false => format!("{image_id} in {region}: {name}\n"),
-    }
 }

@@ -95,7 +95,7 @@ pub(super) fn free(text: &str) -> Result<Free, String> {
     }
 }
 
-/// A duration: `120`, `120s`, `2m`, `1h`.
+/// A duration: `120`, `120s`, `2m`, `1h`, `30d`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let end = text
         .find(|c: char| !c.is_ascii_digit())
@@ -104,7 +104,8 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         "" | "s" => 1,
         "m" | "min" => 60,
         "h" => 3600,
-        unit => return Err(format!("unknown unit {unit:?}: s, m and h are known")),
+        "d" => 86_400,
+        unit => return Err(format!("unknown unit {unit:?}: s, m, h and d are known")),
     };
     let number: u64 = text[..end]
         .parse()

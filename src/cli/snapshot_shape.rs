@@ -1,5 +1,6 @@
 //! What is sent to a snapshot and what that is to be: the flags that `snapshot` and `push` share.
 
+use super::exit::Usage;
 use anyhow::Context;
 use diskwright::aws::snapshot::{BlockMap, Snapshot, SnapshotOptions, Source};
 use diskwright::inspect;
@@ -32,9 +33,22 @@ pub(super) struct OfImage {
     holes: Holes,
 }
 
+impl OfImage {
+    /// For what is no image.
+    pub(super) fn refuse(&self) -> Result<(), Usage> {
+        match (&self.map_file, self.holes) {
+            (None, Holes::Send) => Ok(()),
+            _ => Err(Usage::new(
+                "--map-file and --holes are for disk images, and the input is a root filesystem",
+            )),
+        }
+    }
+}
+
 /// What the snapshot is to be
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Snapshot")]
+#[group(id = "SnapshotShape")]
 pub(super) struct Shape {
     /// Size of the volume in GiB [default: as the image needs]
     #[arg(long, value_name = "GIB", value_parser = clap::value_parser!(u64).range(1..))]

@@ -3,3 +3,4 @@
 pub mod blocks;
 pub mod map;
 pub mod raw;
+pub mod spool;

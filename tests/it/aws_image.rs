@@ -2,7 +2,8 @@
 //! refused before anything is sent.
 
 use crate::common::cloud::{Cloud, Holds};
-use crate::fake_ebs::Manner;
+use crate::common::tarball::{archive, file};
+use crate::fake_ebs::{Fault, Manner, When};
 use expect_test::expect;
 use serde_json::Value;
 use std::time::Duration;
@@ -189,6 +190,7 @@ fn the_same_registration_is_the_same_ami() {
         "register",
         &snapshot,
         "--arch=x86_64",
+        "--boot-mode=legacy-bios",
         "--name=web",
         "--no-ena",
         "--quiet",
@@ -259,7 +261,10 @@ fn what_aws_would_refuse_is_refused_here() {
             &["--arch=arm64", "--boot-mode=legacy-bios"],
             "starts by UEFI",
         ),
-        (&["--arch=arm64", "--tpm"], "have no TPM"),
+        (
+            &["--arch=arm64", "--boot-mode=uefi", "--tpm"],
+            "have no TPM",
+        ),
         (&["--uefi-data=vars"], "UEFI data wants the boot mode uefi"),
         (
             &["--uefi-data=vars", "--boot-mode=uefi"],
@@ -271,12 +276,13 @@ fn what_aws_would_refuse_is_refused_here() {
         ),
         (
             &["--virtualization-type=paravirtual", "--boot-mode=uefi"],
-            "have no a boot mode",
+            "instances have no boot mode",
         ),
         (
             &["--virtualization-type=paravirtual", "--kernel=aki-1"],
             "8 or 17 hexadecimal digits",
         ),
+        (&["--virtualization-type=paravirtual"], "say --kernel"),
         (
             &["--root-device-name=/dev/xvda1"],
             "another name without a number",
@@ -294,19 +300,22 @@ fn what_aws_would_refuse_is_refused_here() {
             "encrypted as its snapshot is",
         ),
     ] {
-        let arch = if flags.iter().any(|f| f.starts_with("--arch")) {
-            "--quiet"
-        } else {
-            "--arch=x86_64"
-        };
-        let ran = cloud.run(&[&["register", snapshot, arch], flags].concat());
+        let mut args = vec!["register", snapshot];
+        for given in ["--arch=x86_64", "--boot-mode=legacy-bios"] {
+            let (name, _) = given.split_once('=').unwrap();
+            let paravirtual = flags[0].starts_with("--virtualization") && name == "--boot-mode";
+            if !paravirtual && !flags.iter().any(|f| f.starts_with(name)) {
+                args.push(given);
+            }
+        }
+        args.extend(flags);
+        let ran = cloud.run(&args);
         assert_eq!(ran.code, Some(2), "{flags:?} {ran:?}");
         assert!(ran.stderr.contains(why), "{flags:?}: {}", ran.stderr);
     }
     for (args, why) in [
-        (&["register", snapshot][..], "say --arch"),
         (
-            &["register", "snap-1", "--arch=x86_64"],
+            &["register", "snap-1", "--arch=x86_64"][..],
             "8 or 17 hexadecimal digits",
         ),
         (
@@ -375,6 +384,7 @@ fn a_snapshot_that_will_not_do_is_told_before_the_ami_is_made() {
         "register",
         &snapshot,
         "--arch=x86_64",
+        "--boot-mode=legacy-bios",
         "--volume-size=8",
         "--quiet",
     ];
@@ -387,7 +397,7 @@ fn a_snapshot_that_will_not_do_is_told_before_the_ami_is_made() {
     );
     assert_eq!(ran.code, Some(3));
     cloud.fake.state().snapshots[0].completed = None;
-    let ran = cloud.run(&args[..3]);
+    let ran = cloud.run(&args[..4]);
     assert!(
         ran.stderr
             .contains("is pending: an AMI needs a completed one"),
@@ -412,6 +422,7 @@ fn a_pending_ami_is_waited_for_and_a_failed_one_is_told_and_removed() {
         "register",
         &snapshot,
         "--arch=x86_64",
+        "--boot-mode=legacy-bios",
         "--name=two",
         "--wait=1s",
         "--quiet",
@@ -424,7 +435,7 @@ fn a_pending_ami_is_waited_for_and_a_failed_one_is_told_and_removed() {
     );
     cloud.fake.state().manner.images_fail = true;
     cloud.desk.told(
-        &cloud.run(&[&args[..4], &["--quiet"]].concat()),
+        &cloud.run(&[&args[..5], &["--quiet"]].concat()),
         4,
         expect![[r#"
             error: cannot register snap-0000000face000000
@@ -499,6 +510,17 @@ fn an_ami_is_copied_with_its_tags_to_several_regions_at_once() {
         "{}",
         ran.stderr
     );
+    // One of somebody else's has the tag too: by it policies know what may be deleted.
+    cloud.fake.state().images[0].tags.clear();
+    let other = done(&cloud, &["copy", &id, "--to=ap-south-1"]);
+    let state = cloud.fake.state();
+    let ami = state
+        .amis()
+        .into_iter()
+        .find(|a| other.ends_with(&a.id))
+        .unwrap();
+    assert_eq!(ami.tags["diskwright:digest"].len(), 64);
+    drop(state);
     // Nor is one made where the AMI is.
     let ran = cloud.run(&["copy", &id, "--to=us-east-1", "--quiet"]);
     assert_eq!(ran.code, Some(2), "{ran:?}");
@@ -512,13 +534,17 @@ fn an_ami_is_copied_with_its_tags_to_several_regions_at_once() {
 /// A key that is not there is found out when the copies are on their way.
 #[test]
 fn a_copy_that_fails_takes_the_others_along() {
-    for leaves_snapshots in [false, true] {
+    for (leaves_snapshots, protects) in [(false, false), (true, false), (false, true)] {
         let (cloud, snapshot) = with_snapshot(Manner {
             leaves_snapshots,
+            protects,
             ..Manner::default()
         });
         let id = registered(&cloud, &snapshot, &["--name=web"]);
         cloud.fake.state().manner.pending = Duration::from_millis(700);
+        for request in ["DeregisterImage", "DeleteSnapshot"] {
+            cloud.fake.fault(request, When::First(2), Fault::Internal);
+        }
         let to = "--to=eu-west-1,eu-west-2=alias/missing,eu-north-1";
         let ran = cloud.run(&["copy", &id, to, "--quiet"]);
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(4), ""), "{ran:?}");
@@ -603,4 +629,45 @@ fn what_cannot_be_public_is_told_before_anything_is_shared() {
     );
     let state = cloud.fake.state();
     assert!(state.images[0].shared.is_empty() && state.get(&snapshot).shared.is_empty());
+}
+
+/// Without the image at hand, a few blocks of the snapshot say what it is.
+#[test]
+fn a_snapshot_says_itself_what_it_is() {
+    use std::os::unix::fs::FileExt;
+    let cloud = Cloud::new();
+    let tar = archive(&[file("lib64/ld-linux-x86-64.so.2", b"the linker")]);
+    cloud.desk.write("a.tar", &tar);
+    let flags = [
+        "--boot=none",
+        "--scheme=mbr",
+        "--size=1G",
+        "--map-file=disk.map",
+    ];
+    cloud.desk.builds("a.tar", &flags);
+    let send = |more: &[&str]| {
+        let id = cloud.snapshot(&[&["out/disk.img", "--quiet"], more].concat());
+        (cloud.run(&["register", &id, "--quiet"]), id)
+    };
+    let (unknown, _) = send(&["--map-file=disk.map"]);
+    assert_eq!(unknown.code, Some(2), "{unknown:?}");
+    assert!(unknown.stderr.contains("say --arch"), "{}", unknown.stderr);
+    // What GRUB's boot.img begins with.
+    let image = cloud.desk.path("out/disk.img");
+    let image = std::fs::File::options().write(true).open(image).unwrap();
+    image.write_all_at(&[0xEB, 0x63, 0x90], 0).unwrap();
+    let (ran, id) = send(&["--holes=skip"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let state = cloud.fake.state();
+    let form = &state.amis()[0].form;
+    assert_eq!(
+        (&*form["Architecture"], &*form["BootMode"]),
+        ("x86_64", "legacy-bios")
+    );
+    let read = state.faults.seen("GetSnapshotBlock");
+    assert!(
+        (1..=6).contains(&read),
+        "{read} of {}",
+        state.get(&id).digests.len()
+    );
 }

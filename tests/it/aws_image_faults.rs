@@ -1,7 +1,10 @@
 //! What goes wrong between here and AWS while AMIs are made: every request, once and always; and what is left behind.
 
 use crate::common::cloud::{Cloud, Holds};
+use crate::common::desk::Running;
+use crate::common::fault::wait_until;
 use crate::fake_ebs::{Fault, Manner, When};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 /// The requests of the verbs, each with what comes after the id.
@@ -28,7 +31,16 @@ fn scene(verb: &str) -> (Cloud, Vec<String>) {
     });
     cloud.image("disk.img", &[Holds::Data(1)]);
     let snapshot = cloud.snapshot(&["disk.img"]);
-    let register = |name| ["register", &snapshot, "--arch=x86_64", name].map(ToOwned::to_owned);
+    let register = |name| {
+        [
+            "register",
+            &snapshot,
+            "--arch=x86_64",
+            "--boot-mode=uefi",
+            name,
+        ]
+        .map(ToOwned::to_owned)
+    };
     let first = register("--name=first");
     let ran = cloud.run(&first.each_ref().map(String::as_str));
     let id = ran.stdout.trim_end().to_owned();
@@ -135,4 +147,46 @@ fn two_at_once_have_one_ami() {
     });
     assert_eq!(ids[0], ids[1]);
     assert_eq!(cloud.fake.state().amis().len(), 2);
+}
+
+/// Whether EC2 has taken the request or not, and whether its answer has come or not: nothing is left.
+#[test]
+fn ctrl_c_leaves_nothing_whatever_it_comes_upon() {
+    for (verb, request, fault) in [
+        ("register", "RegisterImage", Fault::Hang),
+        ("register", "RegisterImage", Fault::Mute),
+        ("register", "DescribeImages", Fault::Hang),
+        ("copy", "CopyImage", Fault::Mute),
+        ("copy", "DescribeImages", Fault::Hang),
+    ] {
+        let (cloud, args) = scene(verb);
+        let seen = cloud.fake.state().faults.seen(request);
+        // As far as the wait for what was made; after it, EC2 answers again.
+        let nth = match (verb, request) {
+            ("register", "DescribeImages") => 2,
+            ("copy", "DescribeImages") => 5,
+            _ => 1,
+        };
+        let when = When::Between(seen + nth, seen + nth);
+        cloud.fake.fault(request, when, fault);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let mut command = cloud.command(&args);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let running = Running(command.spawn().unwrap());
+        wait_until("the request that hangs", || {
+            cloud.fake.state().faults.seen(request) >= seen + nth
+        });
+        crate::tools::stdout("kill", &["-INT", &running.0.id().to_string()]);
+        let ran = running.end();
+        let told = format!("{verb} {request} {fault:?} {ran:?}");
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(130), ""), "{told}");
+        assert!(!ran.stderr.contains("left behind"), "{told}");
+        let state = cloud.fake.state();
+        assert_eq!(state.amis().len(), 1, "{told}");
+        assert_eq!(
+            state.snapshots.iter().filter(|s| !s.deleted).count(),
+            1,
+            "{told}"
+        );
+    }
 }

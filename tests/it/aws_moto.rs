@@ -1,5 +1,6 @@
 //! `snapshot` against moto, a server that somebody else wrote. It checks little, and its blocks have 512 bytes.
 
+use crate::common::bundle;
 use crate::common::cloud::keys;
 use crate::common::desk::{Desk, Running, ran};
 use crate::tools::have;
@@ -70,6 +71,22 @@ pub fn element<'a>(xml: &'a str, name: &str) -> &'a str {
     rest.split_once('<').unwrap().0
 }
 
+impl Moto {
+    /// PUT to S3, by somebody who is not asked who they are.
+    fn put(&self, path: &str, body: &[u8]) {
+        let address = self.url.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(address).unwrap();
+        let head = format!(
+            "PUT {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+}
+
 fn answers(address: &str) -> bool {
     let Ok(mut stream) = TcpStream::connect(address) else {
         return false;
@@ -124,4 +141,48 @@ fn a_small_image_becomes_a_snapshot_and_serves_as_a_parent() {
         (&1.into(), &63.into())
     );
     // Of its lists of blocks the SDK says `expected integer`: only the fake serves a parent without a map.
+}
+
+/// moto forgets tags and parameters of AMIs: what is sent is the fake's to judge, what comes back is moto's.
+#[test]
+fn a_snapshot_becomes_an_ami_in_three_regions_that_another_account_may_start() {
+    let Some(moto) = Moto::start() else { return };
+    let desk = Desk::new();
+    desk.write("disk.img", &[7; 64 * 512]);
+    let run = |args: &[&str]| {
+        let access = ["--endpoint-url", &moto.url, "--region", "eu-west-1", "-q"];
+        let mut command = desk.command(&[args, &access].concat());
+        keys(&mut command, &desk);
+        let ran = ran(&command.output().unwrap());
+        assert_eq!(ran.code, Some(0), "{args:?} {ran:?}");
+        ran.stdout.trim_end().to_owned()
+    };
+    let snapshot = run(&["snapshot", "disk.img"]);
+    let machine = ["--arch=x86_64", "--boot-mode=legacy-bios", "--name=web"];
+    let id = run(&[&["register", &snapshot], &machine[..]].concat());
+    assert!(id.starts_with("ami-"), "{id}");
+    let copies = run(&["copy", &id, "--to=us-east-1,ap-south-1", "--json"]);
+    let copies: serde_json::Value = serde_json::from_str(&copies).unwrap();
+    for (copy, region) in copies
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(["us-east-1", "ap-south-1"])
+    {
+        assert_eq!(
+            (&copy["region"], &copy["name"]),
+            (&region.into(), &"web".into())
+        );
+        assert_ne!(copy["image-id"], id.as_str());
+    }
+    let share = ["--share-with=111122223333", "--ssm-parameter=/images/web"];
+    for _ in 0..2 {
+        assert_eq!(run(&[&["share", &id], &share[..]].concat()), id);
+    }
+    // A bundle: its manifest says for what processor it is.
+    let manifest = std::fs::read(bundle::data("ruby-1part/one.manifest.xml")).unwrap();
+    moto.put("/bucket", b"");
+    moto.put("/bucket/web/disk.img.manifest.xml", &manifest);
+    let other = run(&["register", "s3://bucket/web/disk.img.manifest.xml"]);
+    assert!(other.starts_with("ami-") && other != id, "{other}");
 }

@@ -109,7 +109,7 @@ fn an_image_above_10_gib_is_refused_before_it_is_read() {
         &["large.img"],
         3,
         expect![[r#"
-        warning: large.img begins with no partition table or filesystem known here; it is bundled as it is
+        warning: large.img begins with no partition table or filesystem known here; it is taken as it is
         error: the image has 10737418752 bytes, and EC2 takes no bundle of more than 10737418240 (10 GiB); make it smaller, or a snapshot of it
     "#]],
     );
@@ -214,7 +214,7 @@ fn an_expired_certificate_is_a_warning() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     expect![[r#"
         warning: the certificate expired.der has expired; EC2 does not look at its dates
-        warning: disk.img begins with no partition table or filesystem known here; it is bundled as it is
+        warning: disk.img begins with no partition table or filesystem known here; it is taken as it is
     "#]].assert_eq(&ran.stderr);
 }
 
@@ -262,7 +262,7 @@ fn values_that_no_manifest_can_have_are_refused_on_the_command_line() {
         &["disk.img", "--size", "1G"],
         2,
         expect![[r#"
-        warning: disk.img begins with no partition table or filesystem known here; it is bundled as it is
+        warning: disk.img begins with no partition table or filesystem known here; it is taken as it is
         error: flags that shape an image are for one made of a root filesystem, and the input is an image already
         help: leave them out, or give the root filesystem
     "#]],
@@ -288,7 +288,7 @@ fn values_that_no_manifest_can_have_are_refused_on_the_command_line() {
         "bundle", "-q", "disk.img", "-d", "nowhere", "-u", USER, "-c", "cert.der", "-k", "pk.der",
     ];
     desk.refused(&line, 3, expect![[r#"
-        warning: disk.img begins with no partition table or filesystem known here; it is bundled as it is
+        warning: disk.img begins with no partition table or filesystem known here; it is taken as it is
         error: cannot write to nowhere: it is no folder; make it first
     "#]]);
 }

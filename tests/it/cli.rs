@@ -49,6 +49,12 @@ fn help_names_every_verb_and_exit_code() {
           unbundle       Take the image out of an S3 bundle of EC2
           verify-bundle  Check an S3 bundle of EC2; findings give exit code 1
           snapshot       Send a disk image to AWS as an EBS snapshot
+          register       Register a snapshot, or a bundle in S3, as an AMI
+          copy           Copy an AMI to other regions, all at once
+          share          Share an AMI, set its end, protect it and put it where it is looked up
+          console        Print what an instance has printed on its serial console
+          iam-policy     Print the least policy that a run needs
+          prune          Remove old AMIs and their snapshots
           help           Print this message or the help of the given subcommand(s)
 
         Options:

@@ -4,6 +4,7 @@ use super::{
     Architecture, BootMode, DIGEST_TAG, DeviceKind, ImageError, RUN_TAG, Registration, Source,
     Virtualization, Volume, VolumeType,
 };
+use crate::aws::id::is_id;
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
@@ -87,11 +88,17 @@ impl Registration {
             for (asked, what) in [
                 (self.ena, "ENA"),
                 (self.sriov_net, "SR-IOV"),
-                (self.boot_mode.is_some(), "a boot mode"),
+                (self.boot_mode.is_some(), "boot mode"),
             ] {
                 if asked {
                     return Err(pair(format!("paravirtual instances have no {what}")));
                 }
+            }
+            // A bundle's manifest may name one.
+            if self.kernel_id.is_none() && matches!(self.source, Source::Snapshot { .. }) {
+                return Err(pair(
+                    "paravirtual instances start by a kernel of EC2: say --kernel \"$(diskwright aki --region REGION)\"",
+                ));
             }
         } else if self.kernel_id.is_some() || self.ramdisk_id.is_some() {
             return Err(pair(
@@ -156,13 +163,7 @@ pub(super) fn identifier(
     id: &str,
     prefix: &'static str,
 ) -> Result<(), ImageError> {
-    let digits = id.strip_prefix(prefix);
-    let fine = digits.is_some_and(|d| {
-        matches!(d.len(), 8 | 17)
-            && d.bytes()
-                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-    });
-    if fine {
+    if is_id(id, prefix) {
         return Ok(());
     }
     let why = format!("it is {prefix} and 8 or 17 hexadecimal digits");

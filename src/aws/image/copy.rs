@@ -2,15 +2,19 @@
 
 use super::find::{Found, by_id, by_name, the_same};
 use super::register::{code, is_final, tag_specification};
-use super::{DIGEST_TAG, Image, ImageError, RUN_TAG, wait};
+use super::wait::{Pending, wait_among};
+use super::{DIGEST_TAG, Image, ImageError, RUN_TAG};
 use crate::aws::all::all;
 use crate::aws::nonce::nonce;
 use crate::aws::{Aws, AwsError, Call, Made};
+use crate::hex::hex;
 use crate::observe::Observer;
+use crate::sink::blocks::sha256;
 use aws_sdk_ec2::types::{ImageState, ResourceType};
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Where an AMI is copied to.
@@ -138,8 +142,8 @@ pub async fn copy(
     }));
     let Ok(asked) = asked.await;
     let copies = asked.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let waits = clients.iter().zip(&copies);
-    all(waits.map(async |(aws, copy)| wait(aws, copy, limit, observer).await)).await
+    let (waits, pending) = (clients.iter().zip(&copies), Pending::default());
+    all(waits.map(async |(aws, copy)| wait_among(aws, copy, limit, &pending, observer).await)).await
 }
 
 /// The copy that is there already.
@@ -174,10 +178,11 @@ async fn one(aws: &Aws, source: &Image, destination: &Destination) -> Result<Ima
         snapshots: true,
     };
     aws.made(unanswered.clone());
-    let image_id = match send(aws, source, destination, &run).await {
+    let attempts = AtomicU32::new(0);
+    let image_id = match send(aws, source, destination, &run, &attempts).await {
         Ok(id) => id,
         Err(e) => {
-            if is_final(&e) {
+            if is_final(&e, &attempts) {
                 aws.ledger().keep(&unanswered);
             }
             return Err(match code(&e) {
@@ -208,6 +213,7 @@ async fn send(
     source: &Image,
     destination: &Destination,
     run: &str,
+    attempts: &AtomicU32,
 ) -> Result<String, AwsError> {
     let call = Call::new(
         "ec2:CopyImage",
@@ -216,10 +222,15 @@ async fn send(
     // Not by CopyImageTags: the mark of the run is the copy's own, and its snapshots are to have them too.
     let theirs = source.tags.iter().map(|(k, v)| (k.as_str(), v.as_str()));
     let theirs = theirs.filter(|(k, _)| *k != RUN_TAG && !k.starts_with("aws:"));
-    let tags = theirs.chain([(RUN_TAG, run)]);
+    // Policies let the account delete what has it: a copy of somebody else's AMI is ours.
+    let digest = hex(&sha256(source.image_id.as_bytes()));
+    let has = source.tags.iter().any(|(k, _)| k == DIGEST_TAG);
+    let ours = (!has).then_some((DIGEST_TAG, digest.as_str()));
+    let tags = theirs.chain(ours).chain([(RUN_TAG, run)]);
     let image_tags = tag_specification(ResourceType::Image, tags.clone());
     let snapshot_tags = tag_specification(ResourceType::Snapshot, tags);
     let request = || {
+        attempts.fetch_add(1, Ordering::Relaxed);
         let request = aws.ec2().copy_image().name(&source.name).client_token(run);
         request
             .source_image_id(&source.image_id)

@@ -74,3 +74,79 @@ impl Derived {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::Partition;
+
+    fn disk(grub: bool, kinds: &[&'static str]) -> Info {
+        let partition = |type_name| Partition {
+            number: 1,
+            start: 2048,
+            sectors: 8,
+            kind: String::new(),
+            type_name,
+            label: None,
+            active: false,
+            partuuid: String::new(),
+            filesystem: None,
+            fat: None,
+        };
+        Info {
+            size: 1 << 30,
+            scheme: "gpt",
+            disk_signature: None,
+            disk_guid: None,
+            faults: Vec::new(),
+            grub,
+            partitions: kinds.iter().map(|k| partition(*k)).collect(),
+            filesystem: None,
+        }
+    }
+
+    #[test]
+    fn a_disk_says_what_starts_it_and_on_what() {
+        let hvm = Some(Virtualization::Hvm);
+        let (x86, arm) = (Some(Architecture::X86_64), Some(Architecture::Arm64));
+        for (grub, kinds, architecture, boot_mode, virtualization) in [
+            (true, &["Linux"][..], x86, Some(BootMode::LegacyBios), hvm),
+            (
+                true,
+                &["root, x86-64", "BIOS boot", "EFI system"],
+                x86,
+                Some(BootMode::UefiPreferred),
+                hvm,
+            ),
+            (
+                false,
+                &["root, x86-64", "EFI system"],
+                x86,
+                Some(BootMode::Uefi),
+                hvm,
+            ),
+            (
+                false,
+                &["root, arm64", "EFI system"],
+                arm,
+                Some(BootMode::Uefi),
+                hvm,
+            ),
+            (
+                false,
+                &["Linux", "EFI system"],
+                None,
+                Some(BootMode::Uefi),
+                hvm,
+            ),
+            (false, &["Linux"], None, None, None),
+        ] {
+            let derived = Derived {
+                architecture,
+                boot_mode,
+                virtualization,
+            };
+            assert_eq!(Derived::of_info(&disk(grub, kinds)), derived, "{kinds:?}");
+        }
+    }
+}

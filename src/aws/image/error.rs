@@ -1,6 +1,8 @@
 //! Why there is no AMI, or not as it was wanted.
 
 use crate::aws::AwsError;
+use crate::aws::snapshot::SnapshotError;
+use crate::bundle::ManifestError;
 
 /// Why there is no AMI, or not as it was wanted.
 #[derive(Debug, thiserror::Error)]
@@ -8,6 +10,17 @@ pub enum ImageError {
     /// AWS says no.
     #[error(transparent)]
     Aws(#[from] AwsError),
+    /// The snapshot cannot be looked at.
+    #[error(transparent)]
+    Look(#[from] SnapshotError),
+    /// What should be a manifest is none.
+    #[error("s3://{location} is no manifest of a bundle")]
+    Manifest {
+        /// `bucket/key`.
+        location: String,
+        /// What is wrong with it.
+        source: ManifestError,
+    },
     /// A value that AWS would refuse; found before anything is sent.
     #[error("{what} `{value}`: {why}")]
     Value {
@@ -128,7 +141,10 @@ impl ImageError {
             | Self::Failed { .. }
             | Self::PublicBlocked { .. }
             | Self::NeverAvailable { .. } => true,
-            Self::Value { .. } | Self::Pair(_) | Self::TooSmall { .. } => false,
+            Self::Look(look) => AwsError::of(look).is_some_and(AwsError::is_remote),
+            Self::Value { .. } | Self::Pair(_) | Self::TooSmall { .. } | Self::Manifest { .. } => {
+                false
+            }
         }
     }
 
@@ -137,6 +153,10 @@ impl ImageError {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Aws(aws) => aws.help(),
+            Self::Look(look) => AwsError::of(look).and_then(AwsError::help),
+            Self::Manifest { .. } => {
+                Some("say the path of the manifest that upload-bundle wrote".into())
+            }
             Self::NameTaken { .. } => {
                 Some("say another --name, or deregister that AMI first".into())
             }

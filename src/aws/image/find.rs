@@ -102,7 +102,7 @@ pub(super) async fn by_name(aws: &Aws, name: &str) -> Result<Vec<Found>, AwsErro
     Ok(found)
 }
 
-/// The AMI of a name, if it is the one that `digest` tells of.
+/// The AMI of a name, if it is the one that is looked for.
 ///
 /// # Errors
 /// [`ImageError::NameTaken`] when it is another.

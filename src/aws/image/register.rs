@@ -5,13 +5,14 @@ use super::{
     DIGEST_TAG, Device, DeviceKind, Image, ImageError, RUN_TAG, Registration, Source, Volume,
 };
 use crate::aws::nonce::nonce;
-use crate::aws::{Aws, AwsError, Call, Kind, Made};
+use crate::aws::{Aws, AwsError, Call, Made};
 use crate::hex::hex;
 use crate::observe::Observer;
 use aws_sdk_ec2::types::{
     ArchitectureValues, BlockDeviceMapping, BootModeValues, EbsBlockDevice, ImdsSupportValues,
     ResourceType, SnapshotState, Tag, TagSpecification, TpmSupportValues, VolumeType,
 };
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What AWS says of a name that is in use.
 const DUPLICATE: &str = "InvalidAMIName.Duplicate";
@@ -44,7 +45,8 @@ pub async fn register(
         snapshots: false,
     };
     aws.made(unanswered.clone());
-    let answer = send(aws, registration, &name, &digest, &run).await;
+    let attempts = AtomicU32::new(0);
+    let answer = send(aws, registration, &name, &digest, &run, &attempts).await;
     let image = match answer {
         Ok(image_id) => Image {
             image_id,
@@ -67,7 +69,7 @@ pub async fn register(
             }
         }
         Err(e) => {
-            if is_final(&e) {
+            if is_final(&e, &attempts) {
                 aws.ledger().keep(&unanswered);
             }
             return Err(e.into());
@@ -88,10 +90,10 @@ pub(super) fn code(error: &AwsError) -> Option<&str> {
     error.fault().and_then(|f| f.code.as_deref())
 }
 
-/// Whether an error says for sure that nothing was made, by whichever attempt.
-pub(super) fn is_final(error: &AwsError) -> bool {
-    matches!(error, AwsError::Refused { fault, .. } if fault.status.is_some_and(|s| s < 500))
-        && !matches!(error.kind(), Some(Kind::Garbled))
+/// Whether an error says for sure that nothing was made: refused, and no attempt before was without an answer.
+pub(super) fn is_final(error: &AwsError, attempts: &AtomicU32) -> bool {
+    attempts.load(Ordering::Relaxed) == 1
+        && matches!(error, AwsError::Refused { fault, .. } if fault.status.is_some_and(|s| s < 500))
 }
 
 /// What is known of an AMI before EC2 shows it.
@@ -155,6 +157,7 @@ async fn send(
     name: &str,
     digest: &str,
     run: &str,
+    attempts: &AtomicU32,
 ) -> Result<String, AwsError> {
     let call = Call::new("ec2:RegisterImage", name);
     let r = registration;
@@ -163,6 +166,7 @@ async fn send(
     let tags = tag_specification(ResourceType::Image, ours.into_iter().chain(theirs));
     let mappings = mappings(r);
     let request = || {
+        attempts.fetch_add(1, Ordering::Relaxed);
         let mut request = aws
             .ec2()
             .register_image()

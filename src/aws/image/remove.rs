@@ -49,7 +49,11 @@ async fn snapshots_of(aws: &Aws, id: &str) -> Vec<String> {
     }
 }
 
-async fn deregister(aws: &Aws, id: &str, snapshots: bool) -> Result<(), AwsError> {
+pub(in crate::aws) async fn deregister(
+    aws: &Aws,
+    id: &str,
+    snapshots: bool,
+) -> Result<(), AwsError> {
     let call = Call::new("ec2:DeregisterImage", id).settling(Instant::now(), SETTLING);
     let request = || {
         let request = aws.ec2().deregister_image().image_id(id);

@@ -2,6 +2,7 @@
 
 use super::options::MAX_GIBIBYTES;
 use crate::aws::AwsError;
+use crate::inspect::InspectError;
 use std::io;
 
 /// Tokens of snapshots that failed or were deleted, and that AWS still knows, before something else is wrong.
@@ -56,6 +57,14 @@ pub enum SnapshotError {
         parent: u64,
         /// The new snapshot's.
         child: u64,
+    },
+    /// What is on a snapshot is nothing that can be made out.
+    #[error("cannot make out what is on {id}")]
+    Look {
+        /// `snap-…`.
+        id: String,
+        /// Why.
+        source: InspectError,
     },
     /// AWS could not make a snapshot of the blocks.
     #[error("AWS failed to complete {id}: {message}")]

@@ -57,8 +57,8 @@ impl Fed {
     }
 }
 
-/// Gives the blocks that matter, each once, in any order, as they become known: while an archive is still being
-/// read, if need be. A block that never comes is free.
+/// Gives the blocks that matter, in any order, as they become known: while an archive is still being read, if
+/// need be. A block that comes again replaces what came before. One that never comes is free.
 pub trait Feed: Send {
     /// The next block, of `block_size` bytes; waits until there is one. `None`: that was all.
     ///

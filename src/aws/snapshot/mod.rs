@@ -17,6 +17,7 @@ mod complete;
 mod error;
 mod feed;
 mod journal;
+mod look;
 mod options;
 mod parent;
 mod run;
@@ -29,6 +30,7 @@ pub use complete::linear;
 pub use error::SnapshotError;
 pub use feed::{Body, Fed, Feed, Surveyed};
 pub(in crate::aws) use journal::deleted;
+pub use look::look;
 pub use options::{MAX_GIBIBYTES, SnapshotOptions};
 
 use super::Aws;

@@ -8,6 +8,7 @@ use crate::units::count;
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_smithy_types::base64;
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use tokio::task::JoinSet;
 
@@ -21,7 +22,11 @@ pub(super) async fn fetch(
     parent: &str,
     observer: &dyn Observer,
 ) -> Result<BlockMap, SnapshotError> {
-    let (block_size, listed) = list(aws, parent).await?;
+    let Listed {
+        block_size,
+        blocks: listed,
+        ..
+    } = list(aws, parent).await?;
     let total = Some(count(listed.len()) * block_size);
     let mut blocks = BTreeMap::new();
     let mut left = listed.into_iter();
@@ -47,8 +52,18 @@ pub(super) async fn fetch(
     }
 }
 
-/// All blocks of a snapshot, with their tokens, and the size of each.
-async fn list(aws: &Aws, parent: &str) -> Result<(u64, Vec<(i32, String)>), SnapshotError> {
+/// What AWS says that a snapshot has.
+pub(super) struct Listed {
+    /// Bytes of a block.
+    pub(super) block_size: u64,
+    /// The volume's size in GiB.
+    pub(super) gibibytes: u64,
+    /// Numbers of the blocks, and the tokens to read them by.
+    pub(super) blocks: Vec<(i32, String)>,
+}
+
+/// ListSnapshotBlocks, to its end.
+pub(super) async fn list(aws: &Aws, parent: &str) -> Result<Listed, SnapshotError> {
     let call = Call::new("ebs:ListSnapshotBlocks", parent);
     let (mut listed, mut page) = (Vec::new(), None);
     loop {
@@ -70,11 +85,16 @@ async fn list(aws: &Aws, parent: &str) -> Result<(u64, Vec<(i32, String)>), Snap
         page = answer.next_token().map(ToOwned::to_owned);
         if page.is_none() {
             let size = answer.block_size().and_then(|s| u64::try_from(s).ok());
-            let size = size.ok_or_else(|| AwsError::Answer {
+            let size = size.filter(|s| *s > 0).ok_or_else(|| AwsError::Answer {
                 call: call.clone(),
                 missing: "BlockSize",
             })?;
-            return Ok((size, listed));
+            let gibibytes = answer.volume_size().and_then(|s| u64::try_from(s).ok());
+            return Ok(Listed {
+                block_size: size,
+                gibibytes: gibibytes.unwrap_or_default(),
+                blocks: listed,
+            });
         }
     }
 }
@@ -85,6 +105,17 @@ async fn get(
     nr: i32,
     token: String,
 ) -> Result<(u32, Digest), SnapshotError> {
+    let (index, bytes) = block(&aws, &parent, nr, &token).await?;
+    Ok((index, sha256(&bytes)))
+}
+
+/// A block of a snapshot, as its digest promises it.
+pub(super) async fn block(
+    aws: &Aws,
+    parent: &str,
+    nr: i32,
+    token: &str,
+) -> Result<(u32, Bytes), SnapshotError> {
     let call = Call::new("ebs:GetSnapshotBlock", format!("{parent}, block {nr}"));
     let index = u32::try_from(nr).map_err(|_| AwsError::Answer {
         call: call.clone(),
@@ -94,18 +125,18 @@ async fn get(
         let answer = aws
             .ebs()
             .get_snapshot_block()
-            .snapshot_id(&parent)
+            .snapshot_id(parent)
             .block_index(nr)
-            .block_token(&token)
+            .block_token(token)
             .send()
             .await?;
         let promised = answer.checksum;
         // A body that is cut off or damaged is a failed attempt like any other.
         let failed = |why: BoxError| SdkError::dispatch_failure(ConnectorError::io(why));
         let body = answer.block_data.collect().await;
-        let digest = sha256(&body.map_err(|e| failed(e.into()))?.into_bytes());
-        match promised.is_none_or(|p| p == base64::encode(digest)) {
-            true => Ok(digest),
+        let bytes = body.map_err(|e| failed(e.into()))?.into_bytes();
+        match promised.is_none_or(|p| p == base64::encode(sha256(&bytes))) {
+            true => Ok(bytes),
             false => Err(failed("the block is not what its checksum says".into())),
         }
     };

@@ -113,14 +113,19 @@ impl<'a> Sender<'a> {
                         break;
                     }
                 };
+                // Once more, and the later one must win: the first has to be through.
+                let again = !self.sent.matter.insert(block.index);
+                while again && let Some(outcome) = tasks.join_next().await {
+                    self.note(&outcome.expect("a put neither panics nor is aborted")?);
+                }
                 let put = Put {
                     aws: self.aws.clone(),
                     started: self.started.clone(),
                     known: Arc::clone(&self.known),
                     zero: self.zero.clone(),
                     percent: self.percent(),
+                    again,
                 };
-                self.sent.matter.insert(block.index);
                 tasks.spawn(put.block(block));
             }
             match tokio::time::timeout(ASK, tasks.join_next()).await {
@@ -233,6 +238,8 @@ struct Put {
     known: Arc<Known>,
     zero: (Bytes, Digest),
     percent: Option<i32>,
+    /// Whether this run sent this block already, with other bytes.
+    again: bool,
 }
 
 impl Put {
@@ -255,6 +262,9 @@ impl Put {
     }
 
     fn known(&self, nr: u32, digest: Digest) -> Option<Outcome> {
+        if self.again {
+            return None;
+        }
         if self.known.journal.get(&nr) == Some(&digest) {
             return Some(Outcome::Resumed(nr, digest));
         }

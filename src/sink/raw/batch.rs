@@ -6,6 +6,7 @@ use rustix::io::{Errno, pwritev};
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
@@ -91,19 +92,24 @@ impl Batch {
 
 /// Gathers pieces and has them written.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(in crate::sink) struct Writer {
     orders: Option<SyncSender<Order>>,
     thread: Option<JoinHandle<io::Result<()>>>,
     batch: Batch,
     /// Whether there are orders behind the last flush.
     busy: bool,
+    /// One past the last byte of the last write.
+    written: Arc<AtomicU64>,
 }
 
 impl Writer {
-    pub(super) fn start(file: Arc<File>) -> Self {
+    pub(in crate::sink) fn start(file: Arc<File>) -> Self {
         let (orders, receiver) = sync_channel(1);
-        let thread = std::thread::spawn(move || run(&file, &receiver));
+        let written = Arc::new(AtomicU64::new(0));
+        let end = Arc::clone(&written);
+        let thread = std::thread::spawn(move || run(&file, &receiver, &end));
         Self {
+            written,
             orders: Some(orders),
             thread: Some(thread),
             batch: Batch::default(),
@@ -111,8 +117,13 @@ impl Writer {
         }
     }
 
+    /// Up to which byte everything is in the file, of what was placed in ascending order.
+    pub(in crate::sink) fn written(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
+    }
+
     /// Puts `data` at byte `at`.
-    pub(super) fn place(&mut self, at: u64, data: Bytes) -> io::Result<()> {
+    pub(in crate::sink) fn place(&mut self, at: u64, data: Bytes) -> io::Result<()> {
         let gap = match self.batch.gap(at) {
             Some(gap) if !self.batch.pieces.is_empty() => gap,
             _ => {
@@ -155,7 +166,7 @@ impl Writer {
     }
 
     /// Waits until everything is in the file.
-    pub(super) fn flush(&mut self) -> io::Result<()> {
+    pub(in crate::sink) fn flush(&mut self) -> io::Result<()> {
         self.send_batch()?;
         if !std::mem::take(&mut self.busy) {
             return Ok(());
@@ -191,10 +202,13 @@ impl Drop for Writer {
     }
 }
 
-fn run(file: &File, orders: &Receiver<Order>) -> io::Result<()> {
+fn run(file: &File, orders: &Receiver<Order>, written: &AtomicU64) -> io::Result<()> {
     while let Ok(order) = orders.recv() {
         match order {
-            Order::Write(batch) => batch.write(file)?,
+            Order::Write(batch) => {
+                batch.write(file)?;
+                written.store(batch.start + batch.len, Ordering::Release);
+            }
             Order::Flush(done) => {
                 // The other side may have given up waiting.
                 let _ = done.send(());

@@ -9,7 +9,7 @@
 //! appears under its name whole or not at all: the temporary has no name (`O_TMPFILE`) where the
 //! filesystem can do that, so that even SIGKILL leaves nothing behind.
 
-mod batch;
+pub(super) mod batch;
 pub(super) mod target;
 
 pub use target::RawOptions;
@@ -17,7 +17,7 @@ pub use target::RawOptions;
 use crate::extent::{Content, Extent};
 use crate::image::{Image, Source, Spool};
 use crate::observe::{Observer, Stage};
-use crate::units::{KIB, MIB, index};
+use crate::units::{KIB, MIB, count, index};
 use batch::Writer;
 use bytes::Bytes;
 use std::fs::File;
@@ -213,24 +213,27 @@ impl Spool for RawFile {
 
     fn read_back(&mut self, at: u64, buf: &mut [u8]) -> io::Result<()> {
         self.writer().flush()?;
-        // Past what was written so far the file will read as zeros.
-        let mut done = 0;
-        while done < buf.len() {
-            match self
-                .file
-                .read_at(&mut buf[done..], at + crate::units::count(done))?
-            {
-                0 => break,
-                n => done += n,
-            }
-        }
-        buf[done..].fill(0);
-        Ok(())
+        read_back(&self.file, at, buf)
     }
 }
 
+/// Reads what was written so far; past it the file will read as zeros.
+pub(super) fn read_back(file: &File, at: u64, buf: &mut [u8]) -> io::Result<()> {
+    let mut done = 0;
+    while done < buf.len() {
+        match file.read_at(&mut buf[done..], at + count(done)) {
+            Ok(0) => break,
+            Ok(n) => done += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    buf[done..].fill(0);
+    Ok(())
+}
+
 /// Makes a range a hole; where the filesystem has none, zeros.
-fn punch(file: &File, at: u64, len: u64) -> io::Result<()> {
+pub(super) fn punch(file: &File, at: u64, len: u64) -> io::Result<()> {
     use rustix::fs::{FallocateFlags, fallocate};
     let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
     match fallocate(file, flags, at, len) {

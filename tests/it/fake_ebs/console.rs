@@ -6,7 +6,7 @@ use super::state::State;
 use aws_smithy_types::base64;
 use std::collections::BTreeMap;
 
-/// An instance, as far as it can be looked at.
+/// An instance, as far as it can be looked at; it is stopped.
 #[derive(Clone, Debug, Default)]
 pub struct Instance {
     /// What it had printed at each look; the last stays.
@@ -16,6 +16,9 @@ pub struct Instance {
     /// It is no Nitro instance.
     pub xen: bool,
     pub screen: Vec<u8>,
+    /// The AMI that it was made of.
+    pub image: String,
+    pub terminated: bool,
 }
 
 pub fn answer(operation: &str, form: &BTreeMap<String, String>, state: &mut State) -> Response {

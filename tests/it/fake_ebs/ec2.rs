@@ -1,8 +1,11 @@
 //! EC2's query protocol: snapshots here, AMIs in [`super::images`], consoles in [`super::console`].
 
 use super::http::{Request, Response, form};
-use super::images;
 use super::state::{State, Status};
+use super::{doctor, images, uses};
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
+use std::collections::BTreeMap;
 
 pub const NAMESPACE: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
 
@@ -20,23 +23,37 @@ pub fn error(status: u16, code: &str, message: &str) -> Response {
 pub fn operation(body: &[u8]) -> &'static str {
     let form = form(&String::from_utf8_lossy(body));
     let action = form.get("Action").map(String::as_str);
-    let of_images = images::OPERATIONS.iter().find(|o| Some(**o) == action);
+    let others = [images::OPERATIONS, uses::OPERATIONS, doctor::OPERATIONS].concat();
+    let other = others.into_iter().find(|o| Some(*o) == action);
     match action {
         Some("DescribeSnapshots") => "DescribeSnapshots",
         Some("DeleteSnapshot") => "DeleteSnapshot",
         Some("GetConsoleOutput") => "GetConsoleOutput",
         Some("GetConsoleScreenshot") => "GetConsoleScreenshot",
-        _ => of_images.copied().unwrap_or("?"),
+        _ => other.unwrap_or("?"),
     }
 }
 
 pub fn answer(operation: &str, request: &Request, state: &mut State) -> Response {
     let form = form(&String::from_utf8_lossy(&request.body));
+    if form.get("DryRun").is_some_and(|d| d == "true") {
+        let message = "Request would have succeeded, but DryRun flag is set.";
+        return error(412, "DryRunOperation", message);
+    }
+    if uses::OPERATIONS.contains(&operation) {
+        return uses::answer(operation, request.region(), &form, state);
+    }
+    if doctor::OPERATIONS.contains(&operation) {
+        return doctor::answer(operation, state);
+    }
     if images::OPERATIONS.contains(&operation) {
         return images::answer(operation, request.region(), &form, state);
     }
     if operation.starts_with("GetConsole") {
         return super::console::answer(operation, &form, state);
+    }
+    if operation == "DescribeSnapshots" && !form.contains_key("SnapshotId.1") {
+        return list(&form, state);
     }
     let id = form.get("SnapshotId.1").or_else(|| form.get("SnapshotId"));
     let id = id.cloned().unwrap_or_default();
@@ -71,6 +88,40 @@ pub fn answer(operation: &str, request: &Request, state: &mut State) -> Response
             "<DescribeSnapshotsResponse xmlns=\"{NAMESPACE}\"><snapshotSet><item>\
              <snapshotId>{id}</snapshotId><status>{status}</status>{more}\
              <volumeSize>{size}</volumeSize></item></snapshotSet></DescribeSnapshotsResponse>"
+        ),
+    )
+}
+
+/// Snapshots of a status and with a tag.
+fn list(form: &BTreeMap<String, String>, state: &State) -> Response {
+    assert_eq!(form["Filter.1.Name"], "tag-key");
+    let statuses = images::list(form, "Filter.2.Value", "");
+    let all = state.snapshots.iter().filter(|s| !s.deleted);
+    let all = all.filter(|s| s.tags.contains_key(&form["Filter.1.Value.1"]));
+    let items = all.filter_map(|s| {
+        let status = match s.status() {
+            Status::Pending | Status::Completing => "pending",
+            Status::Completed => "completed",
+            Status::Error(_) => "error",
+        };
+        let tags = s.tags.iter();
+        let tags = tags.map(|(k, v)| format!("<item><key>{k}</key><value>{v}</value></item>"));
+        let started = DateTime::from(s.start_time).fmt(Format::DateTime).unwrap();
+        statuses.contains(&status).then(|| {
+            format!(
+                "<item><snapshotId>{}</snapshotId><status>{status}</status><startTime>{started}</startTime>\
+                 <tagSet>{}</tagSet></item>",
+                s.id,
+                tags.collect::<String>()
+            )
+        })
+    });
+    Response::new(
+        200,
+        format!(
+            "<DescribeSnapshotsResponse xmlns=\"{NAMESPACE}\"><snapshotSet>{}</snapshotSet>\
+             </DescribeSnapshotsResponse>",
+            items.collect::<String>()
         ),
     )
 }

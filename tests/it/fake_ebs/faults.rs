@@ -86,7 +86,13 @@ impl Fault {
         let ec2 = matches!(
             operation,
             "DescribeSnapshots" | "DeleteSnapshot" | "GetConsoleOutput" | "GetConsoleScreenshot"
-        ) || super::images::OPERATIONS.contains(&operation);
+        ) || [
+            super::images::OPERATIONS,
+            super::uses::OPERATIONS,
+            super::doctor::OPERATIONS,
+        ]
+        .concat()
+        .contains(&operation);
         if self == Self::Conflicting && !ec2 {
             return Some(super::ebs::invalid("in use", "CONFLICTING_BLOCK_UPDATE"));
         }

@@ -38,6 +38,8 @@ pub struct Ami {
     pub copy_of: Option<String>,
     pub shared: BTreeSet<String>,
     pub deprecated: Option<String>,
+    pub created: String,
+    pub launched: Option<String>,
     pub protected: bool,
     pub failed: Option<String>,
     pub gone: bool,
@@ -71,6 +73,18 @@ impl Ami {
             "description",
             self.form.get("Description").map(String::as_str),
         );
+        add(
+            "architecture",
+            self.machine.get("Architecture").map(String::as_str),
+        );
+        add("creationDate", Some(&self.created));
+        add("lastLaunchedTime", self.launched.as_deref());
+        let protection = if self.protected {
+            "enabled-without-cooldown"
+        } else {
+            "disabled"
+        };
+        add("deregistrationProtection", Some(protection));
         add("sourceImageId", self.copy_of.as_deref());
         let public = self.shared.contains("all");
         add("isPublic", Some(if public { "true" } else { "false" }));
@@ -94,7 +108,7 @@ impl Ami {
 
 impl State {
     /// An AMI that a request may name.
-    fn ami(&mut self, region: &str, id: &str) -> Result<&mut Ami, Response> {
+    pub fn ami(&mut self, region: &str, id: &str) -> Result<&mut Ami, Response> {
         if !id.starts_with("ami-") || id.len() != 21 {
             return Err(error(400, "InvalidAMIID.Malformed", id));
         }
@@ -135,7 +149,9 @@ impl State {
             copy_of: None,
             shared: BTreeSet::new(),
             deprecated: None,
-            protected: false,
+            created: "2026-01-01T00:00:00.000Z".to_owned(),
+            launched: None,
+            protected: self.manner.protects,
             failed: None,
             gone: false,
             pending: self.manner.pending,
@@ -175,7 +191,7 @@ pub fn answer(operation: &str, region: &str, form: &Form, state: &mut State) -> 
 }
 
 /// Values of a list: `Prefix.1`, `Prefix.2` … with what follows.
-fn list<'a>(form: &'a Form, prefix: &str, suffix: &str) -> Vec<&'a str> {
+pub fn list<'a>(form: &'a Form, prefix: &str, suffix: &str) -> Vec<&'a str> {
     let nth = |n: u32| {
         form.get(&format!("{prefix}.{n}{suffix}"))
             .map(String::as_str)
@@ -341,14 +357,26 @@ fn devices(form: &Form, state: &mut State) -> Result<Vec<String>, Response> {
 }
 
 fn describe(region: &str, form: &Form, state: &mut State) -> Answer {
-    let mut shown = Vec::new();
+    let (mut shown, mut more) = (Vec::new(), String::new());
     let ids = list(form, "ImageId", "");
     for id in &ids {
         let found = state.ami(region, id);
         // Of one that was deregistered EC2 shows nothing, or says that it is not there.
         shown.push(found?.id.clone());
     }
-    if ids.is_empty() {
+    if ids.is_empty() && !form.contains_key("Filter.1.Name") {
+        // All of the account's, two to a page.
+        let amis = state
+            .images
+            .iter()
+            .filter(|a| !a.gone && a.region == region);
+        let all: Vec<_> = amis.map(|a| a.id.clone()).collect();
+        let at: usize = form.get("NextToken").map_or(0, |t| t.parse().unwrap());
+        shown.extend(all.iter().skip(at).take(2).cloned());
+        if at + 2 < all.len() {
+            more = format!("<nextToken>{}</nextToken>", at + 2);
+        }
+    } else if ids.is_empty() {
         let settling = state.manner.settling;
         let names = match form.get("Filter.1.Name").map(String::as_str) {
             Some("name") => list(form, "Filter.1.Value", ""),
@@ -364,7 +392,7 @@ fn describe(region: &str, form: &Form, state: &mut State) -> Answer {
         format!("<item>{}</item>", ami.shown())
     });
     Ok(format!(
-        "<imagesSet>{}</imagesSet>",
+        "<imagesSet>{}</imagesSet>{more}",
         items.collect::<String>()
     ))
 }

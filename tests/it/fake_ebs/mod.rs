@@ -7,6 +7,7 @@
 //! signatures: moto's clients do no more.
 
 mod console;
+mod doctor;
 mod ebs;
 mod ec2;
 mod faults;
@@ -14,9 +15,11 @@ mod http;
 mod images;
 mod ssm;
 mod state;
+mod uses;
 
 pub use console::Instance;
 pub use faults::{Fault, Faults, When};
+pub use images::Ami;
 pub use state::{BLOCK, Manner, State, Status};
 
 use http::{Request, Response};
@@ -94,11 +97,18 @@ enum Service {
     Ebs,
     Ec2,
     Ssm,
+    Sts,
 }
 
 impl Service {
     fn of(request: &Request) -> Self {
         match request.method == "POST" && request.path == "/" {
+            true if request
+                .header("authorization")
+                .contains("/sts/aws4_request") =>
+            {
+                Self::Sts
+            }
             true if request.header("x-amz-target").is_empty() => Self::Ec2,
             true => Self::Ssm,
             false => Self::Ebs,
@@ -121,6 +131,7 @@ fn one(
     let operation = match service {
         Service::Ebs => ebs::operation(&request.method, &request.path),
         Service::Ec2 => ec2::operation(&request.body),
+        Service::Sts => "GetCallerIdentity",
         Service::Ssm => ssm::operation(request.header("x-amz-target")),
     };
     state.lock().unwrap().requests += 1;
@@ -155,6 +166,7 @@ fn one(
             Service::Ec2 => ec2::answer(operation, request, &mut state),
             Service::Ebs => ebs::answer(operation, request, &mut state),
             Service::Ssm => ssm::answer(operation, request, &mut state),
+            Service::Sts => doctor::answer(operation, &state),
         });
     drop(state);
     match fault {
@@ -189,6 +201,7 @@ fn unsigned(request: &Request, service: Service, now: SystemTime) -> Option<Resp
         Service::Ebs => ("/ebs/aws4_request", ebs::error),
         Service::Ec2 => ("/ec2/aws4_request", ec2::error),
         Service::Ssm => ("/ssm/aws4_request", ebs::error),
+        Service::Sts => ("/sts/aws4_request", doctor::error),
     };
     let signed = request.header("authorization");
     if !signed.starts_with("AWS4-HMAC-SHA256 Credential=") || !signed.contains(service) {

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 pub fn operation(target: &str) -> &'static str {
     match target {
         "AmazonSSM.GetParameter" => "GetParameter",
+        "AmazonSSM.GetParameters" => "GetParameters",
+        "AmazonSSM.DescribeParameters" => "DescribeParameters",
         "AmazonSSM.PutParameter" => "PutParameter",
         "AmazonSSM.DeleteParameter" => "DeleteParameter",
         _ => "?",
@@ -18,6 +20,33 @@ pub fn answer(operation: &str, request: &Request, state: &mut State) -> Response
     let asked: Value = serde_json::from_slice(&request.body).unwrap_or_default();
     let text = |name: &str| asked[name].as_str().unwrap_or_default().to_owned();
     let key = (request.region().to_owned(), text("Name"));
+    let here = |(of, _): &(&(String, String), &String)| of.0 == request.region();
+    match operation {
+        "DescribeParameters" => {
+            assert_eq!(asked["ParameterFilters"][0]["Key"], "Type");
+            // One to a page.
+            let at: usize = text("NextToken").parse().unwrap_or(0);
+            let all: Vec<_> = state.parameters.iter().filter(here).collect();
+            let page = all
+                .get(at)
+                .map(|(of, _)| json!({ "Name": of.1, "DataType": "aws:ec2:image" }));
+            let page: Vec<_> = page.into_iter().collect();
+            let more = (at + 1 < all.len()).then(|| (at + 1).to_string());
+            return Response::json(200, &json!({ "Parameters": page, "NextToken": more }));
+        }
+        "GetParameters" => {
+            let names = asked["Names"].as_array().unwrap();
+            if names.len() > 10 {
+                return error(400, "ValidationException", "more than 10 names");
+            }
+            let some = state.parameters.iter().filter(here);
+            let some = some.filter(|(of, _)| names.iter().any(|n| *n == of.1));
+            let some = some.map(|(of, value)| json!({ "Name": of.1, "Value": value }));
+            let some: Vec<_> = some.collect();
+            return Response::json(200, &json!({ "Parameters": some }));
+        }
+        _ => {}
+    }
     let answer = match (operation, state.parameters.get(&key)) {
         ("PutParameter", Some(_)) if asked["Overwrite"] != true => {
             return error(400, "ParameterAlreadyExists", "it is there");

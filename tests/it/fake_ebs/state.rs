@@ -105,6 +105,8 @@ pub struct Manner {
     pub images_fail: bool,
     /// DeregisterImage deletes no snapshots, whatever it is told.
     pub leaves_snapshots: bool,
+    /// Somebody protects every AMI as soon as it is made.
+    pub protects: bool,
     /// The account makes no AMI public.
     pub public_blocked: bool,
 }
@@ -128,6 +130,7 @@ impl Default for Manner {
             pending: Duration::ZERO,
             images_fail: false,
             leaves_snapshots: false,
+            protects: false,
             public_blocked: false,
         }
     }
@@ -139,6 +142,8 @@ pub struct State {
     pub faults: Faults,
     pub snapshots: Vec<Snapshot>,
     pub images: Vec<Ami>,
+    /// Launch templates, and the AMI of each of their versions.
+    pub templates: BTreeMap<String, Vec<String>>,
     /// Of Systems Manager, by region and name.
     pub parameters: BTreeMap<(String, String), String>,
     /// Requests, of whatever kind.
