@@ -10,6 +10,9 @@ TEST_PACKAGES = qemu-system-x86 qemu-system-arm seabios ovmf qemu-efi-aarch64 e2
 
 # Somebody else's AWS, from PyPI; the same version everywhere.
 TEST_PYTHON = moto[server]==5.2.5
+# Somebody else's S3, from the Rust registry.
+S3S_FS = 0.14.1
+SERVERS = $$(tests/python '$(TEST_PYTHON)'):$$(tests/s3s-fs $(S3S_FS))
 
 # AWS's own client of EBS direct, as its authors publish it.
 COLDSNAP = coldsnap@0.12.0
@@ -32,14 +35,14 @@ test: ## Everything that must hold on every commit
 	@tests/demo/rootfs
 	@tests/demo/rootfs trixie
 	@tests/demo/rootfs arm64
-	@PATH=$$(tests/python '$(TEST_PYTHON)'):$$PATH; $(RUN_TESTS)
+	@PATH=$(SERVERS):$$PATH; $(RUN_TESTS)
 
 test-full: ## The same, with what takes longer
 	@tests/packages $(TEST_PACKAGES)
 	@tests/demo/rootfs
 	@tests/demo/rootfs trixie
 	@tests/demo/rootfs arm64
-	@export DISKWRIGHT_TEST_FULL=1; PATH=$$(tests/python '$(TEST_PYTHON)'):$$PATH; $(RUN_TESTS)
+	@export DISKWRIGHT_TEST_FULL=1; PATH=$(SERVERS):$$PATH; $(RUN_TESTS)
 
 lint: ## Format, clippy, documentation
 	cargo fmt --check

@@ -88,24 +88,28 @@ impl Timestamp {
 
 /// A `u64` that counts things in memory. The crate refuses to build where they could not be counted.
 #[must_use]
+#[inline]
 pub fn index(n: u64) -> usize {
     usize::try_from(n).expect("usize has 64 bits: asserted at compile time")
 }
 
 /// A `usize` as `u64`.
 #[must_use]
+#[inline]
 pub fn count(n: usize) -> u64 {
     u64::try_from(n).expect("usize has 64 bits: asserted at compile time")
 }
 
 /// A `usize` known to fit 32 bits (a table whose keys are `u32`).
 #[must_use]
+#[inline]
 pub fn count32(n: usize) -> u32 {
     u32::try_from(n).expect("tables keyed by u32 are bounded by their insertion")
 }
 
 /// A `u32` as `usize`.
 #[must_use]
+#[inline]
 pub fn index32(n: u32) -> usize {
     index(u64::from(n))
 }
@@ -114,6 +118,7 @@ const _: () = assert!(usize::BITS == 64, "diskwright needs a 64-bit host");
 
 /// The low 16 bits.
 #[must_use]
+#[inline]
 pub const fn lo16(n: u32) -> u16 {
     let b = n.to_le_bytes();
     u16::from_le_bytes([b[0], b[1]])
@@ -121,6 +126,7 @@ pub const fn lo16(n: u32) -> u16 {
 
 /// The high 16 bits.
 #[must_use]
+#[inline]
 pub const fn hi16(n: u32) -> u16 {
     let b = n.to_le_bytes();
     u16::from_le_bytes([b[2], b[3]])
@@ -128,6 +134,7 @@ pub const fn hi16(n: u32) -> u16 {
 
 /// The low 32 bits.
 #[must_use]
+#[inline]
 pub const fn lo32(n: u64) -> u32 {
     let b = n.to_le_bytes();
     u32::from_le_bytes([b[0], b[1], b[2], b[3]])
@@ -135,6 +142,7 @@ pub const fn lo32(n: u64) -> u32 {
 
 /// The high 32 bits.
 #[must_use]
+#[inline]
 pub const fn hi32(n: u64) -> u32 {
     let b = n.to_le_bytes();
     u32::from_le_bytes([b[4], b[5], b[6], b[7]])
@@ -142,6 +150,7 @@ pub const fn hi32(n: u64) -> u32 {
 
 /// The low 8 bits.
 #[must_use]
+#[inline]
 pub const fn lo8(n: u64) -> u8 {
     n.to_le_bytes()[0]
 }

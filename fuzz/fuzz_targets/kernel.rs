@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     match pv_kernel("fuzz", data) {
-        Ok(Some(made)) => assert!(matches!(pv_kernel("made", &made), Ok(None))),
+        Ok(Some(made)) => assert!(matches!(pv_kernel("made", &made.concat()), Ok(None))),
         Ok(None) => {}
         Err(e) => assert!(!e.to_string().contains(char::is_control), "{e}"),
     }

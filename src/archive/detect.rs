@@ -63,8 +63,11 @@ pub(super) fn content(head: &[u8]) -> Content {
     if let Some(compression) = Compression::of(head) {
         return Content::Compressed(compression);
     }
-    if let Some(&(_, _, name, advice)) = FOREIGN.iter().find(|f| has(head, f.0, f.1)) {
-        return Content::Foreign(format!("{LOOKS_LIKE} {name}"), advice);
+    if let Some(&(_, _, name, advice)) = foreign(head) {
+        return Content::Foreign(format!("looks like {name}"), advice);
+    }
+    if let Some((_, _, name)) = raw_disk(head) {
+        return Content::Foreign(format!("looks like {name}"), DISK);
     }
     // Zero blocks alone are an archive without entries; fewer bytes than a header, a cut one.
     let start = head.get(..512).unwrap_or(head);
@@ -79,11 +82,11 @@ pub(super) fn content(head: &[u8]) -> Content {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Looks {
     /// A tar, plain or compressed.
-    Archive,
+    Archive(Compression),
     /// A disk or a filesystem, byte for byte: it begins with a partition table, or is ext2 to ext4.
     RawDisk,
-    /// Something else by its magic: `looks like a qcow2 disk image`.
-    Foreign(String),
+    /// Something else by its magic: `a qcow2 disk image`.
+    Foreign(&'static str),
     /// No magic that is known.
     Unknown,
 }
@@ -96,24 +99,30 @@ pub fn looks(head: &[u8]) -> Looks {
         return Looks::Unknown;
     }
     match content(head) {
-        Content::Tar if head.len() < 512 => Looks::Unknown,
-        Content::Tar | Content::Compressed(_) => Looks::Archive,
-        Content::Foreign(looks, advice) if looks.starts_with(LOOKS_LIKE) => {
-            // The magics of raw disks lie further in.
-            if advice == DISK && FOREIGN.iter().any(|f| f.0 > 0 && has(head, f.0, f.1)) {
-                Looks::RawDisk
-            } else {
-                Looks::Foreign(looks)
-            }
-        }
-        Content::Foreign(..) => Looks::Unknown,
+        Content::Tar if looks_like_header(head) => Looks::Archive(Compression::None),
+        // Zeros in front, and something behind them.
+        Content::Tar => Looks::Unknown,
+        Content::Compressed(compression) => Looks::Archive(compression),
+        Content::Foreign(..) => match (foreign(head), raw_disk(head)) {
+            // An ISO 9660 image that boots from disks too has a partition table before its magic.
+            (Some((at, ..)), Some((table, ..))) if at > table => Looks::RawDisk,
+            (Some((_, _, name, _)), _) => Looks::Foreign(name),
+            (None, Some(_)) => Looks::RawDisk,
+            (None, None) => Looks::Unknown,
+        },
     }
 }
 
-/// How the description of a known format begins.
-const LOOKS_LIKE: &str = "looks like";
 /// Bytes that tell a file's format; ISO 9660's magic lies at 32769.
 pub const LOOKS_AT: usize = 33 << 10;
+
+fn foreign(head: &[u8]) -> Option<&'static (usize, &'static [u8], &'static str, &'static str)> {
+    FOREIGN.iter().find(|f| has(head, f.0, f.1))
+}
+
+fn raw_disk(head: &[u8]) -> Option<&'static (usize, &'static [u8], &'static str)> {
+    RAW_DISKS.iter().find(|f| has(head, f.0, f.1))
+}
 
 fn has(head: &[u8], offset: usize, magic: &[u8]) -> bool {
     head.get(offset..)
@@ -126,10 +135,18 @@ const REPACK: &str = "unpack it and make a tar of the folder";
 const RECOMPRESS: &str = "decompress it, or recompress it by gzip, zstd, xz or bzip2";
 const FETCH: &str = "the download failed or led to a web page; fetch the archive again";
 
-/// Offset, magic, name, advice. The longest magics stand first where one begins like another.
+/// Offset, magic, name, advice. The longest magics stand first where one begins like another. Of QEMU's
+/// `docs/interop/qcow2.rst`, the VHDX and VMDK specifications, and the formats' own documents.
 const FOREIGN: &[(usize, &[u8], &str, &str)] = &[
     (0, b"QFI\xfb", "a qcow2 disk image", DISK),
     (0, b"KDMV", "a VMDK disk image", DISK),
+    (
+        0,
+        b"# Disk DescriptorFile",
+        "the descriptor of a VMDK disk image",
+        DISK,
+    ),
+    (64, b"\x7f\x10\xda\xbe", "a VDI disk image", DISK),
     (0, b"conectix", "a VHD disk image", DISK),
     (0, b"vhdxfile", "a VHDX disk image", DISK),
     (
@@ -179,9 +196,13 @@ const FOREIGN: &[(usize, &[u8], &str, &str)] = &[
         "an ISO 9660 image",
         "give the root filesystem that it installs, as a tar",
     ),
-    (512, b"EFI PART", "a GPT disk image", DISK),
-    (1080, b"\x53\xef", "an ext2, ext3 or ext4 filesystem", DISK),
-    (510, b"\x55\xaa", "an MBR disk image or boot sector", DISK),
+];
+
+/// Offset, magic, name.
+const RAW_DISKS: &[(usize, &[u8], &str)] = &[
+    (512, b"EFI PART", "a GPT disk image"),
+    (1080, b"\x53\xef", "an ext2, ext3 or ext4 filesystem"),
+    (510, b"\x55\xaa", "an MBR disk image or boot sector"),
 ];
 
 #[cfg(test)]
@@ -206,7 +227,9 @@ mod tests {
 
     #[test]
     fn foreign_files_are_named() {
-        for (offset, magic, name, _) in FOREIGN {
+        let foreign = FOREIGN.iter().map(|(at, magic, name, _)| (at, magic, name));
+        let raw = RAW_DISKS.iter().map(|(at, magic, name)| (at, magic, name));
+        for (offset, magic, name) in foreign.chain(raw) {
             let mut head = vec![0; 40_000];
             head[*offset..*offset + magic.len()].copy_from_slice(magic);
             match content(&head) {
@@ -231,10 +254,16 @@ mod tests {
         ] {
             assert_eq!(raw, Looks::RawDisk);
         }
-        let qcow2 = Looks::Foreign("looks like a qcow2 disk image".into());
+        let qcow2 = Looks::Foreign("a qcow2 disk image");
         assert_eq!(at(0, b"QFI\xfb"), qcow2);
-        assert_eq!(at(0, b"\x1f\x8b"), Looks::Archive);
+        assert_eq!(at(0, b"\x1f\x8b"), Looks::Archive(Compression::Gzip));
+        assert_eq!(at(32769, b"CD001"), Looks::Foreign("an ISO 9660 image"));
+        let mut hybrid = vec![0; LOOKS_AT];
+        hybrid[510..512].copy_from_slice(b"\x55\xaa");
+        hybrid[32769..32774].copy_from_slice(b"CD001");
+        assert_eq!(looks(&hybrid), Looks::RawDisk);
         assert_eq!(looks(&[0; 1024]), Looks::Unknown);
+        assert_eq!(at(600, b"LABELONE"), Looks::Unknown);
         assert_eq!(looks(b"short"), Looks::Unknown);
         assert_eq!(looks(&[b'x'; 600]), Looks::Unknown);
     }

@@ -198,8 +198,7 @@ impl Aws {
         &self.services.ec2
     }
 
-    /// S3. With an endpoint of its own: buckets in the path, checksums only where S3 wants them, as servers
-    /// that are not AWS's need it.
+    /// S3. With an endpoint of its own: buckets in the path, as servers that are not AWS's need it.
     #[must_use]
     pub fn s3(&self) -> &aws_sdk_s3::Client {
         &self.services.s3
@@ -273,11 +272,12 @@ impl Services {
             sts = sts.endpoint_url(url);
         }
         if urls.s3.is_some() || sdk.endpoint_url().is_some() {
-            s3 = s3
-                .force_path_style(true)
-                .request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
+            s3 = s3.force_path_style(true);
         }
-        s3 = s3.timeout_config(timeouts(shared.options.timeout * S3_FACTOR));
+        // Every body has its Content-MD5 already; a CRC behind it is what servers that are not AWS's trip over.
+        s3 = s3
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .timeout_config(timeouts(shared.options.timeout * S3_FACTOR));
         Self {
             region: region.to_string(),
             ebs: aws_sdk_ebs::Client::from_conf(ebs.build()),

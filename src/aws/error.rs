@@ -3,6 +3,7 @@
 use super::call::Call;
 use super::fault::{Fault, Kind};
 use super::image::ImageError;
+use super::s3::S3Error;
 use super::snapshot::SnapshotError;
 use std::error::Error;
 use std::time::Duration;
@@ -63,7 +64,12 @@ impl AwsError {
     #[must_use]
     pub fn of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
         // A transparent error is not among the sources of the one that wraps it.
-        if let Some(SnapshotError::Aws(aws)) = error.downcast_ref() {
+        if let Some(SnapshotError::Aws(aws) | SnapshotError::S3(S3Error::Aws(aws))) =
+            error.downcast_ref()
+        {
+            return Some(aws);
+        }
+        if let Some(S3Error::Aws(aws)) = error.downcast_ref() {
             return Some(aws);
         }
         match error.downcast_ref() {

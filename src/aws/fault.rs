@@ -191,6 +191,12 @@ fn kind_of(code: &str, message: &str, status: u16) -> Kind {
         "RequestTimeout" | "RequestTimeoutException" => Kind::Timeout,
         // The one ValidationException that is worth another try (`error-retries` of EBS direct).
         "ValidationException" if message.contains("Failed to read block data") => Kind::Connection,
+        // A body that came damaged (S3, "Error responses").
+        "BadDigest" | "XAmzContentSHA256Mismatch" | "IncompleteBody" => Kind::Connection,
+        // CompleteMultipartUpload may say so under status 200.
+        "InternalError" | "ServiceUnavailable" => Kind::Service,
+        // Another operation on the same bucket or object is under way.
+        "OperationAborted" | "ConditionalRequestConflict" => Kind::Service,
         "ResourceNotFoundException" => Kind::Absent,
         _ if code.ends_with(".NotFound") || status == 404 => Kind::Absent,
         "NotImplemented" | "NotImplementedException" => Kind::Refused,
@@ -255,6 +261,8 @@ mod tests {
             ),
             ("RequestTimeTooSkewed", "", 403, Kind::Clock),
             ("NotImplemented", "", 501, Kind::Refused),
+            ("InternalError", "", 200, Kind::Service),
+            ("BadDigest", "", 400, Kind::Connection),
             ("", "", 502, Kind::Service),
         ] {
             assert_eq!(kind_of(code, message, status), kind, "{code} {status}");

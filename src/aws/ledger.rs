@@ -5,6 +5,7 @@ use super::client::Aws;
 use super::error::AwsError;
 use super::fault::Kind;
 use super::image;
+use super::s3;
 use super::snapshot;
 use crate::observe::Observer;
 use std::fmt;
@@ -12,11 +13,15 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
 
 /// How often whoever watches is asked whether to go on.
 const ASK: Duration = Duration::from_millis(100);
 /// How long a snapshot may be in use after its AMI is gone.
 const IN_USE: Duration = Duration::from_secs(10);
+
+/// Objects that are deleted at a time.
+const AT_ONCE: usize = 16;
 
 /// Something in an account.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -32,6 +37,34 @@ pub enum Made {
     Snapshot {
         /// `snap-…`.
         id: String,
+    },
+    /// A bucket, which goes if nothing is in it.
+    Bucket {
+        /// Its name.
+        name: String,
+    },
+    /// An upload in parts that is not complete.
+    Parts {
+        /// Its bucket.
+        bucket: String,
+        /// Its key.
+        key: String,
+        /// Its id; `None`: whichever there are.
+        upload: Option<String>,
+    },
+    /// A snapshot that VM Import makes.
+    Import {
+        /// `import-snap-…`; `None`: the answer with it has not come.
+        id: Option<String>,
+        /// The key of what is imported, which is no other import's.
+        key: String,
+    },
+    /// An object in S3.
+    Object {
+        /// Its bucket.
+        bucket: String,
+        /// Its key.
+        key: String,
     },
     /// An AMI.
     Image {
@@ -62,6 +95,13 @@ impl fmt::Display for Made {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Upload { id, .. } | Self::Snapshot { id } => write!(f, "snapshot {id}"),
+            Self::Bucket { name } => write!(f, "bucket {name}"),
+            Self::Parts { bucket, key, .. } => {
+                write!(f, "unfinished upload to s3://{bucket}/{key}")
+            }
+            Self::Import { id: Some(id), .. } => write!(f, "import {id}"),
+            Self::Import { key, .. } => write!(f, "import of {key}, if it was begun,"),
+            Self::Object { bucket, key } => write!(f, "object s3://{bucket}/{key}"),
             Self::Image { id, .. } => write!(f, "AMI {id}"),
             Self::Parameter { name, .. } => write!(f, "parameter {name}"),
             Self::Unanswered { name, .. } => write!(f, "AMI {name:?}, if it was made,"),
@@ -89,6 +129,20 @@ impl Ledger {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes off the latest entry, and with it those before it that can be deleted at the same time.
+    fn latest(&self) -> Vec<(String, Made)> {
+        let mut entries = self.entries();
+        let object = |entry: &&(String, Made)| matches!(entry.1, Made::Object { .. });
+        let objects = entries
+            .iter()
+            .rev()
+            .take(AT_ONCE)
+            .take_while(object)
+            .count();
+        let kept = entries.len().saturating_sub(objects.max(1));
+        entries.split_off(kept)
+    }
+
     /// Takes off what shall stay, whatever comes.
     pub fn keep(&self, made: &Made) {
         self.entries().retain(|(_, m)| m != made);
@@ -112,15 +166,23 @@ impl Aws {
     pub async fn undo(&self) -> Vec<Left> {
         let mut left = Vec::new();
         loop {
-            let Some((region, made)) = self.ledger().entries().pop() else {
-                return left;
-            };
-            if let Err(error) = self.in_region(&region).delete(&made).await {
-                left.push(Left {
-                    made,
-                    region,
-                    error,
+            let mut deleting = JoinSet::new();
+            for (region, made) in self.ledger().latest() {
+                let aws = self.in_region(&region);
+                deleting.spawn(async move {
+                    let deleted = aws.delete(&made).await;
+                    deleted.err().map(|error| Left {
+                        made,
+                        region,
+                        error,
+                    })
                 });
+            }
+            if deleting.is_empty() {
+                return left;
+            }
+            while let Some(ended) = deleting.join_next().await {
+                left.extend(ended.expect("a deletion neither panics nor is aborted"));
             }
         }
     }
@@ -138,6 +200,22 @@ impl Aws {
                 Ok(())
             }
             Made::Snapshot { id } => self.delete_snapshot(id).await,
+            Made::Bucket { name } => {
+                let call = Call::new("s3:DeleteBucket", name);
+                let request = || self.s3().delete_bucket().bucket(name).send();
+                match gone(self.call(&call, request).await.map(drop)) {
+                    // Somebody else has put something there since.
+                    Err(e) if e.kind() == Some(Kind::Conflict) => Ok(()),
+                    other => other,
+                }
+            }
+            Made::Parts {
+                bucket,
+                key,
+                upload,
+            } => s3::abort(self, bucket, key, upload.as_deref()).await,
+            Made::Import { id, key } => snapshot::cancel(self, id.as_deref(), key).await,
+            Made::Object { bucket, key } => self.delete_object(bucket, key).await,
             Made::Image { id, snapshots } => image::remove(self, id, *snapshots).await,
             Made::Parameter { name, was } => image::restore(self, name, was.as_deref()).await,
             Made::Unanswered {
@@ -146,6 +224,13 @@ impl Aws {
                 snapshots,
             } => image::remove_unanswered(self, name, run, *snapshots).await,
         }
+    }
+
+    /// Deletes an object; that it is gone already is what was wanted.
+    pub(super) async fn delete_object(&self, bucket: &str, key: &str) -> Result<(), AwsError> {
+        let call = Call::new("s3:DeleteObject", format!("s3://{bucket}/{key}"));
+        let request = || self.s3().delete_object().bucket(bucket).key(key).send();
+        gone(self.call(&call, request).await.map(drop))
     }
 
     /// Deletes a snapshot; that it is gone already is what was wanted. One of an AMI that was just deregistered is

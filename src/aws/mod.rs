@@ -40,6 +40,7 @@ mod patience;
 pub mod policy;
 pub mod prune;
 pub mod push;
+pub mod s3;
 pub mod snapshot;
 
 pub use call::Call;

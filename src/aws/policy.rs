@@ -110,16 +110,38 @@ const GRANTS: &[Grant] = &[
     grant(
         "ec2:DeleteSnapshot",
         On::OwnSnapshot,
-        &[For::Snapshot, For::Copy, For::Prune],
+        &[For::Snapshot, For::Copy, For::Import, For::Prune],
     ),
-    // What is made is tagged as it is made. AWS does not say what the condition key ec2:CreateAction is for
-    // StartSnapshot: there is none.
-    within(
-        "ebs:StartSnapshot",
+    // What is made is tagged as it is made, what is imported afterwards. AWS does not say what the condition key
+    // ec2:CreateAction is for StartSnapshot: there is none.
+    grant(
         "ec2:CreateTags",
         On::ImageAndSnapshot,
-        &[For::Snapshot, For::Register, For::Copy],
+        &[For::Snapshot, For::Register, For::Copy, For::Import],
     ),
+    grant("s3:ListBucket", On::Bucket, &[For::Bundle, For::Import]),
+    grant("s3:GetBucketOwnershipControls", On::Bucket, &[For::Bundle]),
+    grant("s3:GetEncryptionConfiguration", On::Bucket, &[For::Bundle]),
+    grant("s3:CreateBucket", On::Bucket, &[For::CreateBucket]),
+    grant("s3:DeleteBucket", On::Bucket, &[For::CreateBucket]),
+    within(
+        "s3:CreateBucket",
+        "s3:PutBucketOwnershipControls",
+        On::Bucket,
+        &[For::CreateBucket],
+    ),
+    grant("s3:ListBucketMultipartUploads", On::Bucket, &[For::Import]),
+    grant("s3:PutObject", On::Object, &[For::Bundle, For::Import]),
+    grant("s3:PutObjectAcl", On::Object, &[For::Bundle]),
+    grant("s3:DeleteObject", On::Object, &[For::Bundle, For::Import]),
+    grant("s3:AbortMultipartUpload", On::Object, &[For::Import]),
+    grant("ec2:ImportSnapshot", On::Anything, &[For::Import]),
+    grant(
+        "ec2:DescribeImportSnapshotTasks",
+        On::Anything,
+        &[For::Import],
+    ),
+    grant("ec2:CancelImportTask", On::Anything, &[For::Import]),
     grant("ec2:RegisterImage", On::ImageAndSnapshot, &[For::Register]),
     grant("ec2:CopyImage", On::ImageAndSnapshot, &[For::Copy]),
     grant(

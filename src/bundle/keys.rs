@@ -94,9 +94,7 @@ impl PrivateKey {
     /// # Errors
     /// As [`Self::parse`], and when it cannot be read.
     pub fn open(path: &Path) -> Result<Self, KeyError> {
-        let name = path.display().to_string();
-        let bytes = read(path, &name)?;
-        Self::parse(&name, &bytes)
+        open(path, Self::parse)
     }
 
     /// Reads PKCS #8 or PKCS #1, PEM or DER. `name` is what messages call it.
@@ -259,9 +257,7 @@ impl Certificate {
     /// # Errors
     /// As [`Self::parse`], and when it cannot be read.
     pub fn open(path: &Path) -> Result<Self, KeyError> {
-        let name = path.display().to_string();
-        let bytes = read(path, &name)?;
-        Self::parse(&name, &bytes)
+        open(path, Self::parse)
     }
 
     /// Reads an X.509 certificate, PEM or DER. `name` is what messages call it.
@@ -305,15 +301,20 @@ impl Certificate {
     }
 }
 
-fn read(path: &Path, name: &str) -> Result<Vec<u8>, KeyError> {
+/// What `parse` makes of a file, by its name and bytes.
+fn open<T>(
+    path: &Path,
+    parse: impl FnOnce(&str, &[u8]) -> Result<T, KeyError>,
+) -> Result<T, KeyError> {
+    let name = path.display().to_string();
     let fail = |source| KeyError::Read {
-        name: name.into(),
+        name: name.clone(),
         source,
     };
     let file = std::fs::File::open(path).map_err(fail)?;
     let mut bytes = Vec::new();
     io::Read::read_to_end(&mut io::Read::take(file, MAX_FILE), &mut bytes).map_err(fail)?;
-    Ok(bytes)
+    parse(&name, &bytes)
 }
 
 /// Says what a file is instead.

@@ -2,8 +2,9 @@
 
 use super::keys::{PrivateKey, PublicKey};
 use super::manifest::{PartInfo, Signature, Signed};
+use super::part_stream::PartSource;
 use super::parts::Sha1Digest;
-use super::unpack::{self, PartSource, UnpackError};
+use super::unpack::{self, UnpackError};
 use crate::hex::hex;
 use crate::observe::{Observer, Stage};
 use crate::units::{MIB, count, index};

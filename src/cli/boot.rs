@@ -120,21 +120,12 @@ enum ArchArg {
     Arm64,
 }
 
-/// `^` and `$` match at lines, and bytes count, not characters: a console is no UTF-8 text.
-pub(super) fn pattern(text: &str) -> Result<Regex, String> {
-    let built = RegexBuilder::new(text)
-        .multi_line(true)
-        .unicode(false)
-        .build();
-    built.map_err(|e| e.to_string())
-}
-
-pub(super) fn run(args: Args) -> anyhow::Result<Code> {
+fn machine(args: &Args) -> anyhow::Result<Machine> {
     let memory_mib = u32::try_from(args.memory / MIB).unwrap_or(u32::MAX);
     if memory_mib < 64 {
         return Err(Usage::new("--memory is below 64 MiB, which boots no Linux").into());
     }
-    let machine = Machine {
+    Ok(Machine {
         memory_mib,
         cpus: args.cpus,
         accel: match args.kvm {
@@ -160,28 +151,40 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
         screen: args.screenshot.is_some(),
         persist: args.persist,
         ..Machine::default()
-    };
-    let judged = !args.expect.is_empty() || !args.fail.is_empty();
-    let interactive = !judged && !args.json && io::stdin().is_terminal();
-    let mut fail = args.fail;
+    })
+}
+
+fn script(args: &Args, interactive: bool) -> anyhow::Result<Script> {
+    let mut fail = args.fail.clone();
     // A person wants to look at a panic; a script wants to stop there.
     if fail.is_empty() && !interactive {
         fail.push(pattern(DEFAULT_FAIL).map_err(anyhow::Error::msg)?);
     }
-    let expected: Vec<String> = args.expect.iter().map(|e| e.as_str().to_owned()).collect();
-    let script = Script {
-        timeout: args
-            .timeout
-            .or((!args.expect.is_empty()).then_some(DEFAULT_TIMEOUT)),
-        steps: args
-            .expect
-            .into_iter()
-            .map(|expect| Step { expect, send: None })
-            .collect(),
+    let steps = args.expect.iter().cloned();
+    let waits = !args.expect.is_empty();
+    Ok(Script {
+        timeout: args.timeout.or(waits.then_some(DEFAULT_TIMEOUT)),
+        steps: steps.map(|expect| Step { expect, send: None }).collect(),
         fail,
         until_exit: false,
         interactive,
-    };
+    })
+}
+
+/// `^` and `$` match at lines, and bytes count, not characters: a console is no UTF-8 text.
+pub(super) fn pattern(text: &str) -> Result<Regex, String> {
+    let built = RegexBuilder::new(text)
+        .multi_line(true)
+        .unicode(false)
+        .build();
+    built.map_err(|e| e.to_string())
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
+    let machine = machine(args)?;
+    let judged = !args.expect.is_empty() || !args.fail.is_empty();
+    let interactive = !judged && !args.json && io::stdin().is_terminal();
+    let script = script(args, interactive)?;
     if interactive {
         exit::complain("Ctrl-A X quits.\n");
     }
@@ -212,6 +215,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
         }
     }
     if let Some(path) = &args.junit {
+        let expected: Vec<String> = args.expect.iter().map(|e| e.as_str().to_owned()).collect();
         let xml = boot_junit::xml(&args.image, &expected, &outcome, &tell(&outcome));
         std::fs::write(path, xml)
             .with_context(|| format!("cannot write the report {}", path.display()))?;
@@ -275,4 +279,56 @@ fn json(outcome: &Outcome) -> serde_json::Value {
         "seconds": outcome.elapsed.as_secs_f64(),
         "log_bytes": outcome.log.len(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{Args as _, FromArgMatches};
+
+    fn parse(flags: &[&str]) -> Args {
+        let command = Args::augment_args(clap::Command::new("boot"));
+        let words = ["boot", "disk.img"].iter().chain(flags);
+        Args::from_arg_matches(&command.try_get_matches_from(words).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_guest_writes_to_the_image_only_when_asked() {
+        assert!(!machine(&parse(&[])).unwrap().persist);
+        assert!(machine(&parse(&["--persist"])).unwrap().persist);
+    }
+
+    #[test]
+    fn several_expectations_are_steps_in_their_order() {
+        let args = parse(&["--expect", "GRUB", "--expect", "^login: $", "--expect=GRUB"]);
+        let script = script(&args, false).unwrap();
+        let steps: Vec<&str> = script.steps.iter().map(|s| s.expect.as_str()).collect();
+        assert_eq!(steps, ["GRUB", "^login: $", "GRUB"]);
+        assert!(script.steps.iter().all(|s| s.send.is_none()));
+        assert_eq!(script.timeout, Some(DEFAULT_TIMEOUT));
+        assert_eq!(
+            script.fail.len(),
+            1,
+            "kernel panics, where nobody says otherwise"
+        );
+    }
+
+    #[test]
+    fn only_a_script_has_a_limit_and_stops_at_a_panic_by_itself() {
+        let told = |flags: &[&str], interactive| script(&parse(flags), interactive).unwrap();
+        assert_eq!(told(&[], true).timeout, None);
+        assert!(told(&[], true).fail.is_empty());
+        assert_eq!(told(&[], false).timeout, None);
+        let fail: Vec<String> = told(
+            &["--fail", "oops", "--fail", "panic", "--timeout", "5m"],
+            false,
+        )
+        .fail
+        .iter()
+        .map(|f| f.as_str().to_owned())
+        .collect();
+        assert_eq!(fail, ["oops", "panic"]);
+        let limited = told(&["--expect", "login:", "--timeout", "5m"], false);
+        assert_eq!(limited.timeout, Some(Duration::from_secs(300)));
+    }
 }

@@ -5,7 +5,9 @@ use diskwright::archive::{
     ArchiveError, ArchiveReader, LOOKS_AT, Looks, Options, Origin, Rootfs, looks,
 };
 use diskwright::bundle::MAX_IMAGE;
+use diskwright::inspect::is_fixed_vhd;
 use diskwright::observe::Observer;
+use diskwright::read_at::FileAt;
 use diskwright::units::{KIB, MIB, count, index};
 use std::fs::File;
 use std::io::{self, Cursor, IsTerminal, Read};
@@ -89,17 +91,19 @@ fn one(
     }
     head.truncate(len);
     match looks(&head) {
-        Looks::Archive if seekable => return Ok(Input::Rootfs(Box::new(rootfs()?))),
-        Looks::Archive => {
+        Looks::Archive(_) if seekable => return Ok(Input::Rootfs(Box::new(rootfs()?))),
+        Looks::Archive(_) => {
             let whole = Box::new(Cursor::new(head).chain(file));
             let reader = ArchiveReader::from_reader("stdin", whole, None)?;
             return Ok(Input::Rootfs(Box::new(reader.into())));
         }
         Looks::Foreign(what) if what.ends_with("disk image") => {
-            bail!("{name} {what}; {takes} a raw one: qemu-img convert -O raw {name} disk.img")
+            bail!(
+                "{name} looks like {what}; {takes} a raw one: qemu-img convert -O raw {name} disk.img"
+            )
         }
         Looks::Foreign(what) => {
-            bail!("{name} {what}; give a raw disk image, or a root filesystem as a tar")
+            bail!("{name} looks like {what}; give a raw disk image, or a root filesystem as a tar")
         }
         Looks::Unknown if head.is_empty() => bail!("{name} is empty"),
         Looks::Unknown => observer.warn(&format!(
@@ -108,7 +112,13 @@ fn one(
         Looks::RawDisk => {}
     }
     if seekable {
-        refuse_vhd(name, takes, &file)?;
+        let image = file.try_clone().and_then(FileAt::new);
+        if image.and_then(|i| is_fixed_vhd(&i)).with_context(reading)? {
+            bail!(
+                "{name} is a VHD of fixed size; {takes} a raw disk: \
+                 qemu-img convert -f vpc -O raw {name} disk.img"
+            );
+        }
         return Ok(Input::Image(file));
     }
     Ok(Input::Pipe(Box::new(Cursor::new(head).chain(file))))
@@ -128,22 +138,6 @@ pub(super) fn compressed_disk(e: anyhow::Error) -> anyhow::Error {
         }
         _ => e,
     }
-}
-
-/// A VHD of fixed size is a raw disk with a footer, which names it.
-fn refuse_vhd(name: &str, takes: &str, file: &File) -> anyhow::Result<()> {
-    let len = rustix::fs::seek(file, rustix::fs::SeekFrom::End(0)).map_err(io::Error::from)?;
-    let mut footer = [0; 8];
-    if let Some(at) = len.checked_sub(512)
-        && file.read_exact_at(&mut footer, at).is_ok()
-        && &footer == b"conectix"
-    {
-        bail!(
-            "{name} is a VHD of fixed size; {takes} a raw disk: \
-             qemu-img convert -f vpc -O raw {name} disk.img"
-        );
-    }
-    Ok(())
 }
 
 /// Reads a disk image to its end into a file without a name in `folder`, where its zeros become holes: a tar

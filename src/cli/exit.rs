@@ -113,11 +113,10 @@ pub(super) fn finish(result: anyhow::Result<Code>) -> ExitCode {
 #[cfg(feature = "aws")]
 fn is_remote(error: &(dyn Error + 'static)) -> bool {
     use diskwright::aws::AwsError;
-    use diskwright::aws::image::ImageError;
-    match error.downcast_ref::<ImageError>() {
-        Some(image) => image.is_remote(),
-        None => AwsError::of(error).is_some_and(AwsError::is_remote),
-    }
+    use diskwright::aws::snapshot::SnapshotError;
+    let snapshot = error.downcast_ref::<SnapshotError>();
+    snapshot.is_some_and(SnapshotError::is_remote)
+        || AwsError::of(error).is_some_and(AwsError::is_remote)
 }
 
 #[cfg(not(feature = "aws"))]
@@ -169,6 +168,14 @@ fn help(error: &(dyn Error + 'static)) -> Option<String> {
     #[cfg(feature = "aws")]
     if let Some(aws) = diskwright::aws::AwsError::of(error) {
         return aws.help();
+    }
+    #[cfg(feature = "aws")]
+    if let Some(s3) = error.downcast_ref::<diskwright::aws::s3::S3Error>() {
+        return s3.help();
+    }
+    #[cfg(feature = "aws")]
+    if let Some(snapshot) = error.downcast_ref::<diskwright::aws::snapshot::SnapshotError>() {
+        return snapshot.help();
     }
     match error.downcast_ref::<BootError>()? {
         BootError::NoQemu { .. } => Some("apt-get install qemu-system-x86".into()),

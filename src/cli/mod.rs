@@ -13,6 +13,7 @@ mod boot;
 mod boot_junit;
 mod build;
 mod bundle;
+mod bundle_files;
 mod bundle_input;
 #[cfg(feature = "aws")]
 mod console;
@@ -27,6 +28,7 @@ mod grub_folders;
 #[cfg(feature = "aws")]
 mod iam_policy;
 mod info;
+mod packing;
 mod pipeline;
 mod plan;
 mod progress;
@@ -45,10 +47,14 @@ mod sizes;
 #[cfg(feature = "aws")]
 mod snapshot;
 #[cfg(feature = "aws")]
+mod snapshot_import;
+#[cfg(feature = "aws")]
 mod snapshot_shape;
 mod spec_file;
 mod summary;
 mod unbundle;
+#[cfg(feature = "aws")]
+mod upload_bundle;
 mod verify;
 mod verify_bundle;
 
@@ -88,6 +94,8 @@ enum Verb {
     Unbundle(unbundle::Args),
     VerifyBundle(verify_bundle::Args),
     #[cfg(feature = "aws")]
+    UploadBundle(Box<upload_bundle::Args>),
+    #[cfg(feature = "aws")]
     Snapshot(Box<snapshot::Args>),
     #[cfg(feature = "aws")]
     Push(Box<push::Args>),
@@ -108,15 +116,21 @@ enum Verb {
 impl Verb {
     /// The spec file that was named, and whether the line names a root filesystem too.
     fn spec(&self) -> Option<(&Path, bool)> {
-        let (spec, reading) = match self {
-            Self::Build(args) => (&args.spec, &args.reading),
-            Self::Plan(args) => (&args.spec, &args.reading),
-            Self::Bundle(args) => (&args.spec, &args.reading),
+        let (spec, given) = match self {
+            Self::Build(args) => (&args.spec, args.reading.rootfs.len()),
+            Self::Plan(args) => (&args.spec, args.reading.rootfs.len()),
+            Self::Bundle(args) => (&args.packing.spec, args.packing.reading.rootfs.len()),
+            // The last one says where to.
             #[cfg(feature = "aws")]
-            Self::Push(args) => (&args.spec, &args.reading),
+            Self::UploadBundle(args) => (
+                &args.packing.spec,
+                args.packing.reading.rootfs.len().saturating_sub(1),
+            ),
+            #[cfg(feature = "aws")]
+            Self::Push(args) => (&args.spec, args.reading.rootfs.len()),
             _ => return None,
         };
-        Some((spec.as_deref()?, !reading.rootfs.is_empty()))
+        Some((spec.as_deref()?, given > 0))
     }
 }
 
@@ -131,13 +145,15 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Build(args) => build::run(*args),
         Verb::Plan(args) => plan::run(*args),
         Verb::Info(args) => info::run(&args),
-        Verb::Boot(args) => boot::run(args),
+        Verb::Boot(args) => boot::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Doctor(args) => doctor::run(*args),
         Verb::Aki(args) => aki::run(&args),
         Verb::Bundle(args) => bundle::run(*args),
         Verb::Unbundle(args) => unbundle::run(&args),
         Verb::VerifyBundle(args) => verify_bundle::run(&args),
+        #[cfg(feature = "aws")]
+        Verb::UploadBundle(args) => upload_bundle::run(*args),
         #[cfg(feature = "aws")]
         Verb::Snapshot(args) => snapshot::run(*args),
         #[cfg(feature = "aws")]

@@ -6,7 +6,7 @@ use diskwright::archive::{self, Origin, Rootfs};
 use diskwright::ext4::check;
 use diskwright::hex::hex;
 use diskwright::image::{self, BuildError, PlanSpool, Report, Spec, Structure};
-use diskwright::inspect;
+use diskwright::inspect::{self, Info};
 use diskwright::observe::{Observer, Stage};
 use diskwright::read_at::{FileAt, Window};
 use diskwright::sink::blocks::{SNAPSHOT_BLOCK, Survey};
@@ -148,26 +148,51 @@ pub(super) struct Finding {
     pub(super) message: String,
 }
 
+/// What [`verify`] came to know.
+#[derive(Debug)]
+pub(super) struct Verified {
+    pub(super) findings: Vec<Finding>,
+    /// Why it did not get to the filesystem's end, or to the filesystem.
+    pub(super) ended: Option<anyhow::Error>,
+}
+
 /// Checks the partition table and the root filesystem of an image.
-pub(super) fn verify(path: &Path, observer: &dyn Observer) -> anyhow::Result<Vec<Finding>> {
+pub(super) fn verify(path: &Path, observer: &dyn Observer) -> anyhow::Result<Verified> {
     let reading = || format!("cannot read {}", path.display());
     let file = File::open(path).with_context(reading)?;
     let disk = FileAt::new(file).with_context(reading)?;
     let info = inspect::info(&disk).with_context(reading)?;
-    let root = inspect::root(&info).with_context(reading)?;
-    let window = Window::new(&disk, root.offset, root.len);
-    let (_, findings) = check::check(&window, observer).with_context(reading)?;
+    let inside = root_findings(&disk, &info, observer).with_context(reading);
     let table = info.faults.into_iter().map(|f| Finding {
         structure: f.structure.into(),
         offset: f.offset,
         message: f.message,
     });
-    let inside = findings.into_iter().map(|f| Finding {
+    let (inside, ended) = match inside {
+        Ok(inside) => (inside, None),
+        Err(e) => (Vec::new(), Some(e)),
+    };
+    Ok(Verified {
+        findings: table.chain(inside).collect(),
+        ended,
+    })
+}
+
+/// Of the root filesystem.
+fn root_findings(
+    disk: &FileAt,
+    info: &Info,
+    observer: &dyn Observer,
+) -> anyhow::Result<Vec<Finding>> {
+    let root = inspect::root(info)?;
+    let window = Window::new(disk, root.offset, root.len);
+    let (_, findings) = check::check(&window, observer)?;
+    let findings = findings.into_iter().map(|f| Finding {
         structure: f.structure,
         offset: root.offset + f.offset,
         message: f.message,
     });
-    Ok(table.chain(inside).collect())
+    Ok(findings.collect())
 }
 
 /// SHA-256 of a file's first `total` bytes, in hex.

@@ -190,7 +190,7 @@ fn open(
             anyhow::bail!("a disk image on standard input: write it to a file first, and push that")
         }
         Input::Image(_) => {
-            super::bundle::refuse_shape(told)?;
+            super::packing::refuse_shape(told)?;
             let path = origins.first().map_or(Path::new("-"), |o| o.path());
             let source = snapshot_shape::open(path, known, progress)?;
             let info = inspect::info(&*source.image);

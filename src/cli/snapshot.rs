@@ -3,9 +3,10 @@
 use super::aws::Access;
 use super::exit::{self, Code, Usage};
 use super::progress::Progress;
+use super::snapshot_import::{self, Way};
 use super::snapshot_shape::{self, OfImage, Shape};
 use anyhow::Context;
-use diskwright::aws::snapshot::snapshot;
+use diskwright::aws::snapshot::{ImportOptions, SnapshotOptions, import, snapshot};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -13,6 +14,7 @@ Examples:
   diskwright snapshot disk.img --region eu-west-1
   diskwright snapshot disk.img --map-file disk.map --block-map snap.blocks
   diskwright snapshot new.img --parent snap-0123456789abcdef0 --parent-blocks snap.blocks
+  diskwright snapshot disk.vhd --route import --bucket my-images
 
 The same image sent again, by whomever, is the same snapshot; an interrupted run goes on where it ended.";
 
@@ -20,9 +22,12 @@ The same image sent again, by whomever, is the same snapshot; an interrupted run
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The image, raw
+    /// The image, raw; for --route import also a VHD
     #[arg(value_name = "IMAGE", value_hint = clap::ValueHint::FilePath)]
     image: PathBuf,
+
+    #[command(flatten)]
+    way: Way,
 
     #[command(flatten)]
     known: OfImage,
@@ -53,6 +58,11 @@ pub(super) struct Args {
 pub(super) fn run(args: Args) -> anyhow::Result<Code> {
     let progress = Progress::new(args.quiet);
     let name = args.image.display().to_string();
+    let way = args.way.clone().into_import(&args.known, &args.shape)?;
+    if let Some(way) = way {
+        let (options, _) = args.shape.clone().into_options(&args.image, true)?;
+        return imported(args, way, &options, &progress);
+    }
     let (options, block_map) = args.shape.into_options(&args.image, !args.no_wait)?;
     let source = snapshot_shape::open(&args.image, &args.known, &progress)?;
     options
@@ -72,5 +82,26 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
     } else {
         exit::print(&format!("{}\n", made.snapshot_id))?;
     }
+    Ok(Code::Done)
+}
+
+fn imported(
+    args: Args,
+    mut way: ImportOptions,
+    options: &SnapshotOptions,
+    progress: &Progress,
+) -> anyhow::Result<Code> {
+    let (image, format) = snapshot_import::open(&args.image)?;
+    way.format = format;
+    options
+        .check(image.len())
+        .map_err(|e| Usage::new(e.to_string()))?;
+    let made = args.access.run(args.keep, progress, async |aws| {
+        import(&aws, &image, &way, options, progress).await
+    });
+    progress.finish();
+    let name = args.image.display();
+    let made = made.with_context(|| format!("cannot make a snapshot of {name}"))?;
+    snapshot_import::told(&made, args.quiet, args.json)?;
     Ok(Code::Done)
 }

@@ -34,6 +34,13 @@ pub(super) struct OfImage {
 }
 
 impl OfImage {
+    /// The first flag that is of use only where blocks are sent one by one.
+    pub(super) fn of_blocks(&self) -> Option<&'static str> {
+        let skip = matches!(self.holes, Holes::Skip);
+        let map = self.map_file.as_ref().map(|_| "--map-file");
+        map.or_else(|| skip.then_some("--holes skip"))
+    }
+
     /// For what is no image.
     pub(super) fn refuse(&self) -> Result<(), Usage> {
         match (&self.map_file, self.holes) {
@@ -96,6 +103,18 @@ pub(super) struct Shape {
 }
 
 impl Shape {
+    /// The first flag that is of use only where blocks are sent one by one.
+    pub(super) fn of_blocks(&self) -> Option<&'static str> {
+        let set = [
+            (self.volume_size.is_some(), "--volume-size"),
+            (self.parent.is_some(), "--parent"),
+            (self.block_map.is_some(), "--block-map"),
+            (self.journal.is_some(), "--journal"),
+            (self.new, "--new"),
+        ];
+        set.into_iter().find(|(set, _)| *set).map(|(_, flag)| flag)
+    }
+
     /// As options of a snapshot of what is called `name`, and where its block map goes.
     pub(super) fn into_options(
         self,

@@ -1,15 +1,16 @@
 //! `diskwright unbundle`: the image in a bundle.
 
+use super::bundle_files::BundleFiles;
 use super::exit::{self, Code};
 use super::progress::Progress;
 use super::signals;
 use anyhow::Context;
 use bytes::Bytes;
-use diskwright::bundle::{self, FolderParts, PrivateKey, unpack};
+use diskwright::bundle::{self, PrivateKey, unpack};
 use diskwright::observe::Observer;
 use diskwright::sink::raw::{RawFile, RawOptions};
 use diskwright::units::count;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,9 +20,8 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Manifest of the bundle
-    #[arg(value_hint = clap::ValueHint::FilePath)]
-    manifest: PathBuf,
+    #[command(flatten)]
+    bundle: BundleFiles,
 
     /// Where the image goes; appears whole or not at all
     #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
@@ -30,10 +30,6 @@ pub(super) struct Args {
     /// Private RSA key, PEM or DER, of whom it was bundled for
     #[arg(short = 'k', long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     privatekey: PathBuf,
-
-    /// Folder of the parts [default: the manifest's]
-    #[arg(short, long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
-    source: Option<PathBuf>,
 
     /// Replace the output if it exists
     #[arg(long)]
@@ -60,16 +56,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
 /// Bytes that are looked at together for zeros.
 const RUN: usize = 64 << 10;
 
-/// Where the parts are.
-pub(super) fn folder<'a>(manifest: &'a Path, source: Option<&'a Path>) -> &'a Path {
-    source.unwrap_or_else(|| manifest.parent().unwrap_or(Path::new("")))
-}
-
 fn unbundle(args: &Args, observer: &dyn Observer) -> anyhow::Result<()> {
-    let signed = bundle::open(&args.manifest)?;
+    let signed = bundle::open(&args.bundle.manifest)?;
     let manifest = &signed.manifest;
     let key = PrivateKey::open(&args.privatekey)?;
-    let reading = || format!("cannot unbundle {}", args.manifest.display());
+    let reading = || format!("cannot unbundle {}", args.bundle.manifest.display());
     let secret = manifest.open(&key).with_context(reading)?;
     let options = RawOptions {
         force: args.force,
@@ -77,7 +68,7 @@ fn unbundle(args: &Args, observer: &dyn Observer) -> anyhow::Result<()> {
     };
     let mut raw = RawFile::create(&args.output, options)?;
     let _guard = raw.temporary().map(signals::guard);
-    let parts = FolderParts::new(folder(&args.manifest, args.source.as_deref()));
+    let parts = args.bundle.parts();
     let spool = raw.spool();
     // Zeros are holes, also where the tar had none, as that of euca2ools.
     let mut place = |at: u64, data: Bytes| {

@@ -1,7 +1,7 @@
 //! `diskwright verify`: check an image without mounting it.
 
 use super::exit::{self, Code};
-use super::pipeline;
+use super::pipeline::{self, Verified};
 use super::progress::Progress;
 use std::path::PathBuf;
 
@@ -30,14 +30,20 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
     let progress = Progress::new(args.quiet);
     let verified = pipeline::verify(&args.image, &progress);
     progress.finish();
-    let findings = verified?;
+    let Verified { findings, ended } = verified?;
     if args.json {
-        exit::print_json(&findings)?;
+        // Where the check broke off, an empty list would say that all is well.
+        if ended.is_none() || !findings.is_empty() {
+            exit::print_json(&findings)?;
+        }
     } else {
         for finding in &findings {
             let (at, what) = (finding.offset, &finding.structure);
             exit::print(&format!("byte {at}, {what}: {}\n", finding.message))?;
         }
+    }
+    if let Some(error) = ended {
+        return Err(error);
     }
     if findings.is_empty() {
         if !args.quiet {

@@ -1,10 +1,10 @@
 //! `diskwright verify-bundle`: check a bundle, its signature and its contents.
 
+use super::bundle_files::BundleFiles;
 use super::exit::{self, Code};
 use super::progress::Progress;
-use super::unbundle::folder;
 use diskwright::bundle::{
-    self, Certificate, FolderParts, ManifestError, OpenError, PrivateKey, PublicKey, Signed, verify,
+    self, Certificate, ManifestError, OpenError, PrivateKey, PublicKey, Signed, verify,
 };
 use diskwright::observe::Observer;
 use std::path::PathBuf;
@@ -19,9 +19,8 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Manifest of the bundle
-    #[arg(value_hint = clap::ValueHint::FilePath)]
-    manifest: PathBuf,
+    #[command(flatten)]
+    bundle: BundleFiles,
 
     /// Certificate of whom it should be signed by: checks the signature
     #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
@@ -30,10 +29,6 @@ pub(super) struct Args {
     /// Private RSA key of whom it was bundled for: checks what is in the parts
     #[arg(short = 'k', long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     privatekey: Option<PathBuf>,
-
-    /// Folder of the parts [default: the manifest's]
-    #[arg(short, long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
-    source: Option<PathBuf>,
 
     /// No progress; findings, warnings and errors only
     #[arg(short, long)]
@@ -79,7 +74,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
         } else {
             format!("; not looked at: {}", unchecked.join(", "))
         };
-        let path = args.manifest.display();
+        let path = args.bundle.manifest.display();
         exit::complain(&format!("{path}: nothing to find fault with{but}\n"));
     }
     Ok(Code::Done)
@@ -98,7 +93,7 @@ fn check(args: &Args, observer: &dyn Observer) -> anyhow::Result<Vec<Found>> {
         .as_deref()
         .map(PrivateKey::open)
         .transpose()?;
-    let signed: Signed = match bundle::open(&args.manifest) {
+    let signed: Signed = match bundle::open(&args.bundle.manifest) {
         Ok(signed) => signed,
         // A manifest that contradicts itself is what one looks for here.
         Err(OpenError::Manifest { source, .. }) if contradicts(&source) => {
@@ -107,8 +102,7 @@ fn check(args: &Args, observer: &dyn Observer) -> anyhow::Result<Vec<Found>> {
         }
         Err(e) => return Err(e.into()),
     };
-    let parts = folder(&args.manifest, args.source.as_deref());
-    let mut parts = || -> Box<dyn bundle::PartSource> { Box::new(FolderParts::new(parts)) };
+    let mut parts = || -> Box<dyn bundle::PartSource> { Box::new(args.bundle.parts()) };
     let findings = verify(&signed, signer.as_ref(), key.as_ref(), &mut parts, observer)?;
     let told = findings.into_iter().map(|f| Found {
         structure: f.structure,

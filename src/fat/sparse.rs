@@ -1,6 +1,5 @@
 //! Memory that is as long as a partition and holds only what was written.
 
-use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use crate::read_at::{ReadAt, sought};
@@ -11,7 +10,8 @@ const PAGE: usize = 4096;
 /// A seekable store of fixed length; what was never written reads as zero.
 #[derive(Debug)]
 pub(super) struct Sparse {
-    pages: BTreeMap<u64, Box<[u8; PAGE]>>,
+    /// Up to the last that was written. By number: every entry of the FAT is looked up, several times.
+    pages: Vec<Option<Box<[u8; PAGE]>>>,
     len: u64,
     at: u64,
 }
@@ -19,7 +19,7 @@ pub(super) struct Sparse {
 impl Sparse {
     pub(super) fn new(len: u64) -> Self {
         Self {
-            pages: BTreeMap::new(),
+            pages: Vec::new(),
             len,
             at: 0,
         }
@@ -37,11 +37,8 @@ impl Sparse {
             let part = &bytes[done..done + n];
             // Formatting writes whole FATs of zeros: they need no memory.
             let zeros = part.iter().all(|&b| b == 0);
-            if !zeros || self.pages.contains_key(&page) {
-                let page = self
-                    .pages
-                    .entry(page)
-                    .or_insert_with(|| Box::new([0; PAGE]));
+            if !zeros || self.page(page).is_some() {
+                let page = self.page_to_write(page);
                 page[inside..inside + n].copy_from_slice(part);
             }
             from += count(n);
@@ -56,12 +53,23 @@ impl Sparse {
             let (page, inside) = split(from);
             let n = (PAGE - inside).min(index(end - from));
             let done = index(from - at);
-            match self.pages.get(&page) {
+            match self.page(page) {
                 Some(page) => buf[done..done + n].copy_from_slice(&page[inside..inside + n]),
                 None => buf[done..done + n].fill(0),
             }
             from += count(n);
         }
+    }
+
+    fn page(&self, nr: usize) -> Option<&[u8; PAGE]> {
+        self.pages.get(nr)?.as_deref()
+    }
+
+    fn page_to_write(&mut self, nr: usize) -> &mut [u8; PAGE] {
+        if nr >= self.pages.len() {
+            self.pages.resize_with(nr + 1, || None);
+        }
+        self.pages[nr].get_or_insert_with(|| Box::new([0; PAGE]))
     }
 
     /// Bytes from the cursor to the end, at most `want`.
@@ -70,9 +78,9 @@ impl Sparse {
     }
 }
 
-fn split(at: u64) -> (u64, usize) {
-    let page = count(PAGE);
-    (at / page, index(at % page))
+fn split(at: u64) -> (usize, usize) {
+    let at = index(at);
+    (at / PAGE, at % PAGE)
 }
 
 impl Read for Sparse {
@@ -129,7 +137,7 @@ mod tests {
         disk.seek(SeekFrom::Start(4090)).unwrap();
         disk.write_all(b"across a page").unwrap();
         disk.write_all(&[0; 50_000]).unwrap();
-        assert_eq!(disk.pages.len(), 2);
+        assert_eq!(disk.pages.iter().flatten().count(), 2);
         let mut back = [0xff; 15];
         disk.read_exact_at(4089, &mut back).unwrap();
         assert_eq!(&back, b"\0across a page\0");

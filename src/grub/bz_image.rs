@@ -16,11 +16,12 @@
 //! Sources: Linux `Documentation/arch/x86/boot.rst` (fields, CRC), `arch/x86/boot/compressed/Makefile` (all
 //! formats but gzip bear their length at the end), Xen `tools/libxc/xc_dom_bzimageloader.c`.
 
-use super::xen_note::{enters_by_pv, u16_at, u32_at};
+use super::gzip::{self, Packed};
+use super::xen_note::{ELF, u16_at, u32_at};
 use super::{GrubError, lz4};
-use crate::units::{count, index32};
-use flate2::{Compression, Crc, GzBuilder};
-use std::io::{self, Read, Write};
+use crate::units::index32;
+use bytes::Bytes;
+use crc32fast::Hasher;
 
 /// Fields of the setup header.
 const SETUP_SECTS: usize = 0x1F1;
@@ -41,17 +42,16 @@ const WORD: usize = 4;
 /// No kernel is larger: Debian 13's generic one decompresses to 76 MB.
 const KERNEL_MAX: usize = 512 << 20;
 
-const ELF: &[u8] = b"\x7fELF";
 const GZIP: &[u8] = &[0x1F, 0x8B];
 const ZSTD: &[u8] = &[0x28, 0xB5, 0x2F, 0xFD];
 /// What PV-GRUB decompresses beside gzip.
 const OTHERS: [&[u8]; 3] = [b"BZh", b"\x89LZO\0", b"\xFD7zXZ\0"];
 
-/// A kernel that PV-GRUB reads, made of `kernel`; `None` when it reads that one. `path` is for messages.
+/// A kernel that PV-GRUB reads, made of `kernel`, in pieces; `None` when it reads that one. `path` is for messages.
 ///
 /// # Errors
 /// [`GrubError::Format`] when it is no kernel, damaged, or built without support for Xen's PV.
-pub fn pv_kernel(path: &str, kernel: &[u8]) -> Result<Option<Vec<u8>>, GrubError> {
+pub fn pv_kernel(path: &str, kernel: &[u8]) -> Result<Option<Vec<Bytes>>, GrubError> {
     let file = File { path, kernel };
     if kernel.starts_with(GZIP) || kernel.starts_with(ELF) {
         return Ok(None);
@@ -72,13 +72,12 @@ pub fn pv_kernel(path: &str, kernel: &[u8]) -> Result<Option<Vec<u8>>, GrubError
     if OTHERS.iter().any(|magic| payload.starts_with(magic)) {
         return Ok(None);
     }
-    let elf = file.elf(payload)?;
-    file.check_xen(&elf)?;
+    let packed = file.packed(payload)?;
+    file.check_xen(packed.enters_by_pv)?;
     if payload.starts_with(GZIP) {
         return Ok(None);
     }
-    let packed = gzip(&elf).expect("a Vec takes every write");
-    file.with_payload(start, &packed).map(Some)
+    file.with_payload(start, packed.gzip).map(Some)
 }
 
 struct File<'a> {
@@ -139,94 +138,76 @@ impl<'a> File<'a> {
         Ok((start, payload))
     }
 
-    /// The kernel in `payload`.
-    fn elf(&self, payload: &'a [u8]) -> Result<Vec<u8>, GrubError> {
-        let (packed, size) = payload
+    /// The kernel in `payload` as gzip.
+    fn packed(&self, payload: &'a [u8]) -> Result<Packed, GrubError> {
+        if payload.starts_with(ELF) {
+            return Ok(gzip::of_plain(&Bytes::copy_from_slice(payload)));
+        }
+        let (frame, size) = payload
             .split_last_chunk::<WORD>()
             .expect("a payload is longer than a word");
         let size = index32(u32::from_le_bytes(*size));
         let field = "payload";
-        if payload.starts_with(ELF) {
-            return Ok(payload.to_vec());
-        }
         if size > KERNEL_MAX {
             let wanted = format!("at most {KERNEL_MAX} bytes");
             return Err(self.error(field, format!("{size} bytes when decompressed"), wanted));
         }
-        let elf = if payload.starts_with(GZIP) {
-            gunzip(payload, size)
+        let packed = if payload.starts_with(GZIP) {
+            gzip::as_it_is(payload, size)
         } else if payload.starts_with(&lz4::MAGIC) {
-            lz4::decompress_legacy(packed, size)
+            gzip::of_lz4(frame, size)
         } else if payload.starts_with(ZSTD) {
-            zstd::bulk::decompress(packed, size).ok()
+            let kernel = zstd::bulk::decompress(frame, size).ok();
+            let kernel = kernel.filter(|kernel| kernel.len() == size);
+            kernel.map(|kernel| gzip::of_plain(&kernel.into()))
         } else {
             let magic = format!("of unknown format {:02x?}", &payload[..WORD]);
             return Err(self.error(field, magic, "gzip, bzip2, lzo, xz, LZ4 or Zstandard"));
         };
-        let elf = elf.filter(|elf| elf.len() == size && elf.starts_with(ELF));
-        elf.ok_or_else(|| self.error(field, "damaged", format!("an ELF file of {size} bytes")))
+        packed.ok_or_else(|| self.error(field, "damaged", format!("an ELF file of {size} bytes")))
     }
 
-    fn check_xen(&self, elf: &[u8]) -> Result<(), GrubError> {
-        match enters_by_pv(elf) {
-            Some(true) => Ok(()),
-            found => {
-                let found = if found.is_none() {
-                    "cut off"
-                } else {
-                    "missing"
-                };
-                let wanted = "there: build the kernel with CONFIG_XEN_PV";
-                Err(self.error("XEN_ELFNOTE_ENTRY", found, wanted))
-            }
-        }
+    fn check_xen(&self, enters_by_pv: Option<bool>) -> Result<(), GrubError> {
+        let found = match enters_by_pv {
+            Some(true) => return Ok(()),
+            Some(false) => "missing",
+            None => "cut off",
+        };
+        let wanted = "there: build the kernel with CONFIG_XEN_PV";
+        Err(self.error("XEN_ELFNOTE_ENTRY", found, wanted))
     }
 
     /// The same bzImage up to byte `start`, and `payload` there. The other half of the decompressor is left
     /// out: nobody may run it.
-    fn with_payload(&self, start: usize, payload: &[u8]) -> Result<Vec<u8>, GrubError> {
-        let mut image = [&self.kernel[..start], payload].concat();
-        let setup = self.setup_len();
-        let len = (image.len() - setup + WORD).next_multiple_of(PARAGRAPH);
-        image.resize(setup + len - WORD, 0);
+    fn with_payload(&self, start: usize, payload: Vec<Bytes>) -> Result<Vec<Bytes>, GrubError> {
+        let mut head = self.kernel[..start].to_vec();
+        let len: usize = payload.iter().map(Bytes::len).sum();
+        let unpadded = start - self.setup_len() + len + WORD;
+        let size = unpadded.next_multiple_of(PARAGRAPH);
         let mut put = |at: usize, value: usize| {
-            let value = u32::try_from(value).map_err(|_| {
-                self.error("payload", format!("{} bytes", payload.len()), "32 bits")
-            })?;
-            image[at..at + WORD].copy_from_slice(&value.to_le_bytes());
+            let value = u32::try_from(value)
+                .map_err(|_| self.error("payload", format!("{len} bytes"), "32 bits"))?;
+            head[at..at + WORD].copy_from_slice(&value.to_le_bytes());
             Ok::<_, GrubError>(())
         };
-        put(SYSSIZE, len / PARAGRAPH)?;
-        put(PAYLOAD_LENGTH, payload.len())?;
-        let mut crc = Crc::new();
-        crc.update(&image);
+        put(SYSSIZE, size / PARAGRAPH)?;
+        put(PAYLOAD_LENGTH, len)?;
+        let padding = Bytes::from(vec![0; size - unpadded]);
+        let mut image = [vec![head.into()], payload, vec![padding]].concat();
+        let mut crc = Hasher::new();
+        image.iter().for_each(|piece| crc.update(piece));
         // That of boot.rst is not inverted at its end.
-        image.extend_from_slice(&(!crc.sum()).to_le_bytes());
+        let crc = !crc.finalize();
+        image.push(Bytes::copy_from_slice(&crc.to_le_bytes()));
         Ok(image)
     }
-}
-
-/// The same bytes on every host: no time, no name, no system.
-fn gzip(data: &[u8]) -> io::Result<Vec<u8>> {
-    let header = GzBuilder::new().mtime(0).operating_system(255);
-    // 53 MB become 15.6 MB, about what LZ4 made of them; the default level makes 11.9 MB and takes 0.5 s more.
-    let mut out = header.write(Vec::new(), Compression::fast());
-    out.write_all(data)?;
-    out.finish()
-}
-
-fn gunzip(data: &[u8], size: usize) -> Option<Vec<u8>> {
-    let mut out = Vec::new();
-    let limit = count(size) + 1;
-    let mut decoder = flate2::read::GzDecoder::new(data).take(limit);
-    decoder.read_to_end(&mut out).ok()?;
-    Some(out)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::xen_note::XEN_ELFNOTE_ENTRY;
     use super::*;
+    use std::io::Read;
 
     /// A 64-bit ELF file with one note.
     fn elf(note: u32) -> Vec<u8> {
@@ -263,6 +244,18 @@ mod tests {
         [packed, size.to_le_bytes().to_vec()].concat()
     }
 
+    fn gzip_of(elf: &[u8]) -> Vec<u8> {
+        gzip::of_plain(&Bytes::copy_from_slice(elf)).gzip.concat()
+    }
+
+    fn gunzip(gzip: &[u8]) -> Vec<u8> {
+        let mut plain = Vec::new();
+        let mut decoder = flate2::bufread::GzDecoder::new(gzip);
+        decoder.read_to_end(&mut plain).unwrap();
+        assert!(decoder.into_inner().is_empty());
+        plain
+    }
+
     fn zstd_of(elf: &[u8]) -> Vec<u8> {
         sized(zstd::bulk::compress(elf, 1).unwrap(), elf)
     }
@@ -286,19 +279,21 @@ mod tests {
         let elf = elf(XEN_ELFNOTE_ENTRY);
         for payload in [zstd_of(&elf), lz4_of(&elf), elf.clone()] {
             let old = bz_image(&payload);
-            let new = pv_kernel("k", &old).unwrap().unwrap();
+            let new = pv_kernel("k", &old).unwrap().unwrap().concat();
             let file = File {
                 path: "k",
                 kernel: &new,
             };
             let (start, payload) = file.payload().unwrap();
-            assert_eq!(gunzip(payload, elf.len()).unwrap(), elf);
+            assert_eq!(gunzip(payload), elf);
             assert_eq!(start, 2 * SECTOR + 0x20);
             let syssize = index32(file.u32(SYSSIZE, "").unwrap());
             assert_eq!(new.len(), file.setup_len() + syssize * PARAGRAPH);
-            let mut crc = Crc::new();
-            crc.update(&new);
-            assert_eq!(!crc.sum(), 0, "boot.rst: the CRC of the whole is 0");
+            assert_eq!(
+                !crc32fast::hash(&new),
+                0,
+                "boot.rst: the CRC of the whole is 0"
+            );
             assert!(pv_kernel("k", &new).unwrap().is_none());
         }
     }
@@ -308,8 +303,8 @@ mod tests {
         let elf = elf(XEN_ELFNOTE_ENTRY);
         for kernel in [
             elf.clone(),
-            gzip(&elf).unwrap(),
-            bz_image(&gzip(&elf).unwrap()),
+            gzip_of(&elf),
+            bz_image(&gzip_of(&elf)),
             bz_image(b"BZh91AY"),
             bz_image(b"\xFD7zXZ\0\0"),
             bz_image(b"\x89LZO\0\r\n\x1a\n"),

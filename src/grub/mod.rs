@@ -24,7 +24,8 @@
 //! | `kernels`, `dpkg_version` | which kernels of `/boot` to offer, newest first |
 //! | `config`, `grubenv`, `defaults` | grub.cfg, grubenv, the drop-in for `update-grub` |
 //! | `root`, `words` | how they name the root filesystem; how they quote |
-//! | `menu_lst`, `bz_image`, `xen_note`, `lz4` | the menu of PV-GRUB, and kernels that it reads |
+//! | `menu_lst`, `bz_image`, `xen_note` | the menu of PV-GRUB, and kernels that it reads |
+//! | `gzip`, `deflate`, `lz4` | kernels packed anew |
 //! | `aki` | PV-GRUB in the regions of EC2 |
 //! | `foreign_cfg` | whether a grub.cfg that came with the rootfs boots this image |
 
@@ -35,6 +36,7 @@ mod bz_image;
 mod config;
 mod core_img;
 mod defaults;
+mod deflate;
 mod disk;
 mod dpkg_version;
 mod efi;
@@ -44,6 +46,7 @@ mod error;
 mod ext2_features;
 mod foreign_cfg;
 mod grubenv;
+mod gzip;
 mod kernels;
 mod lz4;
 mod lzma;

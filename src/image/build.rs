@@ -105,7 +105,7 @@ pub fn build(
             );
             ingest.forget(&entry.path)?;
         }
-        ingest.edit(&entry, bytes::Bytes::new())?;
+        ingest.edit(&entry, Vec::new())?;
     }
     drop((sorted, prepare_span));
 

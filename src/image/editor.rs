@@ -54,9 +54,17 @@ impl<'a, 'b> Editor<'a, 'b> {
     }
 
     pub(super) fn write(&mut self, path: &str, bytes: Vec<u8>) -> Result<(), BuildError> {
-        let size = count(bytes.len());
+        self.write_pieces(path, vec![bytes.into()])
+    }
+
+    pub(super) fn write_pieces(
+        &mut self,
+        path: &str,
+        pieces: Vec<Bytes>,
+    ) -> Result<(), BuildError> {
+        let size = count(pieces.iter().map(Bytes::len).sum());
         let entry = self.entry(path, EntryKind::File { size, data: None });
-        self.ingest.edit(&entry, Bytes::from(bytes))?;
+        self.ingest.edit(&entry, pieces)?;
         self.edits.push(format!("/{path}"));
         Ok(())
     }
@@ -70,7 +78,7 @@ impl<'a, 'b> Editor<'a, 'b> {
             mode: 0o755,
             ..self.entry(path, EntryKind::Directory)
         };
-        self.ingest.edit(&entry, Bytes::new())?;
+        self.ingest.edit(&entry, Vec::new())?;
         self.edits.push(format!("/{path}"));
         Ok(())
     }

@@ -137,7 +137,7 @@ impl<'a> Ingest<'a> {
         let is_kernel = self.kernels.is_some() && wanted::is_kernel(&entry.path);
         let keep = is_kernel || wanted::wants(&entry.path);
         let ahead = self.kernels.as_ref().filter(|_| is_kernel);
-        let mut kernel = ahead.filter(|a| a.takes(entry)).map(|_| Vec::new());
+        let mut kernel = ahead.and_then(|a| a.buffer(entry));
         let mut runs = runs.into_iter();
         let mut run = DataRun { offset: 0, len: 0 };
         while let Some(mut data) = reader.next_data()? {
@@ -210,10 +210,16 @@ impl<'a> Ingest<'a> {
         Ok(())
     }
 
-    /// Puts a file of our own into the tree.
-    pub(super) fn edit(&mut self, entry: &Entry, data: Bytes) -> Result<(), BuildError> {
-        if let Some((id, _)) = self.insert(entry)? {
-            self.place(id, 0, data, true)?;
+    /// Puts a file of our own into the tree, its data in pieces.
+    pub(super) fn edit(&mut self, entry: &Entry, data: Vec<Bytes>) -> Result<(), BuildError> {
+        let Some((id, _)) = self.insert(entry)? else {
+            return Ok(());
+        };
+        let mut at = 0;
+        for piece in data {
+            let len = count(piece.len());
+            self.place(id, at, piece, true)?;
+            at += len;
         }
         Ok(())
     }

@@ -6,6 +6,8 @@ use super::wanted::{KERNEL_MAX, MENU_LST, trimmed};
 use crate::entry::{Entry, EntryKind};
 use crate::grub::{Config, GrubError, KernelEntry, bears_marker, menu_lst, pv_kernel};
 use crate::tree::DataId;
+use crate::units::index;
+use bytes::Bytes;
 use std::thread::JoinHandle;
 
 /// Where kernels lie that were compressed anew. They boot under Xen's PV alone, and `update-grub` offers every
@@ -18,19 +20,21 @@ const MENU_LST_ORIG: &str = "boot/grub/menu.lst.orig";
 const AHEAD: usize = 2;
 
 /// A kernel in the making, or `None` for one that PV-GRUB reads.
-type Made = Result<Option<Vec<u8>>, GrubError>;
+type Made = Result<Option<Vec<Bytes>>, GrubError>;
 
 /// Kernels that are compressed anew, each on a thread of its own: it takes as long as to read a small archive.
 #[derive(Debug, Default)]
 pub(super) struct Ahead(Vec<(DataId, JoinHandle<Made>)>);
 
 impl Ahead {
-    /// Whether there is room for one more, and it lies in the archive as a whole.
-    pub(super) fn takes(&self, entry: &Entry) -> bool {
-        let EntryKind::File { size, data: None } = entry.kind else {
-            return false;
-        };
-        self.0.len() < AHEAD && size <= KERNEL_MAX
+    /// For one more, if there is room and it lies in the archive as a whole.
+    pub(super) fn buffer(&self, entry: &Entry) -> Option<Vec<u8>> {
+        match entry.kind {
+            EntryKind::File { size, data: None } if self.0.len() < AHEAD && size <= KERNEL_MAX => {
+                Some(Vec::with_capacity(index(size)))
+            }
+            _ => None,
+        }
     }
 
     pub(super) fn start(&mut self, id: DataId, path: &[u8], kernel: Vec<u8>) {
@@ -93,7 +97,7 @@ fn for_pv(editor: &mut Editor<'_, '_>, kernel: KernelEntry) -> Result<KernelEntr
     };
     let name = path.rsplit('/').next().unwrap_or(path);
     let place = format!("{KERNELS}/{name}");
-    editor.write(&place, packed)?;
+    editor.write_pieces(&place, packed)?;
     Ok(KernelEntry {
         kernel_path: format!("/{place}"),
         ..kernel

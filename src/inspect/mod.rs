@@ -4,5 +4,5 @@ mod features;
 mod format;
 mod info;
 
-pub use format::not_raw;
+pub use format::{is_fixed_vhd, not_raw};
 pub use info::{Fat, Fault, Filesystem, Info, InspectError, Partition, Root, info, root};

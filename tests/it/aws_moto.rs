@@ -2,17 +2,17 @@
 
 use crate::common::bundle;
 use crate::common::cloud::keys;
-use crate::common::desk::{Desk, Running, ran};
+use crate::common::desk::{Desk, ran};
+use crate::common::server::Server;
 use crate::tools::have;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::net::TcpStream;
+use std::process::Command;
 
 /// moto on loopback; it ends with the test.
 pub struct Moto {
     pub url: String,
-    _server: Running,
+    _server: Server,
 }
 
 impl Moto {
@@ -21,28 +21,14 @@ impl Moto {
         if !have("moto_server") {
             return None;
         }
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
-        let port = address.port().to_string();
-        let server = Command::new("moto_server")
-            .args(["-H", "127.0.0.1", "-p", &port])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        let server = Running(server.unwrap());
-        let begun = Instant::now();
-        // Python on a loaded machine.
-        while !answers(&address.to_string()) {
-            assert!(
-                begun.elapsed() < Duration::from_secs(120),
-                "moto does not answer"
-            );
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        let server = Server::start("/moto-api/", |port| {
+            let mut command = Command::new("moto_server");
+            command.args(["-H", "127.0.0.1", "-p", port]);
+            command
+        });
+        let url = server.url.clone();
         Some(Self {
-            url: format!("http://{address}"),
+            url,
             _server: server,
         })
     }
@@ -85,18 +71,6 @@ impl Moto {
         stream.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
-}
-
-fn answers(address: &str) -> bool {
-    let Ok(mut stream) = TcpStream::connect(address) else {
-        return false;
-    };
-    let request =
-        format!("GET /moto-api/ HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    let mut answer = String::new();
-    let _ = stream.write_all(request.as_bytes());
-    let _ = stream.read_to_string(&mut answer);
-    answer.starts_with("HTTP/1.1 200")
 }
 
 #[test]

@@ -259,7 +259,7 @@ fn what_is_no_disk_image_is_refused_before_anything_is_sent() {
     cloud.desk.write("disk.img", b"QFI\xfb and so on");
     refused(
         expect![[r"
-            error: disk.img is a qcow2 image, not the plain bytes of a disk
+            error: disk.img is a qcow2 disk image, not the plain bytes of a disk
         "]],
         &[],
         3,

@@ -48,7 +48,9 @@ fn help_names_every_verb_and_exit_code() {
           bundle         Pack a disk image, or one made of a root filesystem, into an S3 bundle of EC2
           unbundle       Take the image out of an S3 bundle of EC2
           verify-bundle  Check an S3 bundle of EC2; findings give exit code 1
+          upload-bundle  Send a bundle to S3, finished or made on the way
           snapshot       Send a disk image to AWS as an EBS snapshot
+          push           Make an AMI of a root filesystem or a disk image
           register       Register a snapshot, or a bundle in S3, as an AMI
           copy           Copy an AMI to other regions, all at once
           share          Share an AMI, set its end, protect it and put it where it is looked up

@@ -5,6 +5,8 @@
 //! |---|---|
 //! | `acl_tools` | ACLs and attributes of a filesystem, through GNU tar and bsdtar |
 //! | `archive_*` | the tar reader against tar, bad input, damage |
+//! | `aws_import` | images sent to S3 and imported: what is made, faults, what is left |
+//! | `aws_bundle*` | bundles sent to a strict fake of S3, to moto and to s3s-fs; faults, resuming |
 //! | `aws_*` | snapshots and AMIs against a strict fake of AWS: what is sent, faults, resuming, incremental ones |
 //! | `bad_*` | bad archives, outputs and flags: exit code, message, nothing left |
 //! | `disk_full`, `signals` | a build that is refused or stopped half way leaves nothing |
@@ -61,6 +63,9 @@ mod archive_compression;
 mod archive_odd;
 mod archive_prop;
 mod archive_tools;
+mod aws_bundle;
+mod aws_bundle_faults;
+mod aws_bundle_servers;
 mod aws_coldsnap;
 mod aws_console;
 mod aws_debian;
@@ -69,6 +74,7 @@ mod aws_fault_table;
 mod aws_faults;
 mod aws_image;
 mod aws_image_faults;
+mod aws_import;
 mod aws_incremental;
 mod aws_moto;
 mod aws_policy;
@@ -100,6 +106,7 @@ mod ext4_check;
 mod ext4_geometry;
 mod ext4_shapes;
 mod fake_ebs;
+mod fake_s3;
 mod fat;
 mod fidelity;
 mod fidelity_rows;

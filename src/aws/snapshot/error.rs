@@ -2,6 +2,7 @@
 
 use super::options::MAX_GIBIBYTES;
 use crate::aws::AwsError;
+use crate::aws::s3::S3Error;
 use crate::inspect::InspectError;
 use std::io;
 
@@ -14,6 +15,19 @@ pub enum SnapshotError {
     /// AWS says no.
     #[error(transparent)]
     Aws(#[from] AwsError),
+    /// S3 will not do.
+    #[error(transparent)]
+    S3(#[from] S3Error),
+    /// VM Import reads the object by a role.
+    #[error("VM Import cannot take the role {role}: {message}")]
+    Role {
+        /// Its name.
+        role: String,
+        /// The bucket that it must read.
+        bucket: String,
+        /// What EC2 says.
+        message: String,
+    },
     /// The image cannot be read.
     #[error("cannot read the image")]
     Read(#[from] io::Error),
@@ -87,4 +101,29 @@ pub enum SnapshotError {
         "AWS answers {GENERATIONS} requests for a new snapshot with ones that failed or are gone"
     )]
     Exhausted,
+}
+
+impl SnapshotError {
+    /// Whether the other side decided it: neither the input nor this machine.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        matches!(
+            self,
+            Self::Failed { .. } | Self::NeverCompleted { .. } | Self::Role { .. }
+        )
+    }
+
+    /// What to do next, where that is known.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::S3(s3) => s3.help(),
+            Self::Role { role, bucket, .. } => Some(format!(
+                "make the role {role}: `diskwright iam-policy --route import --bucket {bucket}` prints with --document \
+                 vmimport-trust who may take it, and with --document vmimport-policy what it may do; or name \
+                 another with --role-name"
+            )),
+            _ => None,
+        }
+    }
 }

@@ -9,6 +9,8 @@
 //! Blocks that are free throughout are not sent. Those that must read as zero are: on an encrypted volume a
 //! block that was never written reads as what decrypting zeros gives, which is noise.
 //!
+//! [`import`](fn@import) is the other way, by S3.
+//!
 //! The client token is a digest of the content and the options. Whoever sends the same image again, be it from
 //! another machine, gets the same snapshot.
 
@@ -16,6 +18,7 @@ mod block_map;
 mod complete;
 mod error;
 mod feed;
+mod import;
 mod journal;
 mod look;
 mod options;
@@ -29,6 +32,8 @@ pub(in crate::aws) use complete::is_completed;
 pub use complete::linear;
 pub use error::SnapshotError;
 pub use feed::{Body, Fed, Feed, Surveyed};
+pub(in crate::aws) use import::cancel;
+pub use import::{DiskFormat, ImportOptions, Imported, ROLE, import};
 pub(in crate::aws) use journal::deleted;
 pub use look::look;
 pub use options::{MAX_GIBIBYTES, SnapshotOptions};

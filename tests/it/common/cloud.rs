@@ -106,6 +106,9 @@ impl Cloud {
     }
 }
 
+pub const KEY: &str = "AKIDEXAMPLE";
+pub const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+
 /// Keys and an empty home.
 pub fn keys(command: &mut Command, desk: &Desk) {
     for (name, _) in std::env::vars() {
@@ -114,11 +117,8 @@ pub fn keys(command: &mut Command, desk: &Desk) {
         }
     }
     command
-        .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
-        .env(
-            "AWS_SECRET_ACCESS_KEY",
-            "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
-        )
+        .env("AWS_ACCESS_KEY_ID", KEY)
+        .env("AWS_SECRET_ACCESS_KEY", SECRET)
         .env("AWS_SESSION_TOKEN", "session-token-of-the-test")
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .env("HOME", desk.folder())

@@ -1,6 +1,7 @@
 //! What the integration tests share.
 
 pub mod acl;
+pub mod bucket;
 pub mod bundle;
 pub mod cloud;
 pub mod debugfs;
@@ -19,6 +20,7 @@ pub mod oci;
 pub mod peers;
 pub mod rootfs;
 pub mod seal;
+pub mod server;
 pub mod tarball;
 pub mod upgrade;
 pub mod view;

@@ -2,7 +2,7 @@
 
 use super::http::{Request, Response, form};
 use super::state::{State, Status};
-use super::{doctor, images, uses};
+use super::{doctor, images, imports, uses};
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use std::collections::BTreeMap;
@@ -23,7 +23,13 @@ pub fn error(status: u16, code: &str, message: &str) -> Response {
 pub fn operation(body: &[u8]) -> &'static str {
     let form = form(&String::from_utf8_lossy(body));
     let action = form.get("Action").map(String::as_str);
-    let others = [images::OPERATIONS, uses::OPERATIONS, doctor::OPERATIONS].concat();
+    let others = [
+        images::OPERATIONS,
+        imports::OPERATIONS,
+        uses::OPERATIONS,
+        doctor::OPERATIONS,
+    ]
+    .concat();
     let other = others.into_iter().find(|o| Some(*o) == action);
     match action {
         Some("DescribeSnapshots") => "DescribeSnapshots",
@@ -48,6 +54,9 @@ pub fn answer(operation: &str, request: &Request, state: &mut State) -> Response
     }
     if images::OPERATIONS.contains(&operation) {
         return images::answer(operation, request.region(), &form, state);
+    }
+    if imports::OPERATIONS.contains(&operation) {
+        return imports::answer(operation, &form, state);
     }
     if operation.starts_with("GetConsole") {
         return super::console::answer(operation, &form, state);

@@ -88,6 +88,7 @@ impl Fault {
             "DescribeSnapshots" | "DeleteSnapshot" | "GetConsoleOutput" | "GetConsoleScreenshot"
         ) || [
             super::images::OPERATIONS,
+            super::imports::OPERATIONS,
             super::uses::OPERATIONS,
             super::doctor::OPERATIONS,
         ]

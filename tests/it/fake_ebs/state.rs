@@ -142,6 +142,7 @@ pub struct State {
     pub faults: Faults,
     pub snapshots: Vec<Snapshot>,
     pub images: Vec<Ami>,
+    pub imports: super::imports::Imports,
     /// Launch templates, and the AMI of each of their versions.
     pub templates: BTreeMap<String, Vec<String>>,
     /// Of Systems Manager, by region and name.
