@@ -8,7 +8,7 @@ use crate::units::{KIB, count, count32, index};
 use sha2::{Digest as _, Sha256};
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -47,7 +47,8 @@ pub struct Survey {
     block_size: u64,
     len: u64,
     zero: Digest,
-    blocks: Vec<Hashed>,
+    /// Shared: of a large image they are many.
+    blocks: Arc<Vec<Hashed>>,
 }
 
 impl Survey {
@@ -83,7 +84,7 @@ impl Survey {
             block_size,
             len,
             zero,
-            blocks: results.unwrap_or_else(PoisonError::into_inner)?,
+            blocks: Arc::new(results.unwrap_or_else(PoisonError::into_inner)?),
         })
     }
 
@@ -123,7 +124,7 @@ impl Survey {
         let mut hasher = Sha256::new();
         hasher.update(self.block_size.to_le_bytes());
         hasher.update(self.len.to_le_bytes());
-        for block in &self.blocks {
+        for block in self.blocks.iter() {
             hasher.update(block.index.to_le_bytes());
             hasher.update(block.digest);
         }

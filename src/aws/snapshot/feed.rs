@@ -71,34 +71,37 @@ pub trait Feed: Send {
 #[derive(Clone)]
 pub struct Surveyed {
     image: Arc<dyn ReadAt>,
-    zero: Digest,
-    blocks: std::vec::IntoIter<Hashed>,
+    survey: Survey,
+    /// The next of its blocks.
+    next: usize,
 }
 
 impl Surveyed {
-    /// Those that `survey` found in `image`.
+    /// Those that `survey` found in `image`; they are not copied.
     #[must_use]
     pub fn new(image: Arc<dyn ReadAt>, survey: &Survey) -> Self {
         Self {
             image,
-            zero: survey.zero(),
-            blocks: survey.blocks().to_vec().into_iter(),
+            survey: survey.clone(),
+            next: 0,
         }
     }
 }
 
 impl fmt::Debug for Surveyed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Surveyed({} blocks)", self.blocks.len())
+        write!(f, "Surveyed({} blocks)", self.survey.blocks().len())
     }
 }
 
 impl Feed for Surveyed {
     fn next(&mut self, _: u64) -> io::Result<Option<Fed>> {
-        Ok(self.blocks.next().map(|Hashed { index, digest }| Fed {
+        let block = self.survey.blocks().get(self.next);
+        self.next += 1;
+        Ok(block.map(|&Hashed { index, digest }| Fed {
             index,
             digest: Some(digest),
-            body: if digest == self.zero {
+            body: if digest == self.survey.zero() {
                 Body::Zero
             } else {
                 Body::At(Arc::clone(&self.image))

@@ -64,8 +64,8 @@ impl Response {
 }
 
 impl Request {
-    /// The line and the headers; the body is still to come.
-    pub fn head(from: &mut BufReader<TcpStream>) -> io::Result<Option<Self>> {
+    /// The line and the headers; the body is still to come, into `body`.
+    pub fn head(from: &mut BufReader<TcpStream>, body: Vec<u8>) -> io::Result<Option<Self>> {
         let mut line = String::new();
         if from.read_line(&mut line)? == 0 {
             return Ok(None);
@@ -88,7 +88,7 @@ impl Request {
             path: decode(path),
             query: form(query),
             headers,
-            body: Vec::new(),
+            body,
             digest: [0; 32],
         }))
     }
@@ -108,7 +108,7 @@ impl Request {
     }
 
     pub fn read_body(&mut self, from: &mut BufReader<TcpStream>) -> io::Result<()> {
-        self.body = vec![0; self.body_len()];
+        self.body.resize(self.body_len(), 0);
         from.read_exact(&mut self.body)
     }
 }

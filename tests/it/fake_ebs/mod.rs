@@ -74,13 +74,16 @@ fn serve(stream: TcpStream, state: &Mutex<State>, wide: &AtomicU64) {
     let mut out = stream.try_clone().unwrap();
     let mut from = BufReader::new(stream);
     // A client that goes away is no fault of the fake.
-    while let Ok(Some(request)) = Request::head(&mut from) {
+    // Blocks come in the same buffer: its pages are there.
+    let mut body = Vec::new();
+    while let Ok(Some(mut request)) = Request::head(&mut from, std::mem::take(&mut body)) {
         let running = wide.fetch_add(1, Ordering::Relaxed) + 1;
         {
             let mut state = state.lock().unwrap();
             state.widest = state.widest.max(running);
         }
-        let done = one(request, &mut from, &mut out, state);
+        let done = one(&mut request, &mut from, &mut out, state);
+        body = request.body;
         wide.fetch_sub(1, Ordering::Relaxed);
         if done.is_none() {
             let _ = out.shutdown(Shutdown::Both);
@@ -116,12 +119,12 @@ impl Service {
 
 /// Answers one request; `None`: the connection is to end.
 fn one(
-    mut request: Request,
+    request: &mut Request,
     from: &mut BufReader<TcpStream>,
     out: &mut TcpStream,
     state: &Mutex<State>,
 ) -> Option<()> {
-    let service = Service::of(&request);
+    let service = Service::of(request);
     let query = service == Service::Ec2;
     if query {
         request.read_body(from).ok()?;
@@ -153,14 +156,17 @@ fn one(
     }
     let mut state = state.lock().unwrap();
     let now = state.manner.now();
-    state.keys.insert(key(&request).to_owned());
+    let key = key(request);
+    if !state.keys.contains(key) {
+        state.keys.insert(key.to_owned());
+    }
     let refused = fault.and_then(|f| f.response(operation));
     let response = refused
-        .or_else(|| unsigned(&request, service, now))
+        .or_else(|| unsigned(request, service, now))
         .unwrap_or_else(|| match service {
-            Service::Ec2 => ec2::answer(operation, &request, &mut state),
-            Service::Ebs => ebs::answer(operation, &request, &mut state),
-            Service::Ssm => ssm::answer(operation, &request, &mut state),
+            Service::Ec2 => ec2::answer(operation, request, &mut state),
+            Service::Ebs => ebs::answer(operation, request, &mut state),
+            Service::Ssm => ssm::answer(operation, request, &mut state),
             Service::Sts => doctor::answer(operation, &state),
         });
     drop(state);
