@@ -66,7 +66,7 @@ fn serve(stream: TcpStream, state: &Mutex<S3State>) {
     let mut out = stream.try_clone().unwrap();
     let mut from = BufReader::new(stream);
     // A client that goes away is no fault of the fake.
-    while let Ok(Some(mut request)) = Request::head(&mut from) {
+    while let Ok(Some(mut request)) = Request::head(&mut from, Vec::new()) {
         {
             let mut state = state.lock().unwrap();
             state.running += request.body_len();
