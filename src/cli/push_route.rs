@@ -71,7 +71,7 @@ pub(super) enum By {
         to: Location,
         create_bucket: bool,
         shape: Box<BundleShape>,
-        keys: KeyFiles,
+        keys: Box<KeyFiles>,
     },
 }
 
@@ -108,7 +108,7 @@ impl By {
                 to,
                 create_bucket,
                 shape: Box::new(shape),
-                keys: signing.keys(observer)?,
+                keys: Box::new(signing.keys(observer)?),
             });
         }
         Ok(match way.into_import(&known, shape)? {
@@ -132,7 +132,7 @@ impl By {
                 create_bucket,
                 shape,
                 keys,
-            } => bundled(aws, what, (&to, create_bucket), *shape, keys, progress).await,
+            } => bundled(aws, what, (&to, create_bucket), *shape, *keys, progress).await,
         }
     }
 }
