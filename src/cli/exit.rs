@@ -113,9 +113,12 @@ pub(super) fn finish(result: anyhow::Result<Code>) -> ExitCode {
 #[cfg(feature = "aws")]
 fn is_remote(error: &(dyn Error + 'static)) -> bool {
     use diskwright::aws::AwsError;
+    use diskwright::aws::image::ImageError;
     use diskwright::aws::snapshot::SnapshotError;
     let snapshot = error.downcast_ref::<SnapshotError>();
+    let image = error.downcast_ref::<ImageError>();
     snapshot.is_some_and(SnapshotError::is_remote)
+        || image.is_some_and(ImageError::is_remote)
         || AwsError::of(error).is_some_and(AwsError::is_remote)
 }
 

@@ -12,7 +12,7 @@ use anyhow::Context;
 use diskwright::archive::{Options, Origin, Rootfs};
 use diskwright::aws::Aws;
 use diskwright::aws::image::{Architecture, Derived};
-use diskwright::aws::push::{Building, Inputs, content, push};
+use diskwright::aws::push::{Building, BuildingError, Inputs, PushError, content, push};
 use diskwright::aws::s3::{Acl, BundleOptions, BundleUpload, Location, Uploaded, part_queue};
 use diskwright::aws::snapshot::{
     ImportOptions, Imported, Snapshot, SnapshotOptions, import, snapshot,
@@ -163,7 +163,8 @@ async fn blocks(
             };
             let watch = Arc::clone(progress);
             let building = Building::start(*rootfs, spec, &spool, watch)?;
-            let (made, report) = push(aws, building, len, content, options, &**progress).await?;
+            let pushed = push(aws, building, len, content, options, &**progress).await;
+            let (made, report) = pushed.map_err(plain)?;
             if let Some(path) = inputs.as_ref().and_then(Inputs::changed) {
                 anyhow::bail!("{} was changed while it was read", path.display());
             }
@@ -186,6 +187,15 @@ async fn blocks(
         derived,
         content: content.filter(|_| !options.another),
     })
+}
+
+/// The error that it stands for, by which exit code and advice go.
+fn plain(error: PushError) -> anyhow::Error {
+    match error {
+        PushError::Snapshot(e) => e.into(),
+        PushError::Building(BuildingError::Build(e)) => e.into(),
+        PushError::Building(e) => e.into(),
+    }
 }
 
 async fn imported(

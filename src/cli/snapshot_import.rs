@@ -108,7 +108,7 @@ pub(super) fn open(path: &Path) -> anyhow::Result<(Arc<dyn ReadAt>, DiskFormat)>
     let image = FileAt::new(file).with_context(reading)?;
     let format = match inspect::not_raw(&image).with_context(reading)? {
         None => DiskFormat::Raw,
-        Some(what) if what.starts_with("a VHD image") => DiskFormat::Vhd,
+        Some(what) if what.starts_with("a VHD ") => DiskFormat::Vhd,
         Some(what) => anyhow::bail!("{} is {what}, neither raw nor a VHD", path.display()),
     };
     if image.is_empty() {

@@ -9,6 +9,14 @@ pub enum S3Error {
     /// AWS says no.
     #[error(transparent)]
     Aws(#[from] AwsError),
+    /// More than S3 takes in the parts of one object.
+    #[error("{len} bytes are more than S3 takes as one object, which is {most}")]
+    TooLarge {
+        /// Of the object.
+        len: u64,
+        /// 10,000 parts of 5 GiB.
+        most: u64,
+    },
     /// What is to be sent cannot be read.
     #[error("cannot read what is to be sent")]
     Read(#[from] io::Error),

@@ -7,7 +7,7 @@ use super::{IN_FLIGHT, Location, S3Error};
 use crate::aws::{Aws, AwsError, Call, Kind, Made};
 use crate::observe::{Observer, Stage};
 use crate::read_at::ReadAt;
-use crate::units::{MIB, count, index};
+use crate::units::{GIB, MIB, count, index};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use aws_smithy_types::base64;
@@ -22,6 +22,8 @@ use tokio::sync::mpsc;
 const PART: u64 = 8 * MIB;
 /// The most parts of an object ("Multipart upload limits").
 const MOST_PARTS: u64 = 10_000;
+/// The largest part (the same page).
+const LARGEST_PART: u64 = 5 * GIB;
 
 /// A large object that was sent.
 #[derive(Clone, PartialEq, Eq)]
@@ -67,6 +69,10 @@ pub async fn put_large(
     source: &Arc<dyn ReadAt>,
     observer: &dyn Observer,
 ) -> Result<Large, S3Error> {
+    let (len, most) = (source.len(), MOST_PARTS * LARGEST_PART);
+    if len > most {
+        return Err(S3Error::TooLarge { len, most });
+    }
     let key = location.key(name)?;
     let call = bucket.call("s3:PutObject", &key);
     let request = || {
@@ -278,14 +284,12 @@ async fn abort_one(aws: &Aws, bucket: &str, key: &str, upload: &str) -> Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::GIB;
 
     #[test]
     fn parts_grow_with_the_object() {
         assert_eq!(part_size(1), PART);
         assert_eq!(part_size(80_000 * MIB), PART);
         assert_eq!(part_size(80_001 * MIB), 9 * MIB);
-        // The largest volume that an image can be for: parts of less than 5 GiB, the most S3 takes.
-        assert!(part_size(65_536 * GIB) < 5 * GIB);
+        assert_eq!(part_size(MOST_PARTS * LARGEST_PART), LARGEST_PART);
     }
 }
