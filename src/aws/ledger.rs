@@ -6,15 +6,16 @@ use super::error::AwsError;
 use super::fault::Kind;
 use super::image;
 use super::s3;
-use super::snapshot;
+use super::snapshot::{self, Noted};
 use crate::observe::Observer;
 use std::fmt;
-use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
+/// How long an interrupted run deletes what it made: a little less than the program gives it.
+const WIND_UP: Duration = Duration::from_secs(25);
 /// How often whoever watches is asked whether to go on.
 const ASK: Duration = Duration::from_millis(100);
 /// How long a snapshot may be in use after its AMI is gone.
@@ -31,7 +32,7 @@ pub enum Made {
         /// `snap-…`.
         id: String,
         /// Where it is noted what was sent.
-        journal: Option<PathBuf>,
+        journal: Option<Noted>,
     },
     /// A snapshot that is ours.
     Snapshot {
@@ -129,9 +130,9 @@ impl Ledger {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes off the latest entry, and with it those before it that can be deleted at the same time.
+    /// The latest entry, and with it those before it that can be deleted at the same time.
     fn latest(&self) -> Vec<(String, Made)> {
-        let mut entries = self.entries();
+        let entries = self.entries();
         let object = |entry: &&(String, Made)| matches!(entry.1, Made::Object { .. });
         let objects = entries
             .iter()
@@ -140,7 +141,7 @@ impl Ledger {
             .take_while(object)
             .count();
         let kept = entries.len().saturating_sub(objects.max(1));
-        entries.split_off(kept)
+        entries[kept..].to_vec()
     }
 
     /// Takes off what shall stay, whatever comes.
@@ -162,12 +163,14 @@ impl Aws {
             .push((self.region().to_owned(), made));
     }
 
-    /// Deletes what is in the ledger, the latest first, and gives what could not be deleted.
+    /// Deletes what is in the ledger, the latest first, and gives what could not be deleted. What was not reached, or
+    /// is being deleted, is in the ledger still.
     pub async fn undo(&self) -> Vec<Left> {
         let mut left = Vec::new();
         loop {
             let mut deleting = JoinSet::new();
-            for (region, made) in self.ledger().latest() {
+            let latest = self.ledger().latest();
+            for (region, made) in latest.clone() {
                 let aws = self.in_region(&region);
                 deleting.spawn(async move {
                     let deleted = aws.delete(&made).await;
@@ -184,6 +187,7 @@ impl Aws {
             while let Some(ended) = deleting.join_next().await {
                 left.extend(ended.expect("a deletion neither panics nor is aborted"));
             }
+            self.ledger().entries().retain(|e| !latest.contains(e));
         }
     }
 
@@ -235,7 +239,10 @@ impl Aws {
 
     /// Deletes a snapshot; that it is gone already is what was wanted. One of an AMI that was just deregistered is
     /// in use for a moment longer.
-    pub(super) async fn delete_snapshot(&self, id: &str) -> Result<(), AwsError> {
+    ///
+    /// # Errors
+    /// When AWS refuses or fails.
+    pub async fn delete_snapshot(&self, id: &str) -> Result<(), AwsError> {
         let call = Call::new("ec2:DeleteSnapshot", id);
         let begun = Instant::now();
         loop {
@@ -273,13 +280,25 @@ impl Aws {
                 observer.note(&format!("kept: {made} in {region}"));
             }
         }
-        for left in self.undo().await {
-            let Left {
-                made,
-                region,
-                error,
-            } = left;
+        // What wore the run's patience out is no reason to leave something behind.
+        self.patience().renew();
+        let ended = match observer.cancelled() {
+            false => Some(self.undo().await),
+            // Whoever interrupts does not wait for long.
+            true => tokio::time::timeout(WIND_UP, self.undo()).await.ok(),
+        };
+        for Left {
+            made,
+            region,
+            error,
+        } in ended.into_iter().flatten()
+        {
             observer.warn(&format!("{made} in {region} is left behind: {error}"));
+        }
+        for (region, made) in self.ledger().entries().drain(..) {
+            observer.warn(&format!(
+                "{made} in {region} is left behind: there was no time to delete it"
+            ));
         }
         Err(failed)
     }

@@ -101,6 +101,13 @@ impl Patience {
         self.state().retried
     }
 
+    /// Begins anew, as for another run.
+    pub(super) fn renew(&self) {
+        let mut state = self.state();
+        state.in_hand = IN_HAND;
+        state.success = None;
+    }
+
     pub(super) fn succeeded(&self) {
         let mut state = self.state();
         state.success = Some(Instant::now());

@@ -12,7 +12,7 @@ use super::snapshot_shape::{self, OfImage};
 use super::{reading, shape};
 use anyhow::Context;
 use diskwright::aws::image::Image;
-use diskwright::aws::push::Release;
+use diskwright::aws::push::{Before, Release};
 use diskwright::image::{Boot, Size};
 use diskwright::units::GIB;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,8 @@ Examples:
   diskwright push rootfs.tar.zst --route bundle --bucket my-images -u 123456789012 -c cert.pem -k pk.pem
 
 With --size, blocks are sent while the archive is still being read; without it, when the image's size is known.
-The same archive pushed again, by whomever, is the same snapshot and the same AMI.
+The same archive pushed again, by whomever, is the same snapshot, and under
+the same name the same AMI.
 Whatever fails, what the run has made is taken back.";
 
 /// Make an AMI of a root filesystem or a disk image
@@ -120,13 +121,18 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
     let mut spec = args.shape.into_spec()?;
     args.ami.check(&stem, spec.boot == Boot::Pv)?;
     let (description, tags) = (options.description.clone(), options.tags.clone());
+    let len = match spec.size {
+        Size::Bytes(len) => len,
+        Size::Fit => 0,
+    };
     let by = By::new(
         args.way,
         (args.known, &args.snapshot),
-        options,
+        (options, len),
         (&args.signing, &args.ami, &stem),
         &progress,
     )?;
+    let before = Before::of(&origins);
     let input = bundle_input::open(&origins, &reading, "an AMI is made of", &*progress)?;
     match input {
         Input::Rootfs(_) if spec.size == Size::Fit && spec.round.is_none() => {
@@ -139,6 +145,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
     let what = What {
         input,
         origins,
+        before,
         reading,
         spec,
         spool,
@@ -154,6 +161,14 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
         let images = diskwright::aws::push::release(&aws, &registration, &release, &*progress);
         let images = images.await?;
         let first = images.first().context("no AMI")?;
+        if let Sent::Snapshot(sent) = &came.sent
+            && first.existed
+            && !sent.existed
+            && !first.snapshot_ids.contains(&sent.snapshot_id)
+        {
+            // The AMI was there, with a snapshot of its own: by other tags, or another description.
+            aws.delete_snapshot(&sent.snapshot_id).await?;
+        }
         Ok::<_, anyhow::Error>(Pushed {
             image_id: first.image_id.clone(),
             region: first.region.clone(),
@@ -165,9 +180,6 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
     let made = made
         .map_err(|e| usage(bundle_input::compressed_disk(e)))
         .with_context(|| format!("cannot push {shown}"))?;
-    if let Sent::Snapshot(snapshot) = &made.sent {
-        snapshot_shape::write_blocks(block_map.as_deref(), snapshot, &*progress)?;
-    }
     if !args.quiet {
         if let Sent::Snapshot(snapshot) = &made.sent {
             exit::complain(&snapshot_shape::summary(snapshot));
@@ -180,6 +192,10 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
         exit::print_json(&made)?;
     } else {
         exit::print(&format!("{}\n", made.image_id))?;
+    }
+    // Behind what must not be lost.
+    if let Sent::Snapshot(snapshot) = &made.sent {
+        snapshot_shape::write_blocks(block_map.as_deref(), snapshot, &*progress)?;
     }
     Ok(Code::Done)
 }

@@ -12,7 +12,7 @@ use anyhow::Context;
 use diskwright::archive::{Options, Origin, Rootfs};
 use diskwright::aws::Aws;
 use diskwright::aws::image::{Architecture, Derived};
-use diskwright::aws::push::{Building, BuildingError, Inputs, PushError, content, push};
+use diskwright::aws::push::{Before, Building, BuildingError, Inputs, PushError, content, push};
 use diskwright::aws::s3::{Acl, BundleOptions, BundleUpload, Location, Uploaded, part_queue};
 use diskwright::aws::snapshot::{
     ImportOptions, Imported, Snapshot, SnapshotOptions, import, snapshot,
@@ -21,7 +21,7 @@ use diskwright::bundle::{Arch, Options as BundleShape};
 use diskwright::image::{Size, Spec};
 use diskwright::inspect;
 use diskwright::read_at::{FileAt, ReadAt};
-use diskwright::sink::blocks::Digest;
+use diskwright::sink::blocks::{Digest, sha256};
 use diskwright::units::GIB;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -51,6 +51,8 @@ pub(super) struct Came {
 pub(super) struct What {
     pub(super) input: Input,
     pub(super) origins: Vec<Origin>,
+    /// As the files were before they were opened.
+    pub(super) before: Before,
     pub(super) reading: Options,
     pub(super) spec: Spec,
     /// Folder for what must lie on a disk meanwhile.
@@ -80,7 +82,7 @@ impl By {
     pub(super) fn new(
         way: Way,
         (known, shape): (OfImage, &snapshot_shape::Shape),
-        options: SnapshotOptions,
+        (options, len): (SnapshotOptions, u64),
         (signing, ami, name): (&Signing, &ami_shape::Shape, &str),
         observer: &Progress,
     ) -> anyhow::Result<Self> {
@@ -89,7 +91,8 @@ impl By {
             return Err(Usage::with_help("account and keys are for bundles", help).into());
         }
         if way.route() == Route::Bundle {
-            if let Some(flag) = known.of_blocks().or_else(|| shape.of_blocks()) {
+            let flag = known.of_blocks().or_else(|| shape.of_blocks());
+            if let Some(flag) = flag.or_else(|| shape.of_encryption()) {
                 return Err(Usage::new(format!("{flag} is for snapshots, not for bundles")).into());
             }
             let (to, create_bucket) = way.into_bundle()?;
@@ -111,6 +114,7 @@ impl By {
                 keys: Box::new(signing.keys(observer)?),
             });
         }
+        options.check(len).map_err(|e| Usage::new(e.to_string()))?;
         Ok(match way.into_import(&known, shape)? {
             Some(way) => Self::Import { way, options },
             None => Self::Blocks { known, options },
@@ -149,12 +153,13 @@ async fn blocks(
             known.refuse()?;
             let What {
                 origins,
+                before,
                 reading,
                 spec,
                 spool,
                 ..
             } = what;
-            let inputs = content(&origins, &reading, &spec, &**progress)
+            let inputs = content(&origins, &before, &reading, &spec, &**progress)
                 .context("cannot read what is to be pushed")?;
             let content = inputs.as_ref().map(|i| i.digest);
             let len = match spec.size {
@@ -170,9 +175,9 @@ async fn blocks(
             }
             (made, Derived::of_report(&report), content)
         }
-        Input::Image(_) => {
+        Input::Image(file) => {
             let path = what.origins.first().map_or(Path::new("-"), |o| o.path());
-            let source = snapshot_shape::open(path, known, &**progress)?;
+            let source = snapshot_shape::open_file(&file, path, known, &**progress)?;
             let derived = derived(&*source.image, path)?;
             let content = source.survey.digest();
             let made = snapshot(aws, &source, options, &**progress).await?;
@@ -185,8 +190,23 @@ async fn blocks(
         sent: Sent::Snapshot(Box::new(snapshot)),
         of,
         derived,
-        content: content.filter(|_| !options.another),
+        // What is encrypted in another way is another AMI.
+        content: content
+            .filter(|_| !options.another)
+            .map(|content| keyed(&content, options)),
     })
+}
+
+/// A digest of the content, and of by what it is encrypted.
+fn keyed(content: &Digest, options: &SnapshotOptions) -> Digest {
+    let key = options.kms_key_id.as_deref().unwrap_or_default();
+    match (options.encrypted, &options.parent) {
+        (false, None) => *content,
+        (_, parent) => {
+            let parent = parent.as_deref().unwrap_or_default();
+            sha256(&[&content[..], key.as_bytes(), b" ", parent.as_bytes()].concat())
+        }
+    }
 }
 
 /// The error that it stands for, by which exit code and advice go.

@@ -73,7 +73,6 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
     });
     progress.finish();
     let made = made.with_context(|| format!("cannot make a snapshot of {name}"))?;
-    snapshot_shape::write_blocks(block_map.as_deref(), &made, &progress)?;
     if !args.quiet {
         exit::complain(&snapshot_shape::summary(&made));
     }
@@ -82,6 +81,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
     } else {
         exit::print(&format!("{}\n", made.snapshot_id))?;
     }
+    // Behind what must not be lost.
+    snapshot_shape::write_blocks(block_map.as_deref(), &made, &progress)?;
     Ok(Code::Done)
 }
 

@@ -93,7 +93,9 @@ impl Way {
                 "a bundle is no snapshot",
                 "`upload-bundle` sends one, and `push` makes an AMI of it",
             )),
-            (_, _) => Err(Usage::new("--bucket is for --route import")),
+            (_, _) => Err(Usage::new(
+                "--bucket is for --route import and, of push, bundle",
+            )),
         }
     }
 }

@@ -115,6 +115,12 @@ impl Shape {
         set.into_iter().find(|(set, _)| *set).map(|(_, flag)| flag)
     }
 
+    /// The first flag that says how to encrypt.
+    pub(super) fn of_encryption(&self) -> Option<&'static str> {
+        let key = self.kms_key_id.as_ref().map(|_| "--kms-key-id");
+        key.or_else(|| self.encrypted.then_some("--encrypted"))
+    }
+
     /// As options of a snapshot of what is called `name`, and where its block map goes.
     pub(super) fn into_options(
         self,
@@ -162,6 +168,17 @@ pub(super) fn open(
             path.display()
         );
     }
+    open_file(&file, path, known, observer)
+}
+
+/// The same of a file that is open; messages call it `path`.
+pub(super) fn open_file(
+    file: &File,
+    path: &Path,
+    known: &OfImage,
+    observer: &dyn Observer,
+) -> anyhow::Result<Source> {
+    let reading = || format!("cannot read {}", path.display());
     let image = FileAt::new(file.try_clone().with_context(reading)?).with_context(reading)?;
     if let Some(other) = inspect::not_raw(&image).with_context(reading)? {
         anyhow::bail!(
@@ -177,7 +194,7 @@ pub(super) fn open(
     let regions = match &known.map_file {
         Some(map_path) => {
             let map = read_map(map_path)?;
-            map.fits(&file, &image).with_context(|| {
+            map.fits(file, &image).with_context(|| {
                 format!("{} does not fit {}", map_path.display(), path.display())
             })?;
             digest = map.digest;
@@ -188,7 +205,7 @@ pub(super) fn open(
                 Holes::Send => Class::Zero,
                 Holes::Skip => Class::Free,
             };
-            map::of_holes(&file, len, hole).with_context(reading)?
+            map::of_holes(file, len, hole).with_context(reading)?
         }
     };
     let source = Source::survey(Arc::new(image), regions, observer).with_context(reading)?;
@@ -230,7 +247,7 @@ pub(super) fn write_blocks(
         (Some(path), Some(blocks)) => std::fs::write(path, blocks.to_text())
             .with_context(|| format!("cannot write {}", path.display()))?,
         (Some(path), None) => observer.warn(&format!(
-            "{} is not written: of a snapshot that was there already it follows from --parent-blocks alone",
+            "{} is not written: another run had a part in the snapshot, or it was there already and its parent's blocks are not known",
             path.display()
         )),
     }

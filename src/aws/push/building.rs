@@ -10,11 +10,15 @@ use crate::sink::spool::{FileSpool, Rest, Spooled};
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvError, channel};
+use std::sync::{Arc, OnceLock, Weak};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::oneshot;
+
+/// The time between two looks whether the image is finished.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Whoever watches, from the builder's thread too.
 pub type Watch = Arc<dyn Observer + Send + Sync>;
@@ -36,22 +40,31 @@ pub enum BuildingError {
     /// A bug of ours.
     #[error("the image is none")]
     Image(#[from] ImageError),
-    /// Its blocks were asked for a second time.
-    #[error("the image was sent already")]
+    /// Another, told on standard error.
+    #[error("building the image failed: a bug of diskwright")]
+    Panicked,
+    /// Another: neither an image nor an error.
+    #[error("there is no image, and nobody says why")]
     Ended,
 }
 
 /// A finished image.
 struct Image {
-    image: crate::image::Image,
+    image: Arc<crate::image::Image>,
     spooled: Spooled,
 }
+
+/// Where it is put when it is finished.
+type Finished = Arc<OnceLock<Image>>;
 
 /// An image under way. Dropped, it is abandoned: its thread ends with the next entry of the archive.
 pub struct Building {
     thread: JoinHandle<Result<Report, BuildingError>>,
     size: oneshot::Receiver<u64>,
-    blocks: Option<Blocks>,
+    live: Option<Blocks>,
+    finished: Finished,
+    /// Gone with the thread.
+    alive: Weak<()>,
     stop: Stop,
 }
 
@@ -113,13 +126,14 @@ impl Building {
         let align = spec.block_size.bytes();
         let mut spool = FileSpool::create(folder, align, told).map_err(no_spool.clone())?;
         let data = spool.data();
-        let (finished, done) = channel();
-        let blocks = Blocks {
+        let finished = Finished::default();
+        let (ended, over) = channel();
+        let live = Blocks {
             full,
             data: Arc::clone(&data),
-            done,
-            image: None,
-            rest: Vec::new().into_iter(),
+            over,
+            finished: Arc::clone(&finished),
+            rest: None,
         };
         let stop = Stop(Arc::default());
         let observer = Watching {
@@ -127,7 +141,11 @@ impl Building {
             stop: Arc::clone(&stop.0),
         };
         let (sized, size) = oneshot::channel();
+        let done = Arc::clone(&finished);
+        let life = Arc::new(());
+        let alive = Arc::downgrade(&life);
         let thread = std::thread::spawn(move || {
+            let _life = life;
             let built = build(&mut rootfs, &spec, &mut spool, &observer).map_err(|e| match e {
                 BuildError::Spool(source) => no_spool.clone()(source),
                 other => BuildingError::Build(other),
@@ -135,16 +153,20 @@ impl Building {
             built.image.verify()?;
             let size = built.image.size();
             let spooled = spool.finish().map_err(no_spool)?;
-            let image = built.image.with_data(&data);
-            // Either may have nobody waiting for it.
-            let _ = finished.send(Image { image, spooled });
+            let image = Arc::new(built.image.with_data(&data));
+            // Nobody else sets it.
+            let _ = done.set(Image { image, spooled });
+            // These two may have nobody waiting for them.
+            let _ = ended.send(());
             let _ = sized.send(size);
             Ok(built.report)
         });
         Ok(Self {
             thread,
             size,
-            blocks: Some(blocks),
+            live: Some(live),
+            finished,
+            alive,
             stop,
         })
     }
@@ -155,9 +177,17 @@ impl Building {
         (&mut self.size).await.ok()
     }
 
-    /// The image's blocks; once.
-    pub(super) fn blocks(&mut self) -> Option<Blocks> {
-        self.blocks.take()
+    /// The image's blocks as they become known; from the second time on, and unless `early`, those of the finished
+    /// image.
+    pub(super) fn blocks(&mut self, early: bool) -> Box<dyn Feed> {
+        match self.live.take() {
+            Some(live) if early => Box::new(live),
+            _ => Box::new(Whole {
+                finished: Arc::clone(&self.finished),
+                alive: Weak::clone(&self.alive),
+                rest: None,
+            }),
+        }
     }
 
     /// Waits until the build has ended.
@@ -170,26 +200,23 @@ impl Building {
         drop(stop);
         match joined.expect("waiting for a thread neither panics nor is aborted") {
             Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(BuildingError::Panicked),
         }
     }
 }
 
 /// The blocks of an image that is being built.
-pub(super) struct Blocks {
+struct Blocks {
     full: Receiver<u32>,
     data: Arc<dyn ReadAt>,
-    done: Receiver<Image>,
-    image: Option<Arc<dyn ReadAt>>,
-    rest: std::vec::IntoIter<Rest>,
+    over: Receiver<()>,
+    finished: Finished,
+    rest: Option<std::vec::IntoIter<Rest>>,
 }
 
 impl Feed for Blocks {
     fn next(&mut self, block_size: u64) -> io::Result<Option<Fed>> {
-        let image = loop {
-            if let Some(image) = &self.image {
-                break image;
-            }
+        while self.rest.is_none() {
             match self.full.recv() {
                 Ok(index) if block_size == SNAPSHOT_BLOCK => {
                     return Ok(Some(Fed {
@@ -201,20 +228,58 @@ impl Feed for Blocks {
                 Ok(_) => {}
                 Err(RecvError) => {
                     let failed = |_| io::Error::other("the image could not be built");
-                    let Image { image, spooled } = self.done.recv().map_err(failed)?;
-                    let rest = spooled.rest(image.extents(), block_size);
-                    self.rest = rest.into_iter();
-                    self.image = Some(Arc::new(image));
+                    self.over.recv().map_err(failed)?;
+                    let done = self.finished.get();
+                    let Image { image, spooled } = done.ok_or_else(|| failed(RecvError))?;
+                    self.rest = Some(spooled.rest(image.extents(), block_size).into_iter());
                 }
             }
-        };
-        Ok(self.rest.next().map(|Rest { index, data }| Fed {
-            index,
-            digest: None,
-            body: match data {
-                true => Body::At(Arc::clone(image)),
-                false => Body::Zero,
-            },
-        }))
+        }
+        let image = self.finished.get().map(|done| &done.image);
+        Ok(fed(self.rest.as_mut(), image))
     }
+}
+
+/// The blocks of an image when it is finished.
+struct Whole {
+    finished: Finished,
+    alive: Weak<()>,
+    rest: Option<std::vec::IntoIter<Rest>>,
+}
+
+impl Feed for Whole {
+    fn next(&mut self, block_size: u64) -> io::Result<Option<Fed>> {
+        let image = loop {
+            // In this order: it is finished before the thread is gone.
+            let alive = self.alive.strong_count() > 0;
+            match self.finished.get() {
+                Some(done) => break &done.image,
+                None if alive => std::thread::sleep(LOOK),
+                None => return Err(io::Error::other("the image could not be built")),
+            }
+        };
+        let all = || {
+            Spooled::default()
+                .rest(image.extents(), block_size)
+                .into_iter()
+        };
+        let rest = self.rest.get_or_insert_with(all);
+        Ok(fed(Some(rest), Some(image)))
+    }
+}
+
+fn fed(
+    rest: Option<&mut std::vec::IntoIter<Rest>>,
+    image: Option<&Arc<crate::image::Image>>,
+) -> Option<Fed> {
+    let Rest { index, data } = rest?.next()?;
+    let image: Arc<dyn ReadAt> = Arc::<crate::image::Image>::clone(image?);
+    Some(Fed {
+        index,
+        digest: None,
+        body: match data {
+            true => Body::At(image),
+            false => Body::Zero,
+        },
+    })
 }

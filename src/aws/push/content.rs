@@ -52,28 +52,40 @@ impl Inputs {
     }
 }
 
-/// Digests the files of `origins`. `None` where what is in them is not known beforehand: standard input, a pipe, a
+/// The state of the files of `origins`, to be taken before they are opened.
+#[derive(Clone, Debug)]
+pub struct Before(Vec<Option<(PathBuf, Stamp)>>);
+
+impl Before {
+    /// As they are now.
+    #[must_use]
+    pub fn of(origins: &[Origin]) -> Self {
+        let one = |origin: &Origin| {
+            let path = origin.path();
+            let meta = std::fs::metadata(path).ok()?;
+            let file = meta.is_file() && path != Path::new("-");
+            file.then(|| (path.to_owned(), Stamp::of(&meta)))
+        };
+        Self(origins.iter().map(one).collect())
+    }
+}
+
+/// Digests the files of `origins`, which are as they were `before`. `None` where what is in them is not known beforehand: standard input, a pipe, a
 /// folder.
 ///
 /// # Errors
 /// When a file cannot be read; `Interrupted` when `observer` asks for an end.
 pub fn content(
     origins: &[Origin],
+    before: &Before,
     reading: &archive::Options,
     spec: &Spec,
     observer: &dyn Observer,
 ) -> io::Result<Option<Inputs>> {
-    let mut files = Vec::new();
-    for origin in origins {
-        let path = origin.path();
-        match std::fs::metadata(path) {
-            Ok(meta) if meta.is_file() && path != Path::new("-") => {
-                files.push((path.to_owned(), Stamp::of(&meta)));
-            }
-            // What cannot be looked at is told when it is opened.
-            _ => return Ok(None),
-        }
-    }
+    // What cannot be looked at is told when it is opened.
+    let Some(files) = before.0.iter().cloned().collect::<Option<Vec<_>>>() else {
+        return Ok(None);
+    };
     let total = files.iter().map(|(_, stamp)| stamp.len).sum();
     let mut hasher = Sha256::new();
     hasher.update(concat!("diskwright push ", env!("CARGO_PKG_VERSION"), "\n"));
@@ -144,7 +156,13 @@ mod tests {
             let path = folder.path().join(name);
             std::fs::write(&path, text).unwrap();
             let origins = [Origin::Path(path)];
-            let inputs = content(&origins, &archive::Options::default(), spec, &Silent);
+            let inputs = content(
+                &origins,
+                &Before::of(&origins),
+                &archive::Options::default(),
+                spec,
+                &Silent,
+            );
             inputs.unwrap().map(|i| i.digest)
         };
         let plain = Spec::default();
@@ -167,6 +185,7 @@ mod tests {
         let origins = [Origin::Path(path.clone())];
         let inputs = content(
             &origins,
+            &Before::of(&origins),
             &archive::Options::default(),
             &Spec::default(),
             &Silent,
@@ -183,6 +202,7 @@ mod tests {
             let origins = [Origin::Path(path.into())];
             let digest = content(
                 &origins,
+                &Before::of(&origins),
                 &archive::Options::default(),
                 &Spec::default(),
                 &Silent,

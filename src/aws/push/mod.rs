@@ -11,7 +11,7 @@ mod content;
 mod release;
 
 pub use building::{Building, BuildingError, Watch};
-pub use content::{Inputs, content};
+pub use content::{Before, Inputs, content};
 pub use release::{Release, release};
 
 use super::snapshot::{Snapshot, SnapshotError, SnapshotOptions, stream};
@@ -38,7 +38,7 @@ impl From<AwsError> for PushError {
 }
 
 /// Makes a snapshot of an image that is being built. Of a disk of `len` bytes, where that is known at the start,
-/// blocks are sent while the archive is being read; else when its size is known, at its end. `content` is a
+/// blocks are sent while the archive is being read; else when the image is built. `content` is a
 /// digest of what the image is made of: see [`content`]. To be run under [`Aws::run`].
 ///
 /// # Errors
@@ -51,6 +51,7 @@ pub async fn push(
     options: &SnapshotOptions,
     observer: &dyn Observer,
 ) -> Result<(Snapshot, Report), PushError> {
+    let early = len.is_some();
     let len = match len {
         Some(len) => len,
         None => match building.size().await {
@@ -61,8 +62,11 @@ pub async fn push(
             }
         },
     };
-    let blocks = building.blocks().ok_or(BuildingError::Ended)?;
-    match stream(aws, blocks, len, content, options, observer).await {
+    let made = {
+        let feeds = || Some(building.blocks(early));
+        stream(aws, feeds, len, content, options, observer).await
+    };
+    match made {
         Ok(snapshot) => Ok((snapshot, building.report().await?)),
         // The build's own words say more than those of the feed, which ended with it.
         Err(e @ SnapshotError::Read(_)) => Err(match building.report().await {

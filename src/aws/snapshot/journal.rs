@@ -19,8 +19,10 @@ use crate::sink::blocks::{Digest, from_hex};
 use rustix::fs::{FlockOperation, flock};
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
+use std::hash::{Hash, Hasher};
 use std::io::{self, BufRead, BufReader, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 const TITLE: &str = "diskwright journal 1";
@@ -46,11 +48,33 @@ pub(super) enum JournalError {
     },
 }
 
+/// A journal that no other run takes up while this is held: until what it is of is deleted, or stays.
+#[derive(Clone, Debug)]
+pub struct Noted {
+    path: PathBuf,
+    /// The lock is the open file's.
+    _lock: Arc<File>,
+}
+
+impl PartialEq for Noted {
+    fn eq(&self, other: &Self) -> bool {
+        self.path == other.path
+    }
+}
+
+impl Eq for Noted {}
+
+impl Hash for Noted {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.path.hash(state);
+    }
+}
+
 /// The state of one upload.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
     /// `None`: nothing is written down.
-    file: Option<(PathBuf, File)>,
+    file: Option<(PathBuf, Arc<File>)>,
     pub(super) generation: u32,
     pub(super) snapshot: Option<String>,
     pub(super) block_size: u64,
@@ -97,7 +121,7 @@ impl Journal {
         };
         // What was cut off would run into the next line.
         file.set_len(whole).map_err(failed)?;
-        journal.file = Some((path.to_owned(), file));
+        journal.file = Some((path.to_owned(), Arc::new(file)));
         if whole == 0 {
             journal.try_write(&format!("{TITLE}\n")).map_err(failed)?;
         }
@@ -177,8 +201,11 @@ impl Journal {
     }
 
     /// The file, while it is written to.
-    pub(super) fn path(&self) -> Option<&Path> {
-        self.file.as_ref().map(|(path, _)| path.as_path())
+    pub(super) fn held(&self) -> Option<Noted> {
+        self.file.as_ref().map(|(path, file)| Noted {
+            path: path.clone(),
+            _lock: Arc::clone(file),
+        })
     }
 
     /// Begins anew with a token that AWS has not seen.
@@ -227,8 +254,8 @@ impl Journal {
 }
 
 /// Notes that the snapshot of a journal is gone. Best effort: without the note, the next run finds out.
-pub(in crate::aws) fn deleted(path: &Path) {
-    if let Ok(mut file) = OpenOptions::new().append(true).open(path) {
+pub(in crate::aws) fn deleted(noted: &Noted) {
+    if let Ok(mut file) = OpenOptions::new().append(true).open(&noted.path) {
         let _ = file.write_all(b"deleted\n");
     }
 }
@@ -281,8 +308,8 @@ mod tests {
         let journal = open(&path).unwrap();
         assert!(journal.completed && journal.blocks.is_empty());
         assert_eq!(journal.snapshot.as_deref(), Some("snap-1"));
+        deleted(&journal.held().unwrap());
         drop(journal);
-        deleted(&path);
         let mut journal = open(&path).unwrap();
         assert_eq!((journal.generation, journal.snapshot.take()), (1, None));
         journal.next_generation(&Silent);

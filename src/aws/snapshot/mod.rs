@@ -34,6 +34,7 @@ pub use error::SnapshotError;
 pub use feed::{Body, Fed, Feed, Surveyed};
 pub(in crate::aws) use import::cancel;
 pub use import::{DiskFormat, ImportOptions, Imported, ROLE, import};
+pub use journal::Noted;
 pub(in crate::aws) use journal::deleted;
 pub use look::look;
 pub use options::{MAX_GIBIBYTES, SnapshotOptions};
@@ -172,6 +173,7 @@ fn blocks_of(survey: &Survey, options: &SnapshotOptions) -> Option<BTreeMap<u32,
 }
 
 /// Makes a snapshot of blocks that are not all known yet: of an image of `len` bytes that is still being built.
+/// `feeds` gives them, and all of them anew where what was made of the first turns out to be deleted by somebody.
 /// `content` is a digest of what it is made of, if that is known: by it a repeated or interrupted run is known
 /// again. Without it there is a new snapshot every time. To be run under [`Aws::run`].
 ///
@@ -179,13 +181,12 @@ fn blocks_of(survey: &Survey, options: &SnapshotOptions) -> Option<BTreeMap<u32,
 /// When AWS refuses or fails, or the feed does.
 pub async fn stream(
     aws: &Aws,
-    feed: impl Feed + 'static,
+    mut feeds: impl FnMut() -> Option<Box<dyn Feed>> + Send,
     len: u64,
     content: Option<Digest>,
     options: &SnapshotOptions,
     observer: &dyn Observer,
 ) -> Result<Snapshot, SnapshotError> {
-    let mut feed: Option<Box<dyn Feed>> = Some(Box::new(feed));
-    let mut once = |_| Ok(feed.take().map(|feed| (feed, None)));
-    run::run(aws, options, len, content, &mut once, observer).await
+    let mut of_size = |_| Ok(feeds().map(|feed| (feed, None)));
+    run::run(aws, options, len, content, &mut of_size, observer).await
 }

@@ -55,7 +55,8 @@ pub(super) async fn run(
         parent: None,
     };
     if let (true, Some(id)) = (journal.completed, journal.snapshot.clone()) {
-        if let Some(snapshot) = run.there_still(&id, journal.block_size).await? {
+        let call = Call::new("ec2:DescribeSnapshots", &id);
+        if let Some(snapshot) = run.there_still(&call, &id, journal.block_size).await? {
             return Ok(snapshot);
         }
         journal.next_generation(observer);
@@ -91,13 +92,19 @@ impl Run<'_> {
         journal: &mut Journal,
         feeds: Feeds<'_>,
     ) -> Result<Option<Snapshot>, SnapshotError> {
-        let started = start(self.aws, self.options, self.len, token, journal.path()).await?;
+        let started = start(self.aws, self.options, self.len, token, journal.held()).await?;
         match started.status {
             Status::Completed => {
-                self.wait(&started).await?;
-                journal.started(&started.id, started.block_size, self.observer);
-                journal.finished(self.observer);
-                return Ok(Some(self.existing(&started.id, started.block_size)));
+                // The token's answer is that of then: it may have been deleted since.
+                let call = started.call("ec2:DescribeSnapshots", started.id.clone());
+                let there = self
+                    .there_still(&call, &started.id, started.block_size)
+                    .await?;
+                if there.is_some() {
+                    journal.started(&started.id, started.block_size, self.observer);
+                    journal.finished(self.observer);
+                }
+                return Ok(there);
             }
             Status::Error => {
                 self.aws.delete_snapshot(&started.id).await?;
@@ -117,14 +124,14 @@ impl Run<'_> {
         }
     }
 
-    /// The snapshot that the journal calls completed, if nobody deleted it since.
+    /// A snapshot that was completed, if nobody deleted it since.
     async fn there_still(
         &self,
+        call: &Call,
         id: &str,
         block_size: u64,
     ) -> Result<Option<Snapshot>, SnapshotError> {
-        let call = Call::new("ec2:DescribeSnapshots", id);
-        match state_of(self.aws, &call, id).await {
+        match state_of(self.aws, call, id).await {
             Ok((SnapshotState::Completed | SnapshotState::Pending, _)) => {
                 self.wait(&Started::known(id, block_size)).await?;
                 Ok(Some(self.existing(id, block_size)))
@@ -156,29 +163,38 @@ impl Run<'_> {
         };
         let pending = Made::Upload {
             id: started.id.clone(),
-            journal: journal.path().map(ToOwned::to_owned),
+            journal: journal.held(),
         };
         let mut sender = Sender::new(self.aws, started, known, journal, self.observer, total);
         let sending = async {
             sender.send(feed).await?;
+            sender.outdated().await?;
             if self.options.scrub {
                 sender.scrub().await?;
             }
             complete(self.aws, started, &sender.sent.written).await
         };
+        let mut mine = true;
         match sending.await {
             Ok(()) => {
                 let id = started.id.clone();
                 self.aws.made(Made::Snapshot { id });
             }
-            Err(e) if may_be_complete(&e) && completed_by_another(self.aws, started).await => {}
+            Err(e) if may_be_complete(&e) && completed_by_another(self.aws, started).await => {
+                // Of what blocks, is not known: those of another run may be among them.
+                mine = false;
+            }
             Err(e) => return Err(e),
         }
         self.aws.ledger().keep(&pending);
         let sent = std::mem::take(&mut sender.sent);
         self.wait(started).await?;
         journal.finished(self.observer);
-        Ok(self.made(started, &sent))
+        let made = self.made(started, &sent);
+        Ok(Snapshot {
+            blocks: made.blocks.filter(|_| mine),
+            ..made
+        })
     }
 
     async fn wait(&self, started: &Started) -> Result<(), SnapshotError> {

@@ -138,6 +138,19 @@ impl<'a> Sender<'a> {
         }
     }
 
+    /// Covers with zeros what an earlier run of this upload has sent and this one has not: of files that were
+    /// replaced in the meantime.
+    pub(super) async fn outdated(&mut self) -> Result<(), SnapshotError> {
+        let matter = &self.sent.matter;
+        let sent = self.known.journal.keys();
+        let old: Vec<u32> = sent.filter(|nr| !matter.contains(nr)).copied().collect();
+        if old.is_empty() {
+            return Ok(());
+        }
+        self.send(Box::new(Zeros(self.zero.1, old.into_iter())))
+            .await
+    }
+
     /// Covers with zeros what the parent has in blocks that did not come: where nothing matters now.
     pub(super) async fn scrub(&mut self) -> Result<(), SnapshotError> {
         let zero = self.zero.1;

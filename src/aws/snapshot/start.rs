@@ -1,5 +1,6 @@
 //! StartSnapshot, and the token by which AWS knows a repeated one.
 
+use super::journal::Noted;
 use super::{SnapshotError, SnapshotOptions};
 use crate::aws::image::DIGEST_TAG;
 use crate::aws::{Aws, AwsError, Call, Made};
@@ -8,7 +9,6 @@ use crate::sink::blocks::Digest;
 use aws_sdk_ebs::types::{Status, Tag};
 use sha2::{Digest as _, Sha256};
 use std::hash::{BuildHasher, RandomState};
-use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 /// Minutes without a block after which AWS gives a snapshot up (`StartSnapshot`, `Timeout`; its default): a run
@@ -100,7 +100,7 @@ pub(super) async fn start(
     options: &SnapshotOptions,
     len: u64,
     token: &str,
-    journal: Option<&Path>,
+    journal: Option<Noted>,
 ) -> Result<Started, SnapshotError> {
     let call = Call::new("ebs:StartSnapshot", "");
     let gibibytes = options.gibibytes(len);
@@ -143,7 +143,7 @@ pub(super) async fn start(
     if status == Status::Pending {
         aws.made(Made::Upload {
             id: id.to_owned(),
-            journal: journal.map(ToOwned::to_owned),
+            journal,
         });
     }
     Ok(Started {
