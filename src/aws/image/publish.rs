@@ -8,7 +8,7 @@ use aws_smithy_types::date_time::Format;
 use std::time::{Duration, SystemTime};
 
 /// The data type by which Systems Manager looks whether a parameter is an AMI.
-pub(in crate::aws) const DATA_TYPE: &str = "aws:ec2:image";
+const DATA_TYPE: &str = "aws:ec2:image";
 const DAY: Duration = Duration::from_secs(86_400);
 /// The furthest deprecation date (EnableImageDeprecation, `DeprecateAt`): ten years, two for a public AMI.
 const FURTHEST: u32 = 3652;

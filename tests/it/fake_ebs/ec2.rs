@@ -118,7 +118,7 @@ fn list(form: &BTreeMap<String, String>, state: &State) -> Response {
         let tags = s.tags.iter();
         let tags = tags.map(|(k, v)| format!("<item><key>{k}</key><value>{v}</value></item>"));
         let started = DateTime::from(s.start_time).fmt(Format::DateTime).unwrap();
-        statuses.contains(&status).then(|| {
+        (statuses.is_empty() || statuses.contains(&status)).then(|| {
             format!(
                 "<item><snapshotId>{}</snapshotId><status>{status}</status><startTime>{started}</startTime>\
                  <tagSet>{}</tagSet></item>",
