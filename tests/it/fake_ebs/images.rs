@@ -432,7 +432,7 @@ fn copy(region: &str, form: &Form, state: &mut State) -> Answer {
         let tags = tags(form, "snapshot").into_iter();
         let tags: Vec<_> = tags.map(|(k, v)| json!({ "Key": k, "Value": v })).collect();
         let size = state.get(&of).gibibytes;
-        let request = json!({ "VolumeSize": size, "Tags": tags });
+        let request = json!({ "VolumeSize": size, "Tags": tags, "KmsKeyArn": text("KmsKeyId") });
         let made = state.start(request, encrypted || was_encrypted).id.clone();
         let made = state.snapshots.iter_mut().find(|s| s.id == made).unwrap();
         made.completed = Some(Instant::now());
