@@ -141,6 +141,11 @@ fn advice(call: &Call, fault: &Fault) -> Option<String> {
             call.operation()
         ),
         Kind::Denied => format!("the keys in use need the permission {}", call.operation()),
+        Kind::Keys => {
+            "the keys are wrong, or of an account that has not enabled this region: `aws sts get-caller-identity` \
+             tells which, and `aws account enable-region` enables one"
+                .into()
+        }
         Kind::Refused
             if call.operation() == "ec2:GetConsoleOutput"
                 && fault.code.as_deref() == Some("UnsupportedOperation") =>

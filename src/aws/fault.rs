@@ -27,6 +27,8 @@ pub enum Kind {
     Absent,
     /// The keys do not allow it (status 401 and 403).
     Denied,
+    /// The service does not know the keys, or their signature is wrong; or the account has not enabled the region.
+    Keys,
     /// There are no credentials, or they have expired.
     Credentials,
     /// It contradicts what is there: another request was there first (status 409).
@@ -102,6 +104,22 @@ const EXPIRED: &[&str] = &[
     "ExpiredTokenException",
     "TokenRefreshRequired",
     "UnauthorizedSSOTokenException",
+];
+
+/// Codes of keys that are wrong, by EC2, STS, the JSON protocols and S3 (Common errors of each), and of regions and
+/// services that the account has not enabled.
+const KEYS: &[&str] = &[
+    "AuthFailure",
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "InvalidSignatureException",
+    "IncompleteSignature",
+    "IncompleteSignatureException",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
+    "OptInRequired",
 ];
 
 /// Codes of a signature whose time is off.
@@ -188,6 +206,9 @@ fn kind_of(code: &str, message: &str, status: u16) -> Kind {
         _ if THROTTLED.contains(&code) || status == 429 => Kind::Throttled,
         _ if EXPIRED.contains(&code) => Kind::Credentials,
         _ if CLOCK.contains(&code) || skewed() => Kind::Clock,
+        // EC2 says so of somebody else's AMI, too.
+        "AuthFailure" if message.starts_with("Not authorized") => Kind::Denied,
+        _ if KEYS.contains(&code) => Kind::Keys,
         "RequestTimeout" | "RequestTimeoutException" => Kind::Timeout,
         // The one ValidationException that is worth another try (`error-retries` of EBS direct).
         "ValidationException" if message.contains("Failed to read block data") => Kind::Connection,
@@ -201,7 +222,7 @@ fn kind_of(code: &str, message: &str, status: u16) -> Kind {
         _ if code.ends_with(".NotFound") || status == 404 => Kind::Absent,
         "NotImplemented" | "NotImplementedException" => Kind::Refused,
         _ if status == 409 => Kind::Conflict,
-        "UnauthorizedOperation" | "AccessDenied" | "AuthFailure" => Kind::Denied,
+        "UnauthorizedOperation" | "AccessDenied" => Kind::Denied,
         _ if status == 401 || status == 403 => Kind::Denied,
         _ if status == 501 => Kind::Refused,
         _ if status >= 500 => Kind::Service,
@@ -257,8 +278,22 @@ mod tests {
                 "InvalidSignatureException",
                 "does not match",
                 403,
+                Kind::Keys,
+            ),
+            (
+                "AuthFailure",
+                "AWS was not able to validate",
+                401,
+                Kind::Keys,
+            ),
+            (
+                "AuthFailure",
+                "Not authorized for images",
+                403,
                 Kind::Denied,
             ),
+            ("OptInRequired", "", 403, Kind::Keys),
+            ("InvalidClientTokenId", "", 403, Kind::Keys),
             ("RequestTimeTooSkewed", "", 403, Kind::Clock),
             ("NotImplemented", "", 501, Kind::Refused),
             ("InternalError", "", 200, Kind::Service),

@@ -87,6 +87,8 @@ pub enum Made {
     Parameter {
         /// Its name.
         name: String,
+        /// Its value now, if nobody else has set it since.
+        value: String,
         /// Its value before; `None`: there was no such parameter.
         was: Option<String>,
     },
@@ -221,7 +223,9 @@ impl Aws {
             Made::Import { id, key } => snapshot::cancel(self, id.as_deref(), key).await,
             Made::Object { bucket, key } => self.delete_object(bucket, key).await,
             Made::Image { id, snapshots } => image::remove(self, id, *snapshots).await,
-            Made::Parameter { name, was } => image::restore(self, name, was.as_deref()).await,
+            Made::Parameter { name, value, was } => {
+                image::restore(self, name, value, was.as_deref()).await
+            }
             Made::Unanswered {
                 name,
                 run,

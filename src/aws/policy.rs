@@ -55,10 +55,13 @@ enum On {
     OwnImage,
     /// Both together: an AMI of a snapshot.
     ImageAndSnapshot,
+    /// What is made: both, and imports.
+    Tagged,
     Bucket,
     Object,
     Instance,
     Parameter,
+    AnyParameter,
     Key,
 }
 
@@ -100,8 +103,17 @@ const GRANTS: &[Grant] = &[
     grant("ebs:StartSnapshot", On::Snapshot, &[For::Snapshot]),
     grant("ebs:PutSnapshotBlock", On::Snapshot, &[For::Snapshot]),
     grant("ebs:CompleteSnapshot", On::Snapshot, &[For::Snapshot]),
-    grant("ebs:ListSnapshotBlocks", On::Snapshot, &[For::Parent]),
-    grant("ebs:GetSnapshotBlock", On::Snapshot, &[For::Parent]),
+    // `register` reads the few blocks that say what processor and firmware the disk is for.
+    grant(
+        "ebs:ListSnapshotBlocks",
+        On::Snapshot,
+        &[For::Parent, For::Register],
+    ),
+    grant(
+        "ebs:GetSnapshotBlock",
+        On::Snapshot,
+        &[For::Parent, For::Register],
+    ),
     grant(
         "ec2:ModifySnapshotAttribute",
         On::OwnSnapshot,
@@ -116,7 +128,7 @@ const GRANTS: &[Grant] = &[
     // ec2:CreateAction is for StartSnapshot: there is none.
     grant(
         "ec2:CreateTags",
-        On::ImageAndSnapshot,
+        On::Tagged,
         &[For::Snapshot, For::Register, For::Copy, For::Import],
     ),
     grant("s3:ListBucket", On::Bucket, &[For::Bundle, For::Import]),
@@ -170,7 +182,7 @@ const GRANTS: &[Grant] = &[
     grant("ssm:GetParameter", On::Parameter, &[For::Parameter]),
     grant("ssm:PutParameter", On::Parameter, &[For::Parameter]),
     grant("ssm:DeleteParameter", On::Parameter, &[For::Parameter]),
-    grant("ssm:GetParameters", On::Parameter, &[For::Prune]),
+    grant("ssm:GetParameters", On::AnyParameter, &[For::Prune]),
     grant("ec2:GetConsoleOutput", On::Instance, &[For::Console]),
     grant("ec2:GetConsoleScreenshot", On::Instance, &[For::Console]),
     within("ebs:StartSnapshot", "kms:DescribeKey", On::Key, &[For::Key]),
@@ -248,14 +260,29 @@ pub struct Wanted {
     pub bucket: Option<String>,
 }
 
+fn partition(region: &str) -> &'static str {
+    match region {
+        r if r.starts_with("cn-") => "aws-cn",
+        r if r.starts_with("us-gov-") => "aws-us-gov",
+        r if r.starts_with("eusc-") => "aws-eusc",
+        _ => "aws",
+    }
+}
+
+/// The ARN of a KMS key of a region by its ARN or id. An alias is no resource of a policy: it stands for any key there.
+#[must_use]
+pub fn key_arn(region: &str, key: &str) -> String {
+    let id = match key {
+        key if key.contains("alias/") => "*",
+        key if key.starts_with("arn:") => return key.to_owned(),
+        key => key,
+    };
+    format!("arn:{}:kms:{region}:*:key/{id}", partition(region))
+}
+
 impl Wanted {
     fn partition(&self) -> &'static str {
-        match self.regions.first().map_or("", String::as_str) {
-            r if r.starts_with("cn-") => "aws-cn",
-            r if r.starts_with("us-gov-") => "aws-us-gov",
-            r if r.starts_with("eusc-") => "aws-eusc",
-            _ => "aws",
-        }
+        partition(self.regions.first().map_or("", String::as_str))
     }
 
     fn bucket(&self) -> String {
@@ -266,14 +293,16 @@ impl Wanted {
 
 impl On {
     /// In the order of the policy.
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Snapshot,
         Self::OwnSnapshot,
         Self::ImageAndSnapshot,
+        Self::Tagged,
         Self::OwnImage,
         Self::Bucket,
         Self::Object,
         Self::Parameter,
+        Self::AnyParameter,
         Self::Instance,
         Self::Key,
         Self::Anything,
@@ -285,10 +314,12 @@ impl On {
             Self::Snapshot => "Snapshots",
             Self::OwnSnapshot => "OwnSnapshots",
             Self::ImageAndSnapshot => "ImagesOfSnapshots",
+            Self::Tagged => "Tags",
             Self::OwnImage => "OwnImages",
             Self::Bucket => "Buckets",
             Self::Object => "Objects",
             Self::Parameter => "Parameters",
+            Self::AnyParameter => "AllParameters",
             Self::Instance => "Instances",
             Self::Key => "Keys",
             Self::Anything => "Lists",
@@ -314,6 +345,13 @@ impl On {
                 both.extend(regional("ec2", ":snapshot/*"));
                 both
             }
+            Self::Tagged => {
+                let mut made = Self::ImageAndSnapshot.resources(wanted);
+                if wanted.tasks.contains(&Task::Import) {
+                    made.extend(regional("ec2", "*:import-snapshot-task/*"));
+                }
+                made
+            }
             Self::Bucket => vec![wanted.bucket()],
             Self::Object => vec![format!("{}/*", wanted.bucket())],
             Self::Parameter => {
@@ -321,6 +359,7 @@ impl On {
                 let name = name.trim_start_matches('/');
                 regional("ssm", &format!("*:parameter/{name}"))
             }
+            Self::AnyParameter => regional("ssm", "*:parameter/*"),
             Self::Instance => regional("ec2", "*:instance/*"),
             Self::Key if wanted.keys.is_empty() => regional("kms", "*:key/*"),
             Self::Key => wanted.keys.clone(),

@@ -48,9 +48,9 @@ pub(super) struct Shape {
     #[arg(long, value_name = "DEVICE")]
     root_device_name: Option<String>,
 
-    /// Type of the root volume: gp3, gp2, io1, io2 or standard
-    #[arg(long, value_name = "TYPE", default_value = "gp3")]
-    volume_type: VolumeType,
+    /// Type of the root volume: gp3, gp2, io1, io2 or standard [default: gp3]
+    #[arg(long, value_name = "TYPE")]
+    volume_type: Option<VolumeType>,
 
     /// I/O operations a second of the root volume, of gp3, io1 and io2
     #[arg(long, value_name = "N")]
@@ -129,7 +129,7 @@ impl Shape {
             Of::Snapshot(id, size) => Source::Snapshot {
                 root: Volume {
                     size,
-                    kind: self.volume_type,
+                    kind: self.volume_type.unwrap_or(VolumeType::Gp3),
                     iops: self.iops,
                     throughput: self.throughput,
                     initialization_rate: self.volume_initialization_rate,
@@ -138,7 +138,10 @@ impl Shape {
                 },
                 device: self.root_device_name.clone(),
             },
-            Of::Bundle(location) => Source::Bundle { location },
+            Of::Bundle(location) => {
+                self.refuse_volume()?;
+                Source::Bundle { location }
+            }
         };
         let given = Derived {
             architecture: self.arch.or(derived.architecture),
@@ -176,11 +179,38 @@ impl Shape {
         (self.arch, self.kernel.clone(), self.ramdisk.clone())
     }
 
+    /// The root of a bundle's instances is on the host's own disk: refuses what is for a volume.
+    fn refuse_volume(&self) -> anyhow::Result<()> {
+        let given = [
+            ("--root-device-name", self.root_device_name.is_some()),
+            ("--volume-type", self.volume_type.is_some()),
+            ("--iops", self.iops.is_some()),
+            ("--throughput", self.throughput.is_some()),
+            (
+                "--volume-initialization-rate",
+                self.volume_initialization_rate.is_some(),
+            ),
+            ("--keep-volume", self.keep_volume),
+        ];
+        match given.iter().find(|(_, given)| *given) {
+            Some((flag, _)) => Err(Usage::new(format!(
+                "{flag} is for snapshots: a bundle's root is no volume"
+            ))
+            .into()),
+            None => Ok(()),
+        }
+    }
+
     /// Refuses before anything is sent what no image could be registered with.
-    pub(super) fn check(&self, stem: &str, paravirtual: bool) -> anyhow::Result<()> {
+    pub(super) fn check(&self, stem: &str, paravirtual: bool, bundle: bool) -> anyhow::Result<()> {
+        if bundle {
+            self.refuse_volume()?;
+        }
+        // Either is for UEFI alone, and most images start by it.
+        let uefi = self.tpm || self.uefi_data.is_some();
         let likely = Derived {
             architecture: Some(Architecture::X86_64),
-            boot_mode: (self.tpm && !paravirtual).then_some(BootMode::Uefi),
+            boot_mode: (uefi && !paravirtual).then_some(BootMode::Uefi),
             virtualization: Some(match paravirtual {
                 true => Virtualization::Paravirtual,
                 false => Virtualization::Hvm,

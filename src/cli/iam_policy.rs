@@ -1,7 +1,10 @@
 //! `diskwright iam-policy`: the permissions that a run needs, and no more.
 
 use super::exit::{self, Code, Usage};
-use diskwright::aws::policy::{Task, Wanted, policy, vmimport_permissions, vmimport_trust};
+use diskwright::aws::image::Destination;
+use diskwright::aws::policy::{
+    Task, Wanted, key_arn, policy, vmimport_permissions, vmimport_trust,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -49,9 +52,9 @@ pub(super) struct Args {
     #[arg(long)]
     parent: bool,
 
-    /// Copies to these regions
-    #[arg(long, value_name = "REGION", value_delimiter = ',')]
-    copy_to: Vec<String>,
+    /// Copies to these regions, each with the KMS key of its copy if it has one of its own
+    #[arg(long, value_name = "REGION[=KEY],…", value_delimiter = ',')]
+    copy_to: Vec<Destination>,
 
     /// Sharing the AMI and its snapshots
     #[arg(long)]
@@ -69,9 +72,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "*")]
     ssm: Option<String>,
 
-    /// Encryption with this KMS key; any, if none is named
+    /// Encryption with this KMS key; any, if none is named; may be given several times
     #[arg(long, value_name = "ARN", num_args = 0..=1, default_missing_value = "*")]
-    kms_key: Option<String>,
+    #[arg(value_parser = key)]
+    kms_key: Vec<String>,
 
     /// What `console` needs
     #[arg(long)]
@@ -117,12 +121,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
     let mut regions: Vec<String> = args.region.iter().cloned().collect();
     // Without a region of its own, a run may be anywhere: those that it copies to are among them.
     if !regions.is_empty() {
-        regions.extend(args.copy_to.iter().cloned());
+        regions.extend(args.copy_to.iter().map(|to| to.region.clone()));
     }
     let wanted = Wanted {
         tasks: tasks(args),
         regions,
-        keys: named(&args.kms_key).into_iter().collect(),
+        keys: keys(args),
         parameter: named(&args.ssm),
         bucket: args.bucket.clone(),
     };
@@ -140,6 +144,29 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
     Ok(Code::Done)
 }
 
+/// `--kms-key`: what can be the resource of a policy.
+fn key(text: &str) -> Result<String, String> {
+    match text {
+        ANY => Ok(text.to_owned()),
+        arn if arn.starts_with("arn:") && arn.contains(":key/") => Ok(text.to_owned()),
+        _ => Err("a policy names a key by its ARN, arn:aws:kms:…:key/…, not by an alias".into()),
+    }
+}
+
+fn encrypts(args: &Args) -> bool {
+    !args.kms_key.is_empty() || args.copy_to.iter().any(|to| to.encrypted)
+}
+
+/// The ARNs of all keys; none where any will do.
+fn keys(args: &Args) -> Vec<String> {
+    if args.kms_key.iter().any(|key| key == ANY) {
+        return Vec::new();
+    }
+    let of_copies = args.copy_to.iter();
+    let of_copies = of_copies.filter_map(|to| Some(key_arn(&to.region, to.kms_key_id.as_deref()?)));
+    args.kms_key.iter().cloned().chain(of_copies).collect()
+}
+
 fn tasks(args: &Args) -> Vec<Task> {
     let mut tasks = vec![match args.route {
         Route::Ebs => Task::Snapshot,
@@ -155,7 +182,7 @@ fn tasks(args: &Args) -> Vec<Task> {
         (args.deprecate, Task::Deprecate),
         (args.protect, Task::Protect),
         (args.ssm.is_some(), Task::Parameter),
-        (args.kms_key.is_some(), Task::Key),
+        (encrypts(args), Task::Key),
         (args.console, Task::Console),
         (args.prune, Task::Prune),
         (args.doctor, Task::Doctor),

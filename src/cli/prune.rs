@@ -6,7 +6,7 @@ use super::progress::Progress;
 use super::sizes;
 use anyhow::Context;
 use diskwright::aws::AwsError;
-use diskwright::aws::prune::{Decision, Judged, Plan, Removed, Selection, carry_out, plan};
+use diskwright::aws::prune::{Decision, Family, Judged, Plan, Removed, Selection, carry_out, plan};
 use diskwright::display::display_path;
 use diskwright::observe::Observer;
 use std::time::Duration;
@@ -25,15 +25,15 @@ version of a launch template or by a parameter of Systems Manager.";
 #[command(after_help = EXAMPLES)]
 #[command(group(clap::ArgGroup::new("family").required(true).multiple(true)))]
 pub(super) struct Args {
-    /// AMIs of this name: * is any characters, ? one, and braces as in the --name of register are any
+    /// AMIs of this name: * is any characters, ? one, and braces are what the --name of register fills them in with
     #[arg(long, value_name = "GLOB", group = "family")]
-    name: Option<String>,
+    name: Option<Family>,
 
     /// AMIs with this tag, of any value if none is given; of several, all of them
     #[arg(long = "tag", value_name = "KEY[=VALUE]", group = "family")]
     tags: Vec<String>,
 
-    /// AMIs that diskwright did not make, too
+    /// AMIs that diskwright did not make, too, and such snapshots of AMIs that go
     #[arg(long)]
     foreign: bool,
 

@@ -7,7 +7,7 @@ use super::exit::{self, Code};
 use super::packing::{Signing, refuse_shape};
 use super::progress::Progress;
 use super::push_route::{By, Sent, What};
-use super::snapshot_import::Way;
+use super::snapshot_import::{Route, Way};
 use super::snapshot_shape::{self, OfImage};
 use super::{reading, shape};
 use anyhow::Context;
@@ -119,7 +119,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
     let (stem, shown) = (stem(name), name.display().to_string());
     let (options, block_map) = args.snapshot.clone().into_options(name, true)?;
     let mut spec = args.shape.into_spec()?;
-    args.ami.check(&stem, spec.boot == Boot::Pv)?;
+    let bundle = args.way.route() == Route::Bundle;
+    args.ami.check(&stem, spec.boot == Boot::Pv, bundle)?;
     let (description, tags) = (options.description.clone(), options.tags.clone());
     let len = match spec.size {
         Size::Bytes(len) => len,

@@ -7,6 +7,9 @@ use std::time::Duration;
 /// Highest percentage that `--free` takes: beyond it, a fitted disk is nearly all free space.
 const MAX_PERCENT: u8 = 90;
 
+/// Seconds of the longest time, ten years: clocks can be set by it.
+const LONGEST: u64 = 3650 * 86_400;
+
 /// Bytes: a number and a unit. `K`, `M`, `G`, `T` and `KiB` … are powers of 1024, as mke2fs and qemu-img
 /// take them; `kB`, `MB`, `GB`, `TB` are powers of 1000.
 pub(super) fn bytes(text: &str) -> Result<u64, String> {
@@ -110,10 +113,10 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let number: u64 = text[..end]
         .parse()
         .map_err(|_| "a time is a number, as in 120s".to_owned())?;
-    number
-        .checked_mul(scale)
-        .map(Duration::from_secs)
-        .ok_or_else(|| "too long".to_owned())
+    match number.checked_mul(scale) {
+        Some(seconds @ 0..=LONGEST) => Ok(Duration::from_secs(seconds)),
+        _ => Err("a time is at most 3650d".to_owned()),
+    }
 }
 
 /// Bytes for a person: `1.4 GiB`.
@@ -188,6 +191,7 @@ mod tests {
         );
         assert!(size("huge").unwrap_err().ends_with("or is `fit`"));
         assert!(size("0").is_err() && free("91%").is_err() && free("-1%").is_err());
+        assert!(duration("3651d").is_err() && duration("10000000000000000000s").is_err());
         assert!(free("1.5%").is_err() && duration("2 weeks").is_err() && duration("").is_err());
     }
 

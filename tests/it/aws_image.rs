@@ -313,6 +313,12 @@ fn what_aws_would_refuse_is_refused_here() {
         assert_eq!(ran.code, Some(2), "{flags:?} {ran:?}");
         assert!(ran.stderr.contains(why), "{flags:?}: {}", ran.stderr);
     }
+    let bundle = [
+        "register",
+        "s3://bucket/x.manifest.xml",
+        "--arch=x86_64",
+        "--virtualization-type=hvm",
+    ];
     for (args, why) in [
         (
             &["register", "snap-1", "--arch=x86_64"][..],
@@ -338,6 +344,18 @@ fn what_aws_would_refuse_is_refused_here() {
         (
             &["copy", "ami-0123456789abcdef0", "--to=eu-west-1,eu-west-1"],
             "it is named twice",
+        ),
+        (
+            &[&bundle[..], &["--volume-type=gp3"]].concat(),
+            "--volume-type is for snapshots",
+        ),
+        (
+            &[&bundle[..], &["--root-device-name=/dev/xvda"]].concat(),
+            "--root-device-name is for snapshots",
+        ),
+        (
+            &[&bundle[..], &["--keep-volume"]].concat(),
+            "--keep-volume is for snapshots",
         ),
         (
             &["share", "ami-0123456789abcdef0"],
@@ -510,6 +528,44 @@ fn an_ami_is_copied_with_its_tags_to_several_regions_at_once() {
         "{}",
         ran.stderr
     );
+    // Nor does one of another key; what an alias stands for is not known.
+    let key = "arn:aws:kms:eu-west-2:111122223333:key/1";
+    let copy = |key: &str| {
+        let to = format!("--to=eu-west-2={key}");
+        cloud.run(&["copy", &id, &to, "--quiet"])
+    };
+    let ran = copy(key);
+    assert_eq!(ran.code, Some(4), "{ran:?}");
+    assert!(
+        ran.stderr
+            .contains("is a copy, but encrypted with alias/web"),
+        "{}",
+        ran.stderr
+    );
+    let of = lines[1].1;
+    {
+        let mut state = cloud.fake.state();
+        let of = state.images.iter().find(|a| a.id == of).unwrap();
+        let of = of.snapshots[0].clone();
+        let of = state.snapshots.iter_mut().find(|s| s.id == of).unwrap();
+        of.request["KmsKeyArn"] = key.into();
+    }
+    for key in [key, "1", "alias/web"] {
+        assert_eq!(copy(key).stdout.trim_end(), format!("eu-west-2 {of}"));
+    }
+    // One that is pending while it is found is looked at when it is there.
+    cloud.fake.state().manner.pending = Duration::from_secs(2);
+    let pending =
+        |args: &[&str]| cloud.run(&[&["copy", &id, "--to=eu-west-3", "--quiet"], args].concat());
+    let ran = pending(&["--keep", "--wait=1s"]);
+    assert_eq!(ran.code, Some(4), "{ran:?}");
+    let ran = pending(&["--encrypt-copies"]);
+    assert!(
+        ran.stderr.contains("is a copy, but not encrypted"),
+        "{}",
+        ran.stderr
+    );
+    cloud.fake.state().manner.pending = Duration::ZERO;
     // One of somebody else's has the tag too: by it policies know what may be deleted.
     cloud.fake.state().images[0].tags.clear();
     let other = done(&cloud, &["copy", &id, "--to=ap-south-1"]);
@@ -598,6 +654,69 @@ fn an_ami_is_shared_protected_and_put_where_it_is_looked_up() {
     assert!(ami.protected);
     let key = ("us-east-1".to_owned(), "/images/web".to_owned());
     assert_eq!(state.parameters[&key], id);
+}
+
+#[test]
+fn an_ami_is_protected_when_nothing_can_fail_any_more() {
+    let (cloud, snapshot) = with_snapshot(Manner::default());
+    let id = registered(&cloud, &snapshot, &["--name=web"]);
+    let share = ["share", &id, "--protect", "--ssm-parameter=/web", "--quiet"];
+    cloud
+        .fake
+        .fault("PutParameter", When::First(1), Fault::Denied);
+    assert_eq!(cloud.run(&share).code, Some(4));
+    assert!(!cloud.fake.state().images[0].protected);
+    // When protection fails, the parameter has its old value back.
+    let other = registered(&cloud, &snapshot, &["--name=other"]);
+    let key = ("us-east-1".to_owned(), "/web".to_owned());
+    let value = |value: &str| {
+        let mut state = cloud.fake.state();
+        state.parameters.insert(key.clone(), value.to_owned());
+    };
+    value(&other);
+    let protection = "EnableImageDeregistrationProtection";
+    cloud.fake.fault(protection, When::First(1), Fault::Denied);
+    assert_eq!(cloud.run(&share).code, Some(4));
+    assert_eq!(cloud.fake.state().parameters[&key], other);
+    // What another run has put there since, stays.
+    value(&other);
+    cloud.fake.fault(protection, When::First(9), Fault::Hang);
+    let run = [&share[..], &["--timeout=2s", "--patience=2s"]].concat();
+    std::thread::scope(|scope| {
+        let ran = scope.spawn(|| cloud.run(&run));
+        while cloud.fake.state().parameters[&key] != id {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        value("ami-of-another-run");
+        assert_eq!(ran.join().unwrap().code, Some(4));
+    });
+    assert_eq!(cloud.fake.state().parameters[&key], "ami-of-another-run");
+}
+
+#[test]
+fn an_ami_that_somebody_deregisters_is_waited_for_no_longer() {
+    let (cloud, snapshot) = with_snapshot(Manner {
+        pending: Duration::from_secs(600),
+        ..Manner::default()
+    });
+    let register = [
+        "register",
+        &snapshot,
+        "--arch=x86_64",
+        "--boot-mode=uefi",
+        "--name=web",
+        "--quiet",
+    ];
+    std::thread::scope(|scope| {
+        let ran = scope.spawn(|| cloud.run(&register));
+        while cloud.fake.state().faults.seen("DescribeImages") < 3 {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        cloud.fake.state().images.clear();
+        let ran = ran.join().unwrap();
+        assert_eq!(ran.code, Some(4), "{ran:?}");
+        assert!(ran.stderr.contains("InvalidAMIID.NotFound"), "{ran:?}");
+    });
 }
 
 #[test]

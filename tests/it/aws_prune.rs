@@ -118,7 +118,8 @@ fn what_anybody_may_still_need_stays_and_it_is_said_why() {
         state.templates.insert("lt-00000002".into(), versions);
         let name = |name: &str| ("us-east-1".to_owned(), name.to_owned());
         state.parameters.insert(name("/a"), "ami-2".into());
-        state.parameters.insert(name("/web"), ids[6].clone());
+        let settings = format!("{{\"image\": \"{}\"}}", ids[6]);
+        state.parameters.insert(name("/web"), settings);
     }
     let shown = prune(&cloud, &["--keep", "1", "--yes", "--quiet"]);
     assert_eq!(shown.code, Some(0), "{shown:?}");
@@ -174,7 +175,7 @@ fn a_family_is_a_name_or_tags_and_what_diskwright_did_not_make_is_nobodys() {
     };
     assert_eq!(listed(&["--name", "web-*"]), ["web-1", "web-2"]);
     assert_eq!(
-        listed(&["--name", "web-{date}", "--foreign"]),
+        listed(&["--name", "web-?", "--foreign"]),
         ["web-0", "web-1", "web-2"]
     );
     assert_eq!(listed(&["--tag", "team"]), ["db-1", "db-2"]);
@@ -196,6 +197,41 @@ fn a_snapshot_of_two_amis_goes_with_the_second() {
     assert_eq!(done.code, Some(0), "{done:?}");
     assert!(done.stderr.contains("it is part of ami-"), "{done:?}");
     assert_eq!((names(&cloud).len(), cloud.left().len()), (2, 2));
+}
+
+#[test]
+fn a_snapshot_that_diskwright_did_not_make_stays_without_its_ami() {
+    let (cloud, ids) = cloud(3);
+    let foreign = {
+        let mut state = cloud.fake.state();
+        let of = state.images.iter().find(|a| a.id == ids[0]).unwrap();
+        let id = of.snapshots[0].clone();
+        let made = state.snapshots.iter_mut().find(|s| s.id == id).unwrap();
+        made.tags.clear();
+        id
+    };
+    let done = prune(&cloud, &["--keep", "1", "--yes"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let told = format!("{foreign} stays: diskwright did not make it");
+    assert!(done.stderr.contains(&told), "{done:?}");
+    assert_eq!((names(&cloud).len(), cloud.left().len()), (1, 2));
+    let (cloud, _) = self::cloud(2);
+    for snapshot in &mut cloud.fake.state().snapshots {
+        snapshot.tags.clear();
+    }
+    let done = prune(&cloud, &["--keep", "1", "--yes", "--foreign"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert_eq!((names(&cloud).len(), cloud.left().len()), (1, 1));
+}
+
+#[test]
+fn a_family_that_no_name_can_be_of_is_a_mistake() {
+    let (cloud, _) = cloud(1);
+    for bad in ["web-{dat}", "web-{date", "web-{digest:65}"] {
+        let ran = cloud.run(&["prune", "--keep", "0", "--yes", "--name", bad]);
+        assert_eq!(ran.code, Some(2), "{bad} {ran:?}");
+    }
+    assert_eq!(names(&cloud).len(), 1);
 }
 
 #[test]

@@ -128,7 +128,14 @@ pub async fn copy(
     // All names first: nothing is copied where one of the copies cannot be.
     let looks = clients.iter().zip(to).map(async |(aws, destination)| {
         let found = by_name(aws, &source.image.name).await?;
-        there(&found, &source, destination)
+        let Some(there) = there(&found, &source)? else {
+            return Ok(None);
+        };
+        // A pending copy does not say yet how it is encrypted.
+        if there.state == ImageState::Available {
+            check_key(aws, &there.image, destination).await?;
+        }
+        Ok::<_, ImageError>(Some(there.image.clone()))
     });
     let there = all(looks).await?;
     // All are asked for, whatever becomes of one: a request that is dropped half way may be carried out all the same.
@@ -143,31 +150,53 @@ pub async fn copy(
     let Ok(asked) = asked.await;
     let copies = asked.into_iter().collect::<Result<Vec<_>, _>>()?;
     let (waits, pending) = (clients.iter().zip(&copies), Pending::default());
-    all(waits.map(async |(aws, copy)| wait_among(aws, copy, limit, &pending, observer).await)).await
+    let waits =
+        waits.map(async |(aws, copy)| wait_among(aws, copy, limit, &pending, observer).await);
+    let copies = all(waits).await?;
+    for ((aws, destination), copy) in clients.iter().zip(to).zip(&copies) {
+        if copy.existed {
+            check_key(aws, copy, destination).await?;
+        }
+    }
+    Ok(copies)
 }
 
 /// The copy that is there already.
-fn there(
-    found: &[Found],
-    source: &Found,
-    destination: &Destination,
-) -> Result<Option<Image>, ImageError> {
+fn there<'a>(found: &'a [Found], source: &Found) -> Result<Option<&'a Found>, ImageError> {
     let digest = source.tag(DIGEST_TAG);
-    let same = the_same(found, |f| {
+    the_same(found, |f| {
         f.copy_of.as_ref() == Some(&source.image.image_id)
             || (digest.is_some() && f.tag(DIGEST_TAG) == digest)
-    })?;
-    let Some(same) = same else { return Ok(None) };
-    // A pending copy does not say yet whether it is.
-    if destination.encrypted && !same.image.encrypted && same.state == ImageState::Available {
-        return Err(ImageError::NameTaken {
-            name: same.image.name.clone(),
-            id: same.image.image_id.clone(),
-            region: same.image.region.clone(),
-            why: "is a copy, but not encrypted".into(),
-        });
+    })
+}
+
+/// That an available copy that was there before is encrypted, and by the key that is asked for.
+async fn check_key(aws: &Aws, copy: &Image, destination: &Destination) -> Result<(), ImageError> {
+    let other = |why: String| ImageError::NameTaken {
+        name: copy.name.clone(),
+        id: copy.image_id.clone(),
+        region: copy.region.clone(),
+        why,
+    };
+    if destination.encrypted && !copy.encrypted {
+        return Err(other("is a copy, but not encrypted".into()));
     }
-    Ok(Some(same.image.clone()))
+    // What key an alias stands for, KMS alone says.
+    let key = destination.kms_key_id.as_deref();
+    let Some(key) = key.filter(|key| !key.contains("alias/")) else {
+        return Ok(());
+    };
+    for id in &copy.snapshot_ids {
+        let call = Call::new("ec2:DescribeSnapshots", id);
+        let request = || aws.ec2().describe_snapshots().snapshot_ids(id).send();
+        let answer = aws.call(&call, request).await?;
+        let of = answer.snapshots().first().and_then(|s| s.kms_key_id());
+        let of = of.unwrap_or("a key that EC2 does not tell");
+        if of != key && of.rsplit_once(":key/").is_none_or(|(_, id)| id != key) {
+            return Err(other(format!("is a copy, but encrypted with {of}")));
+        }
+    }
+    Ok(())
 }
 
 async fn one(aws: &Aws, source: &Image, destination: &Destination) -> Result<Image, ImageError> {

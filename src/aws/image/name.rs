@@ -19,41 +19,70 @@ fn is_allowed(c: char) -> bool {
     c.is_ascii_alphanumeric() || ALSO.contains(c)
 }
 
-/// The name that a template gives: `{name}`, `{date}` (20261231, UTC), `{arch}`, `{digest}` and `{digest:N}`, its first
-/// N digits. In `{name}` a hyphen stands for each character that AWS refuses.
-pub(super) fn expand(template: &str, words: &Words<'_>) -> Result<String, ImageError> {
+/// Hexadecimal digits of a whole digest.
+const DIGEST: usize = 64;
+
+/// A piece of a template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::aws) enum Piece<'a> {
+    Text(&'a str),
+    Name,
+    /// Eight digits.
+    Date,
+    Arch,
+    /// So many of its first hexadecimal digits, at most 64.
+    Digest(usize),
+}
+
+/// What a template is made of: `{name}`, `{date}`, `{arch}`, `{digest}`, `{digest:N}`, and text in between.
+pub(in crate::aws) fn pieces(template: &str) -> Result<Vec<Piece<'_>>, ImageError> {
     let bad = |why: String| ImageError::value("name", template, why);
-    let mut name = String::new();
+    let mut pieces = Vec::new();
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
-        name.push_str(before);
+        pieces.push(Piece::Text(before));
         let Some((word, after)) = after.split_once('}') else {
             return Err(bad("a `{` without its `}`".into()));
         };
         rest = after;
-        match (word, word.strip_prefix("digest:")) {
-            ("name", _) => name.extend(
-                words
-                    .name
-                    .chars()
-                    .map(|c| if is_allowed(c) { c } else { '-' }),
-            ),
-            ("date", _) => name.push_str(&date(words.date)),
-            ("arch", _) => name.push_str(words.arch),
-            ("digest", _) => name.push_str(words.digest),
-            (_, Some(digits)) => {
-                let digits = digits.parse().ok().filter(|n| *n > 0);
-                let digits: Option<&str> = digits.and_then(|n: usize| words.digest.get(..n));
-                name.push_str(digits.ok_or_else(|| bad("a digest has 1 to 64 digits".into()))?);
-            }
+        pieces.push(match (word, word.strip_prefix("digest:")) {
+            ("name", _) => Piece::Name,
+            ("date", _) => Piece::Date,
+            ("arch", _) => Piece::Arch,
+            ("digest", _) => Piece::Digest(DIGEST),
+            (_, Some(digits)) => match digits.parse() {
+                Ok(digits @ 1..=DIGEST) => Piece::Digest(digits),
+                _ => return Err(bad("a digest has 1 to 64 digits".into())),
+            },
             _ => {
                 return Err(bad(format!(
                     "`{{{word}}}` is none of {{name}}, {{date}}, {{arch}}, {{digest}} and {{digest:8}}"
                 )));
             }
+        });
+    }
+    pieces.push(Piece::Text(rest));
+    Ok(pieces)
+}
+
+/// The name that a template gives: `{name}`, `{date}` (20261231, UTC), `{arch}`, `{digest}` and `{digest:N}`, its first
+/// N digits. In `{name}` a hyphen stands for each character that AWS refuses.
+pub(super) fn expand(template: &str, words: &Words<'_>) -> Result<String, ImageError> {
+    let mut name = String::new();
+    for piece in pieces(template)? {
+        match piece {
+            Piece::Text(text) => name.push_str(text),
+            Piece::Name => name.extend(
+                words
+                    .name
+                    .chars()
+                    .map(|c| if is_allowed(c) { c } else { '-' }),
+            ),
+            Piece::Date => name.push_str(&date(words.date)),
+            Piece::Arch => name.push_str(words.arch),
+            Piece::Digest(digits) => name.push_str(words.digest.get(..digits).unwrap_or_default()),
         }
     }
-    name.push_str(rest);
     check(&name)?;
     Ok(name)
 }

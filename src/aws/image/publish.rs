@@ -8,7 +8,7 @@ use aws_smithy_types::date_time::Format;
 use std::time::{Duration, SystemTime};
 
 /// The data type by which Systems Manager looks whether a parameter is an AMI.
-pub(in crate::aws) const DATA_TYPE: &str = "aws:ec2:image";
+const DATA_TYPE: &str = "aws:ec2:image";
 const DAY: Duration = Duration::from_secs(86_400);
 /// The furthest deprecation date (EnableImageDeprecation, `DeprecateAt`): ten years, two for a public AMI.
 const FURTHEST: u32 = 3652;
@@ -104,8 +104,9 @@ fn check_parameter(name: &str) -> Result<(), ImageError> {
     Ok(())
 }
 
-/// Sets deprecation dates, then protects, and when all that is done for every AMI, puts its id where it is looked up:
-/// whoever does sees a whole set. Under [`Aws::run`] a parameter gets its old value back when the run fails.
+/// Sets deprecation dates, and when all that is done for every AMI, puts its id where it is looked up: whoever does sees
+/// a whole set. Protects last: nothing that fails after it could be taken back. Under [`Aws::run`] a parameter gets its
+/// old value back when the run fails.
 ///
 /// # Errors
 /// When AWS would refuse or refuses.
@@ -115,24 +116,14 @@ pub async fn publish(
     publication: &Publication,
 ) -> Result<(), ImageError> {
     publication.check(false)?;
-    for image in images {
-        let aws = aws.in_region(&image.region);
-        let id = &image.image_id;
-        if let Some(at) = publication.deprecate_at {
-            let call = Call::new("ec2:EnableImageDeprecation", id);
-            let at = DateTime::from(at);
+    if let Some(at) = publication.deprecate_at {
+        for image in images {
+            let aws = aws.in_region(&image.region);
+            let call = Call::new("ec2:EnableImageDeprecation", &image.image_id);
             let request = || {
-                let request = aws.ec2().enable_image_deprecation().image_id(id);
-                request.deprecate_at(at).send()
-            };
-            aws.call(&call, request).await?;
-        }
-        if let Some(protection) = publication.protection {
-            let call = Call::new("ec2:EnableImageDeregistrationProtection", id);
-            let cooldown = (protection == Protection::WithCooldown).then_some(true);
-            let request = || {
-                let request = aws.ec2().enable_image_deregistration_protection();
-                request.image_id(id).set_with_cooldown(cooldown).send()
+                let request = aws.ec2().enable_image_deprecation();
+                let request = request.image_id(&image.image_id);
+                request.deprecate_at(DateTime::from(at)).send()
             };
             aws.call(&call, request).await?;
         }
@@ -146,9 +137,23 @@ pub async fn publish(
             }
             aws.made(Made::Parameter {
                 name: name.clone(),
+                value: image.image_id.clone(),
                 was,
             });
             put_parameter(&aws, name, &image.image_id).await?;
+        }
+    }
+    if let Some(protection) = publication.protection {
+        for image in images {
+            let aws = aws.in_region(&image.region);
+            let call = Call::new("ec2:EnableImageDeregistrationProtection", &image.image_id);
+            let cooldown = (protection == Protection::WithCooldown).then_some(true);
+            let request = || {
+                let request = aws.ec2().enable_image_deregistration_protection();
+                let request = request.image_id(&image.image_id);
+                request.set_with_cooldown(cooldown).send()
+            };
+            aws.call(&call, request).await?;
         }
     }
     Ok(())
@@ -177,12 +182,17 @@ async fn put_parameter(aws: &Aws, name: &str, value: &str) -> Result<(), AwsErro
     aws.call(&call, request).await.map(drop)
 }
 
-/// Gives a parameter its old value back, or deletes one that was not there.
+/// Gives a parameter its old value back, or deletes one that was not there; unless its value is not `ours` any more:
+/// then it is another run's.
 pub(in crate::aws) async fn restore(
     aws: &Aws,
     name: &str,
+    ours: &str,
     was: Option<&str>,
 ) -> Result<(), AwsError> {
+    if parameter(aws, name).await?.as_deref() != Some(ours) {
+        return Ok(());
+    }
     if let Some(was) = was {
         return put_parameter(aws, name, was).await;
     }

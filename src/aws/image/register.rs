@@ -54,9 +54,12 @@ pub async fn register(
             ..image(aws, registration, [(DIGEST_TAG, &digest), (RUN_TAG, &run)])
         },
         Err(e) if code(&e) == Some(DUPLICATE) => {
+            // The refusal of a later attempt may be due to ours, though EC2 does not show it yet.
+            if is_final(&e, &attempts) {
+                aws.ledger().keep(&unanswered);
+            }
             let found = by_name(aws, &name).await?;
             let Some(same) = the_same(&found, is_it)? else {
-                aws.ledger().keep(&unanswered);
                 return Err(ImageError::NameHidden {
                     name,
                     region: aws.region().to_owned(),

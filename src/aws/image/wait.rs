@@ -48,13 +48,24 @@ pub(super) async fn wait_among(
     let (mut look, longest) = LOOK;
     let begun = Instant::now();
     let (id, region) = (&image.image_id, &image.region);
-    let call = Call::new("ec2:DescribeImages", id).settling(begun, SETTLING.min(limit));
+    let settling = SETTLING.min(limit);
+    let seen = || Call::new("ec2:DescribeImages", id);
+    let (mut call, mut known) = match image.existed {
+        true => (seen(), true),
+        false => (seen().settling(begun, settling), false),
+    };
     loop {
         let found = match by_id(aws, &call, id).await {
-            Ok(found) => Some(found),
+            Ok(found) => {
+                // From now on its absence means that somebody has deregistered it.
+                (call, known) = (seen(), true);
+                Some(found)
+            }
             // As good as the error that names it as absent.
-            Err(AwsError::Answer { .. }) if begun.elapsed() < SETTLING.min(limit) => None,
-            Err(e) if e.kind() == Some(Kind::Absent) && begun.elapsed() < limit => None,
+            Err(AwsError::Answer { .. }) if !known && begun.elapsed() < settling => None,
+            Err(e) if e.kind() == Some(Kind::Absent) && !known && begun.elapsed() < settling => {
+                None
+            }
             Err(e) => return Err(e.into()),
         };
         match found {

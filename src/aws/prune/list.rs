@@ -5,6 +5,7 @@ use crate::aws::{Aws, AwsError, Call};
 use aws_sdk_ec2::types::{Filter, Image as Shown, ImageState, SnapshotState};
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
+use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 /// As many as one answer holds (`DescribeImages`, `DescribeSnapshots`: `MaxResults`).
@@ -102,39 +103,38 @@ pub(super) async fn images(aws: &Aws) -> Result<Vec<Listed>, AwsError> {
     }
 }
 
-/// Snapshots with our tag that are pending or failed.
-pub(super) async fn unfinished(aws: &Aws) -> Result<Vec<Unfinished>, AwsError> {
-    let call = Call::new("ec2:DescribeSnapshots", "those not complete");
-    let filter = |name: &str, values: &[&str]| {
-        let values = values.iter().map(|v| (*v).to_owned()).collect();
-        Filter::builder()
-            .name(name)
-            .set_values(Some(values))
-            .build()
-    };
-    let (mut all, mut token) = (Vec::new(), None);
+/// Snapshots with our tag.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ours {
+    pub(super) all: BTreeSet<String>,
+    pub(super) unfinished: Vec<Unfinished>,
+}
+
+/// Snapshots with our tag, those that are pending or failed apart.
+pub(super) async fn ours(aws: &Aws) -> Result<Ours, AwsError> {
+    let call = Call::new("ec2:DescribeSnapshots", "diskwright's");
+    let filter = Filter::builder().name("tag-key").values(DIGEST_TAG).build();
+    let (mut ours, mut token) = (Ours::default(), None);
     loop {
         let request = || {
             let request = aws.ec2().describe_snapshots().owner_ids("self");
-            let request = request
-                .filters(filter("tag-key", &[DIGEST_TAG]))
-                .filters(filter("status", &["pending", "error"]));
-            let request = request.max_results(PAGE).set_next_token(token.clone());
-            request.send()
+            let request = request.filters(filter.clone()).max_results(PAGE);
+            request.set_next_token(token.clone()).send()
         };
         let answer = aws.call(&call, request).await?;
         for shown in answer.snapshots() {
-            // A server that does not know the filters answers with all there are.
-            let ours = shown.tags().iter().any(|t| t.key() == Some(DIGEST_TAG));
+            // A server that does not know the filter answers with all there are.
+            let tagged = shown.tags().iter().any(|t| t.key() == Some(DIGEST_TAG));
+            let Some(id) = shown.snapshot_id().filter(|_| tagged) else {
+                continue;
+            };
+            ours.all.insert(id.to_owned());
             let failed = match shown.state() {
                 Some(SnapshotState::Error) => true,
                 Some(SnapshotState::Pending) => false,
                 _ => continue,
             };
-            let Some(id) = shown.snapshot_id().filter(|_| ours) else {
-                continue;
-            };
-            all.push(Unfinished {
+            ours.unfinished.push(Unfinished {
                 id: id.to_owned(),
                 description: shown.description().unwrap_or_default().to_owned(),
                 failed,
@@ -145,7 +145,7 @@ pub(super) async fn unfinished(aws: &Aws) -> Result<Vec<Unfinished>, AwsError> {
         }
         token = next(answer.next_token());
         if token.is_none() {
-            return Ok(all);
+            return Ok(ours);
         }
     }
 }

@@ -8,11 +8,13 @@
 //!
 //! A [`Plan`] tells of every AMI of the family why it stays or goes. What is not known is a reason to stay.
 
+mod family;
 mod judge;
 mod list;
 mod remove;
 mod uses;
 
+pub use family::Family;
 pub use remove::{Removed, carry_out};
 
 use super::{Aws, AwsError};
@@ -23,12 +25,11 @@ use std::time::{Duration, SystemTime};
 /// Which AMIs are looked at, and which of them stay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
-    /// Names: `*` stands for any characters, `?` for one, and what is in braces, as in the template of `register`,
-    /// for any.
-    pub name: Option<String>,
+    /// Their names.
+    pub name: Option<Family>,
     /// Tags that they bear, all of them, of any value where none is given.
     pub tags: Vec<(String, Option<String>)>,
-    /// AMIs that diskwright did not make, too.
+    /// AMIs and snapshots that diskwright did not make, too.
     pub foreign: bool,
     /// How many of the newest stay, of each architecture.
     pub keep: usize,
@@ -82,6 +83,9 @@ pub struct Plan {
     /// AMIs of the account, by the snapshots that are part of them.
     #[serde(skip)]
     users: BTreeMap<String, BTreeSet<String>>,
+    /// Snapshots of AMIs that may go with them; `None`: all.
+    #[serde(skip)]
+    ours: Option<BTreeSet<String>>,
 }
 
 impl Plan {
@@ -121,11 +125,12 @@ pub async fn plan(aws: &Aws, selection: &Selection) -> Result<Plan, AwsError> {
             judged.reason.clone_from(by);
         }
     }
-    let snapshots = list::unfinished(aws).await?;
-    let snapshots = judge::orphans(snapshots, &users, selection, now);
+    let list::Ours { all, unfinished } = list::ours(aws).await?;
+    let snapshots = judge::orphans(unfinished, &users, selection, now);
     Ok(Plan {
         images,
         snapshots,
         users,
+        ours: (!selection.foreign).then_some(all),
     })
 }

@@ -20,7 +20,7 @@ pub struct Removed {
 }
 
 /// Deregisters and deletes what the plan dooms; goes on after one that cannot be removed. A snapshot that is part of
-/// another AMI stays.
+/// another AMI stays, and so does one that is not ours, unless the plan is for such, too.
 pub async fn carry_out(aws: &Aws, plan: &Plan, observer: &dyn Observer) -> Removed {
     let mut removed = Removed::default();
     let mut users = plan.users.clone();
@@ -29,7 +29,7 @@ pub async fn carry_out(aws: &Aws, plan: &Plan, observer: &dyn Observer) -> Remov
         .iter()
         .filter(|j| j.decision == Decision::Remove)
     {
-        if let Err(error) = deregister(aws, &image.id, true).await {
+        if let Err(error) = deregister(aws, &image.id, false).await {
             removed.failed.push((image.id.clone(), error));
             continue;
         }
@@ -40,8 +40,13 @@ pub async fn carry_out(aws: &Aws, plan: &Plan, observer: &dyn Observer) -> Remov
             of.remove(&image.id);
             if let Some(other) = of.first() {
                 observer.note(&format!("{snapshot} stays: it is part of {other}"));
+            } else if plan
+                .ours
+                .as_ref()
+                .is_some_and(|ours| !ours.contains(snapshot))
+            {
+                observer.note(&format!("{snapshot} stays: diskwright did not make it"));
             } else {
-                // DeregisterImage has deleted it in most cases; then there is nothing left to do.
                 delete(aws, snapshot, &mut removed).await;
             }
         }

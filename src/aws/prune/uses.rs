@@ -1,7 +1,6 @@
 //! Who uses an AMI: instances, launch templates, parameters of Systems Manager, other accounts.
 
 use super::list::next;
-use crate::aws::image::PARAMETER_DATA_TYPE as DATA_TYPE;
 use crate::aws::{Aws, AwsError, Call};
 use aws_sdk_ec2::types::{Filter, ImageAttributeName, InstanceStateName};
 use aws_sdk_ssm::types::ParameterStringFilter;
@@ -133,14 +132,14 @@ async fn templates(aws: &Aws, uses: &mut Uses) -> Result<BTreeSet<String>, AwsEr
     Ok(names)
 }
 
-/// The names of parameters that hold AMIs.
+/// The names of all parameters in plain text: whatever its data type is, any may name an AMI.
 async fn parameter_names(aws: &Aws) -> Result<Vec<String>, AwsError> {
-    let call = Call::new("ssm:DescribeParameters", "those of AMIs");
-    // A filter by data type is not known everywhere; one by type is.
+    let call = Call::new("ssm:DescribeParameters", "all in plain text");
     let filter = ParameterStringFilter::builder()
         .key("Type")
         .option("Equals")
         .values("String")
+        .values("StringList")
         .build()
         .expect("it has a key");
     let (mut names, mut token) = (Vec::new(), None);
@@ -153,7 +152,6 @@ async fn parameter_names(aws: &Aws) -> Result<Vec<String>, AwsError> {
         };
         let answer = aws.call(&call, request).await?;
         let some = answer.parameters().iter();
-        let some = some.filter(|p| p.data_type() == Some(DATA_TYPE));
         names.extend(some.filter_map(|p| p.name().map(ToOwned::to_owned)));
         token = next(answer.next_token());
         if token.is_none() {
@@ -171,7 +169,12 @@ async fn parameters(aws: &Aws, names: &[String], uses: &mut Uses) -> Result<(), 
     let answer = aws.call(&call, request).await?;
     for parameter in answer.parameters() {
         let name = parameter.name().unwrap_or_default();
-        uses.add(parameter.value(), || format!("parameter {name}"));
+        // An AMI alone, one of a list, or within a file of settings.
+        let value = parameter.value().unwrap_or_default();
+        let words = value.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+        for word in words {
+            uses.add(Some(word), || format!("parameter {name}"));
+        }
     }
     Ok(())
 }

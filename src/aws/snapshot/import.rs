@@ -282,7 +282,11 @@ impl Import<'_> {
 /// Whether AWS looked at it and says no, for another reason than what the keys may do.
 fn is_refused(error: &AwsError) -> bool {
     let refused = matches!(error, AwsError::Refused { .. });
-    refused && !matches!(error.kind(), Some(Kind::Denied | Kind::Credentials))
+    refused
+        && !matches!(
+            error.kind(),
+            Some(Kind::Denied | Kind::Keys | Kind::Credentials)
+        )
 }
 
 fn code(error: &AwsError) -> Option<&str> {

@@ -88,6 +88,10 @@ pub fn answer(operation: &str, request: &Request, state: &mut State) -> Response
         );
     }
     let size = snapshot.gibibytes;
+    let key = match snapshot.request["KmsKeyArn"].as_str() {
+        Some(key) if !key.is_empty() => format!("<kmsKeyId>{key}</kmsKeyId>"),
+        _ => String::new(),
+    };
     let (status, more) = match snapshot.status() {
         Status::Pending | Status::Completing => ("pending", "<progress>42%</progress>".to_owned()),
         Status::Completed => ("completed", "<progress>100%</progress>".to_owned()),
@@ -98,7 +102,7 @@ pub fn answer(operation: &str, request: &Request, state: &mut State) -> Response
         format!(
             "<DescribeSnapshotsResponse xmlns=\"{NAMESPACE}\"><snapshotSet><item>\
              <snapshotId>{id}</snapshotId><status>{status}</status>{more}\
-             <volumeSize>{size}</volumeSize></item></snapshotSet></DescribeSnapshotsResponse>"
+             <volumeSize>{size}</volumeSize>{key}</item></snapshotSet></DescribeSnapshotsResponse>"
         ),
     )
 }
@@ -118,7 +122,7 @@ fn list(form: &BTreeMap<String, String>, state: &State) -> Response {
         let tags = s.tags.iter();
         let tags = tags.map(|(k, v)| format!("<item><key>{k}</key><value>{v}</value></item>"));
         let started = DateTime::from(s.start_time).fmt(Format::DateTime).unwrap();
-        statuses.contains(&status).then(|| {
+        (statuses.is_empty() || statuses.contains(&status)).then(|| {
             format!(
                 "<item><snapshotId>{}</snapshotId><status>{status}</status><startTime>{started}</startTime>\
                  <tagSet>{}</tagSet></item>",

@@ -432,7 +432,7 @@ fn copy(region: &str, form: &Form, state: &mut State) -> Answer {
         let tags = tags(form, "snapshot").into_iter();
         let tags: Vec<_> = tags.map(|(k, v)| json!({ "Key": k, "Value": v })).collect();
         let size = state.get(&of).gibibytes;
-        let request = json!({ "VolumeSize": size, "Tags": tags });
+        let request = json!({ "VolumeSize": size, "Tags": tags, "KmsKeyArn": text("KmsKeyId") });
         let made = state.start(request, encrypted || was_encrypted).id.clone();
         let made = state.snapshots.iter_mut().find(|s| s.id == made).unwrap();
         made.completed = Some(Instant::now());
@@ -453,17 +453,28 @@ fn deregister(region: &str, form: &Form, state: &mut State) -> Answer {
         return Err(error(400, "OperationNotPermitted", "it is protected"));
     }
     ami.gone = true;
+    let mut results = String::new();
     if form
         .get("DeleteAssociatedSnapshots")
         .is_some_and(|d| d == "true")
     {
         for id in ami.snapshots.clone() {
-            if state.using(&id).is_none() && !state.manner.leaves_snapshots {
-                state.known(&id).unwrap().deleted = true;
-            }
+            let code = match (state.using(&id), state.manner.leaves_snapshots) {
+                (Some(_), _) => "skipped",
+                (None, true) => "internal-error",
+                (None, false) => {
+                    state.known(&id).unwrap().deleted = true;
+                    "success"
+                }
+            };
+            results.push_str(&format!(
+                "<item><snapshotId>{id}</snapshotId><returnCode>{code}</returnCode></item>"
+            ));
         }
     }
-    Ok("<return>true</return>".to_owned())
+    Ok(format!(
+        "<return>true</return><deleteSnapshotResultSet>{results}</deleteSnapshotResultSet>"
+    ))
 }
 
 fn share(region: &str, form: &Form, state: &mut State) -> Answer {

@@ -23,13 +23,15 @@ pub fn answer(operation: &str, request: &Request, state: &mut State) -> Response
     let here = |(of, _): &(&(String, String), &String)| of.0 == request.region();
     match operation {
         "DescribeParameters" => {
-            assert_eq!(asked["ParameterFilters"][0]["Key"], "Type");
+            let filter = &asked["ParameterFilters"][0];
+            assert_eq!(filter["Key"], "Type");
+            assert_eq!(filter["Values"], json!(["String", "StringList"]));
             // One to a page.
             let at: usize = text("NextToken").parse().unwrap_or(0);
             let all: Vec<_> = state.parameters.iter().filter(here).collect();
             let page = all
                 .get(at)
-                .map(|(of, _)| json!({ "Name": of.1, "DataType": "aws:ec2:image" }));
+                .map(|(of, _)| json!({ "Name": of.1, "DataType": "text" }));
             let page: Vec<_> = page.into_iter().collect();
             let more = (at + 1 < all.len()).then(|| (at + 1).to_string());
             return Response::json(200, &json!({ "Parameters": page, "NextToken": more }));
