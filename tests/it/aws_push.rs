@@ -9,6 +9,7 @@ use crate::common::tarball::{Header, archive, file};
 use crate::fake_ebs::{Fault, Status, When};
 use std::io::Write;
 use std::process::Stdio;
+use std::time::Duration;
 
 /// What every push of an archive without a system in it says besides.
 const SHAPE: [&str; 6] = ["--boot", "none", "--size", "64M", "--seed", "push"];
@@ -400,4 +401,69 @@ fn a_rootfs_is_pushed_as_a_bundle() {
         pushed["image-id"].as_str().unwrap().starts_with("ami-"),
         "{pushed}"
     );
+}
+
+/// By another key it is another AMI: whoever asks for an encrypted one does not get the plain one that is there.
+#[test]
+fn an_encrypted_ami_is_not_the_plain_one() {
+    let cloud = Cloud::new();
+    cloud.desk.write("rootfs.tar", &rootfs());
+    pushed(&cloud, &["rootfs.tar"]);
+    let ran = push_of(&cloud, &["rootfs.tar", "--encrypted"]);
+    assert_ne!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stderr.contains("belongs to"), "{ran:?}");
+    assert_eq!(cloud.left(), [Status::Completed]);
+}
+
+/// With another tag it is another snapshot and the same AMI: the snapshot that nobody needs goes.
+#[test]
+fn a_snapshot_that_no_ami_needs_is_deleted() {
+    let cloud = Cloud::new();
+    cloud.desk.write("rootfs.tar", &rootfs());
+    let first = pushed(&cloud, &["rootfs.tar"]);
+    let second = pushed(&cloud, &["rootfs.tar", "--tag", "commit=1"]);
+    assert_eq!(second["image-id"], first["image-id"]);
+    assert_eq!(cloud.left(), [Status::Completed]);
+}
+
+/// AWS answers the token of a snapshot that was deleted with that snapshot; a machine without the journal cannot know.
+#[test]
+fn what_was_deleted_since_is_made_anew() {
+    let cloud = Cloud::new();
+    cloud.desk.write("rootfs.tar", &rootfs());
+    cloud
+        .fake
+        .fault("RegisterImage", When::First(1), Fault::Denied);
+    assert_eq!(push_of(&cloud, &["rootfs.tar"]).code, Some(4));
+    assert_eq!(cloud.left(), []);
+    std::fs::remove_dir_all(cloud.desk.path("state")).unwrap();
+    // Of a young one, that it is not found means nothing.
+    for snapshot in &mut cloud.fake.state().snapshots {
+        snapshot.start_time -= Duration::from_secs(3600);
+    }
+    let figures = pushed(&cloud, &["rootfs.tar"]);
+    build(&cloud, "disk.img", &SHAPE);
+    cloud.holds(snapshot_of(&figures), "disk.img");
+    assert_eq!(cloud.left(), [Status::Completed]);
+}
+
+#[test]
+fn a_disk_image_on_standard_input_is_pushed() {
+    let cloud = Cloud::new();
+    cloud.image("disk.img", &[Holds::Data(1), Holds::Data(3)]);
+    let args = [
+        "push",
+        "-",
+        "--arch",
+        "x86_64",
+        "--boot-mode",
+        "uefi",
+        "--json",
+    ];
+    let mut command = cloud.command(&args);
+    command.stdin(std::fs::File::open(cloud.desk.path("disk.img")).unwrap());
+    let ran = ran(&command.output().unwrap());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let figures: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    cloud.holds(snapshot_of(&figures), "disk.img");
 }
