@@ -29,6 +29,8 @@ use std::process::Command;
 
 /// Of coldsnap's time.
 const LIMIT: f64 = 0.8;
+/// Of the slower of building and uploading.
+const PUSH_LIMIT: f64 = 1.15;
 /// KiB that an upload may hold, whatever the image's size.
 const MEMORY: u64 = 128 << 10;
 
@@ -55,6 +57,9 @@ fn main() -> Result<()> {
     let mut missed = 0;
     if "against coldsnap".contains(&filter) {
         missed += bench.against_coldsnap(&debian, rounds)?;
+    }
+    if "push".contains(&filter) {
+        missed += bench.push(&debian, rounds)?;
     }
     for size in ["64G", "2T"] {
         if format!("memory {size}").contains(&filter) {
@@ -152,6 +157,53 @@ impl Bench {
             );
         }
         Ok(missed)
+    }
+
+    /// All in one against the slower of building and uploading alone, from what the archives of a release are.
+    fn push(&self, debian: &Path, rounds: usize) -> Result<u32> {
+        let archive = self.work.join("push.tar.zst");
+        let mut zstd = Command::new("zstd");
+        run(zstd
+            .args(["-q", "-f", "-T2"])
+            .arg(debian)
+            .arg("-o")
+            .arg(&archive))?;
+        let (mut slower, mut all, mut ratios, mut peak) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        for _ in 0..rounds {
+            let mut build = self.client(env!("CARGO_BIN_EXE_diskwright"));
+            build
+                .args(["build", "--quiet", "--force", "--size", "4G"])
+                .args(["--map-file", "snapshot.map", "-o", "snapshot.img"])
+                .arg(&archive);
+            let built = run(&mut build)?.0;
+            // As push does, it waits until the snapshot is completed.
+            let mut upload = self.client(env!("CARGO_BIN_EXE_diskwright"));
+            upload
+                .args(["snapshot", "snapshot.img", "--quiet", "--new"])
+                .args(["--map-file", "snapshot.map", "--region", "us-east-1"])
+                .args(["--endpoint-url", &self.fake.url]);
+            slower.push(built.max(run(&mut upload)?.0).as_secs_f64());
+            let mut push = self.client(env!("CARGO_BIN_EXE_diskwright"));
+            push.args(["push", "--quiet", "--new", "--size", "4G", "--keep"])
+                .args(["--name", &format!("web-{}", ratios.len())])
+                .args(["--region", "us-east-1", "--endpoint-url", &self.fake.url])
+                .arg(&archive);
+            let (took, memory) = run(&mut push)?;
+            all.push(took.as_secs_f64());
+            peak = peak.max(memory);
+            ratios.push(all[all.len() - 1] / slower[slower.len() - 1]);
+        }
+        let ratio = median(&mut ratios);
+        let over = ratio > PUSH_LIMIT || peak > MEMORY;
+        println!(
+            "push of a .tar.zst: {:.2} s, the slower of build and snapshot {:.2} s, ratio {ratio:.2}, limit {PUSH_LIMIT}, \
+             {} MiB at most{}",
+            median(&mut all),
+            median(&mut slower),
+            peak >> 10,
+            if over { "  OVER" } else { "" }
+        );
+        Ok(u32::from(over))
     }
 
     fn memory(&self, debian: &Path, size: &str) -> Result<u32> {
