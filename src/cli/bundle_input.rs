@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::{self, Cursor, IsTerminal, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, FileTypeExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What is bundled.
 pub(super) enum Input {
@@ -141,9 +141,10 @@ pub(super) fn compressed_disk(e: anyhow::Error) -> anyhow::Error {
 }
 
 /// Where there is room for an image: /tmp may be memory.
-pub(super) fn spool_folder() -> PathBuf {
+#[cfg(feature = "aws")]
+pub(super) fn spool_folder() -> std::path::PathBuf {
     let set = std::env::var_os("TMPDIR").filter(|v| !v.is_empty());
-    set.map_or_else(|| "/var/tmp".into(), PathBuf::from)
+    set.map_or_else(|| "/var/tmp".into(), Into::into)
 }
 
 /// Reads a disk image to its end into a file without a name in `folder`, where its zeros become holes: a tar

@@ -42,6 +42,7 @@ pub(super) struct Signing {
 
 impl Signing {
     /// Whether nothing is said.
+    #[cfg(feature = "aws")]
     pub(super) fn is_silent(&self) -> bool {
         let files = [&self.cert, &self.privatekey, &self.ec2cert];
         self.user.is_none() && files.iter().all(|f| f.is_none())
@@ -142,6 +143,7 @@ pub(super) struct Job {
 
 impl Packing {
     /// Whether nothing is said but what to read.
+    #[cfg(feature = "aws")]
     pub(super) fn is_silent(&self) -> bool {
         let words = [&self.prefix, &self.kernel, &self.ramdisk];
         self.signing.is_silent()
