@@ -220,7 +220,7 @@ fn flags_of_the_other_route_are_refused() {
     told(
         &["--bucket", "images"],
         expect![[r#"
-        error: --bucket is for --route import
+        error: --bucket is for --route import and, of push, bundle
     "#]],
     );
     told(
