@@ -19,9 +19,9 @@ COLDSNAP = coldsnap@0.12.0
 
 # nextest shows slow tests and a summary; cargo's own runner does as well.
 RUN_TESTS = if cargo nextest --version >/dev/null 2>&1; then \
-		cargo nextest run --release --locked && cargo test --doc --release --locked; \
+		cargo nextest run --release --locked --no-fail-fast && cargo test --doc --release --locked; \
 	else \
-		cargo test --release --locked; \
+		cargo test --release --locked --no-fail-fast; \
 	fi
 
 # Seconds per fuzz target.

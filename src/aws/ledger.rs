@@ -243,10 +243,7 @@ impl Aws {
 
     /// Deletes a snapshot; that it is gone already is what was wanted. One of an AMI that was just deregistered is
     /// in use for a moment longer.
-    ///
-    /// # Errors
-    /// When AWS refuses or fails.
-    pub async fn delete_snapshot(&self, id: &str) -> Result<(), AwsError> {
+    pub(super) async fn delete_snapshot(&self, id: &str) -> Result<(), AwsError> {
         let call = Call::new("ec2:DeleteSnapshot", id);
         let begun = Instant::now();
         loop {
@@ -309,7 +306,7 @@ impl Aws {
 }
 
 /// That something is gone is what was wanted.
-fn gone(deleted: Result<(), AwsError>) -> Result<(), AwsError> {
+pub(super) fn gone(deleted: Result<(), AwsError>) -> Result<(), AwsError> {
     match deleted {
         Err(e) if e.kind() == Some(Kind::Absent) => Ok(()),
         other => other,

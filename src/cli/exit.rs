@@ -152,12 +152,11 @@ fn help(error: &(dyn Error + 'static)) -> Option<String> {
     }
     if let Some(io) = error.downcast_ref::<io::Error>() {
         return match io.kind() {
-            io::ErrorKind::StorageFull => Some(
-                "free some space, or choose a folder on another disk with -o (of push: --spool)"
-                    .into(),
-            ),
+            io::ErrorKind::StorageFull => {
+                Some("free some space, or choose a folder on another disk".into())
+            }
             io::ErrorKind::QuotaExceeded => {
-                Some("your quota is used up: choose a folder elsewhere with -o".into())
+                Some("your quota is used up: choose a folder elsewhere".into())
             }
             io::ErrorKind::FileTooLarge => Some(
                 "the filesystem of the output, or `ulimit -f`, allows no file of that size".into(),

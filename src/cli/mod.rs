@@ -6,8 +6,6 @@
 
 mod aki;
 #[cfg(feature = "aws")]
-mod ami_shape;
-#[cfg(feature = "aws")]
 mod aws;
 mod boot;
 mod boot_junit;
@@ -15,49 +13,23 @@ mod build;
 mod bundle;
 mod bundle_files;
 mod bundle_input;
-#[cfg(feature = "aws")]
-mod console;
-#[cfg(feature = "aws")]
-mod console_text;
-#[cfg(feature = "aws")]
-mod copy;
 mod doctor;
 mod exit;
 mod ext4_shape;
 mod grub_folders;
-#[cfg(feature = "aws")]
-mod iam_policy;
 mod info;
 mod packing;
 mod pipeline;
 mod plan;
 mod progress;
-#[cfg(feature = "aws")]
-mod prune;
-#[cfg(feature = "aws")]
-mod push;
-#[cfg(feature = "aws")]
-mod push_route;
 mod reading;
-#[cfg(feature = "aws")]
-mod register;
 mod shape;
-#[cfg(feature = "aws")]
-mod share;
 mod signals;
 mod sizes;
-#[cfg(feature = "aws")]
-mod snapshot;
-#[cfg(feature = "aws")]
-mod snapshot_import;
-#[cfg(feature = "aws")]
-mod snapshot_shape;
 mod spec_file;
 mod spooled;
 mod summary;
 mod unbundle;
-#[cfg(feature = "aws")]
-mod upload_bundle;
 mod verify;
 mod verify_bundle;
 
@@ -97,23 +69,8 @@ enum Verb {
     Unbundle(unbundle::Args),
     VerifyBundle(verify_bundle::Args),
     #[cfg(feature = "aws")]
-    UploadBundle(Box<upload_bundle::Args>),
-    #[cfg(feature = "aws")]
-    Snapshot(Box<snapshot::Args>),
-    #[cfg(feature = "aws")]
-    Push(Box<push::Args>),
-    #[cfg(feature = "aws")]
-    Register(Box<register::Args>),
-    #[cfg(feature = "aws")]
-    Copy(Box<copy::Args>),
-    #[cfg(feature = "aws")]
-    Share(Box<share::Args>),
-    #[cfg(feature = "aws")]
-    Console(Box<console::Args>),
-    #[cfg(feature = "aws")]
-    IamPolicy(iam_policy::Args),
-    #[cfg(feature = "aws")]
-    Prune(Box<prune::Args>),
+    #[command(flatten)]
+    Aws(aws::Verb),
 }
 
 impl Verb {
@@ -123,14 +80,8 @@ impl Verb {
             Self::Build(args) => (&args.spec, args.reading.rootfs.len()),
             Self::Plan(args) => (&args.spec, args.reading.rootfs.len()),
             Self::Bundle(args) => (&args.packing.spec, args.packing.reading.rootfs.len()),
-            // The last one says where to.
             #[cfg(feature = "aws")]
-            Self::UploadBundle(args) => (
-                &args.packing.spec,
-                args.packing.reading.rootfs.len().saturating_sub(1),
-            ),
-            #[cfg(feature = "aws")]
-            Self::Push(args) => (&args.spec, args.reading.rootfs.len()),
+            Self::Aws(verb) => return verb.spec(),
             _ => return None,
         };
         Some((spec.as_deref()?, given > 0))
@@ -156,23 +107,7 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Unbundle(args) => unbundle::run(&args),
         Verb::VerifyBundle(args) => verify_bundle::run(&args),
         #[cfg(feature = "aws")]
-        Verb::UploadBundle(args) => upload_bundle::run(*args),
-        #[cfg(feature = "aws")]
-        Verb::Snapshot(args) => snapshot::run(*args),
-        #[cfg(feature = "aws")]
-        Verb::Push(args) => push::run(*args),
-        #[cfg(feature = "aws")]
-        Verb::Register(args) => register::run(*args),
-        #[cfg(feature = "aws")]
-        Verb::Copy(args) => copy::run(*args),
-        #[cfg(feature = "aws")]
-        Verb::Share(args) => share::run(*args),
-        #[cfg(feature = "aws")]
-        Verb::Console(args) => console::run(*args),
-        #[cfg(feature = "aws")]
-        Verb::IamPolicy(args) => iam_policy::run(&args),
-        #[cfg(feature = "aws")]
-        Verb::Prune(args) => prune::run(*args),
+        Verb::Aws(verb) => aws::run(verb),
     }
 }
 

@@ -1,14 +1,12 @@
 //! An image whose file data lies in a file without a name: for what reads it more than once, or tells its holes first.
 
-use super::signals;
 use anyhow::Context;
 use diskwright::archive::Rootfs;
-use diskwright::image::{self, Report, Spec};
+use diskwright::image::{self, BuildError, Report, Spec};
 use diskwright::observe::Observer;
-use diskwright::read_at::{FileAt, ReadAt};
-use diskwright::sink::raw::{RawFile, RawOptions};
+use diskwright::sink::spool::FileSpool;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::mpsc::channel;
 
 /// An image whose file data lies in a file without a name.
 pub(super) struct Spooled {
@@ -25,18 +23,19 @@ pub(super) fn build(
     folder: &Path,
     observer: &dyn Observer,
 ) -> anyhow::Result<Spooled> {
-    // Never finished: it goes when it is dropped.
-    let options = RawOptions {
-        force: true,
-        sync: false,
-    };
-    let mut spool = RawFile::create(&folder.join(".diskwright-spool"), options)?;
-    let _guard = spool.temporary().map(signals::guard);
-    let built = image::build(rootfs, spec, spool.spool(), observer)?;
+    let keeping = || format!("cannot keep file data in {}", folder.display());
+    // Nobody listens: its blocks are asked for when all of them are there.
+    let (told, _) = channel();
+    let spool = FileSpool::create(folder, spec.block_size.bytes(), told);
+    let mut spool = spool.with_context(keeping)?;
+    let data = spool.data();
+    let built = image::build(rootfs, spec, &mut spool, observer).map_err(|e| match e {
+        // The library's build does not know where its spool lies.
+        BuildError::Spool(source) => anyhow::Error::new(source).context(keeping()),
+        other => other.into(),
+    })?;
     built.image.verify()?;
-    spool.end_at(built.image.size())?;
-    let file = spool.file().try_clone().context("cannot read the spool")?;
-    let data: Arc<dyn ReadAt> = Arc::new(FileAt::new(file).context("cannot read the spool")?);
+    spool.finish().with_context(keeping)?;
     let newest = built.image.filesystem().tree().newest().unwrap_or_default();
     Ok(Spooled {
         mtime: spec.source_date_epoch.unwrap_or(newest.sec),

@@ -64,7 +64,7 @@ fn a_disk_that_fills_up_is_told_at_every_write() {
             expect![[r"
                 error: cannot write out/disk.img
                   because: No space left on device (os error 28)
-                help: free some space, or choose a folder on another disk with -o
+                help: free some space, or choose a folder on another disk
             "]],
         );
     }
@@ -83,7 +83,7 @@ fn other_refusals_of_the_filesystem_are_told() {
         expect![[r#"
         error: cannot write out/disk.img
           because: No space left on device (os error 28)
-        help: free some space, or choose a folder on another disk with -o
+        help: free some space, or choose a folder on another disk
     "#]],
     );
     refused(
@@ -94,7 +94,7 @@ fn other_refusals_of_the_filesystem_are_told() {
         expect![[r#"
         error: cannot write out/disk.img
           because: No space left on device (os error 28)
-        help: free some space, or choose a folder on another disk with -o
+        help: free some space, or choose a folder on another disk
     "#]],
     );
     refused(
@@ -105,7 +105,7 @@ fn other_refusals_of_the_filesystem_are_told() {
         expect![[r#"
         error: the image is written, but cannot be put at out/disk.img
           because: Disk quota exceeded (os error 122)
-        help: your quota is used up: choose a folder elsewhere with -o
+        help: your quota is used up: choose a folder elsewhere
     "#]],
     );
     refused(
@@ -116,7 +116,7 @@ fn other_refusals_of_the_filesystem_are_told() {
         expect![[r#"
         error: the image is written, but cannot be put at out/disk.img
           because: No space left on device (os error 28)
-        help: free some space, or choose a folder on another disk with -o
+        help: free some space, or choose a folder on another disk
     "#]],
     );
     refused(

@@ -11,14 +11,9 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvError, channel};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
-use tokio::sync::oneshot;
-
-/// The time between two looks whether the image is finished.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// Whoever watches, from the builder's thread too.
 pub type Watch = Arc<dyn Observer + Send + Sync>;
@@ -48,23 +43,38 @@ pub enum BuildingError {
     Ended,
 }
 
-/// A finished image.
+/// A finished image, and what was told of it before.
 struct Image {
     image: Arc<crate::image::Image>,
     spooled: Spooled,
 }
 
-/// Where it is put when it is finished.
-type Finished = Arc<OnceLock<Image>>;
+/// The image when it is finished; `None` when there will be none.
+#[derive(Default)]
+struct Coming(OnceLock<Option<Image>>);
+
+impl Coming {
+    fn wait(&self) -> io::Result<&Image> {
+        let failed = || io::Error::other("the image could not be built");
+        self.0.wait().as_ref().ok_or_else(failed)
+    }
+}
+
+/// Whoever waits learns that nothing comes, however the builder's thread ends.
+struct Ending(Arc<Coming>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        // It is set already where the image was finished.
+        let _ = self.0.0.set(None);
+    }
+}
 
 /// An image under way. Dropped, it is abandoned: its thread ends with the next entry of the archive.
 pub struct Building {
     thread: JoinHandle<Result<Report, BuildingError>>,
-    size: oneshot::Receiver<u64>,
-    live: Option<Blocks>,
-    finished: Finished,
-    /// Gone with the thread.
-    alive: Weak<()>,
+    early: Option<Early>,
+    coming: Arc<Coming>,
     stop: Stop,
 }
 
@@ -126,67 +136,53 @@ impl Building {
         let align = spec.block_size.bytes();
         let mut spool = FileSpool::create(folder, align, told).map_err(no_spool.clone())?;
         let data = spool.data();
-        let finished = Finished::default();
-        let (ended, over) = channel();
-        let live = Blocks {
-            full,
-            data: Arc::clone(&data),
-            over,
-            finished: Arc::clone(&finished),
-            rest: None,
-        };
         let stop = Stop(Arc::default());
         let observer = Watching {
             watch,
             stop: Arc::clone(&stop.0),
         };
-        let (sized, size) = oneshot::channel();
-        let done = Arc::clone(&finished);
-        let life = Arc::new(());
-        let alive = Arc::downgrade(&life);
+        let coming = Arc::<Coming>::default();
+        let ending = Ending(Arc::clone(&coming));
+        let early = Early {
+            full,
+            data: Arc::clone(&data),
+        };
         let thread = std::thread::spawn(move || {
-            let _life = life;
             let built = build(&mut rootfs, &spec, &mut spool, &observer).map_err(|e| match e {
                 BuildError::Spool(source) => no_spool.clone()(source),
                 other => BuildingError::Build(other),
             })?;
             built.image.verify()?;
-            let size = built.image.size();
             let spooled = spool.finish().map_err(no_spool)?;
             let image = Arc::new(built.image.with_data(&data));
-            // Nobody else sets it.
-            let _ = done.set(Image { image, spooled });
-            // These two may have nobody waiting for them.
-            let _ = ended.send(());
-            let _ = sized.send(size);
+            // Nobody else sets it before this thread ends.
+            let _ = ending.0.0.set(Some(Image { image, spooled }));
             Ok(built.report)
         });
         Ok(Self {
             thread,
-            size,
-            live: Some(live),
-            finished,
-            alive,
+            early: Some(early),
+            coming,
             stop,
         })
     }
 
-    /// The disk's size in bytes; waits until the image is planned. `None` if there will be none: see
+    /// The disk's size in bytes; waits until the image is finished. `None` if there will be none: see
     /// [`Building::report`].
-    pub async fn size(&mut self) -> Option<u64> {
-        (&mut self.size).await.ok()
+    pub async fn size(&self) -> Option<u64> {
+        let coming = Arc::clone(&self.coming);
+        let size = move || coming.wait().ok().map(|done| done.image.size());
+        let waited = tokio::task::spawn_blocking(size).await;
+        waited.expect("waiting for an image neither panics nor is aborted")
     }
 
     /// The image's blocks as they become known; from the second time on, and unless `early`, those of the finished
     /// image.
-    pub(super) fn blocks(&mut self, early: bool) -> Box<dyn Feed> {
-        match self.live.take() {
-            Some(live) if early => Box::new(live),
-            _ => Box::new(Whole {
-                finished: Arc::clone(&self.finished),
-                alive: Weak::clone(&self.alive),
-                rest: None,
-            }),
+    pub(super) fn blocks(&mut self, early: bool) -> Blocks {
+        Blocks {
+            early: self.early.take().filter(|_| early),
+            coming: Arc::clone(&self.coming),
+            rest: None,
         }
     }
 
@@ -205,81 +201,53 @@ impl Building {
     }
 }
 
-/// The blocks of an image that is being built.
-struct Blocks {
+/// Blocks that are told before the image is finished.
+struct Early {
     full: Receiver<u32>,
     data: Arc<dyn ReadAt>,
-    over: Receiver<()>,
-    finished: Finished,
+}
+
+/// The blocks of an image that is being built.
+pub(super) struct Blocks {
+    early: Option<Early>,
+    coming: Arc<Coming>,
+    /// Those that were not told early, when the image is finished.
     rest: Option<std::vec::IntoIter<Rest>>,
 }
 
 impl Feed for Blocks {
     fn next(&mut self, block_size: u64) -> io::Result<Option<Fed>> {
-        while self.rest.is_none() {
-            match self.full.recv() {
-                Ok(index) if block_size == SNAPSHOT_BLOCK => {
-                    return Ok(Some(Fed {
-                        index,
-                        digest: None,
-                        body: Body::At(Arc::clone(&self.data)),
-                    }));
-                }
-                Ok(_) => {}
-                Err(RecvError) => {
-                    let failed = |_| io::Error::other("the image could not be built");
-                    self.over.recv().map_err(failed)?;
-                    let done = self.finished.get();
-                    let Image { image, spooled } = done.ok_or_else(|| failed(RecvError))?;
-                    self.rest = Some(spooled.rest(image.extents(), block_size).into_iter());
+        if self.rest.is_none()
+            && let Some(Early { full, data }) = &self.early
+        {
+            while let Ok(index) = full.recv() {
+                // Those of another size were none of them told.
+                if block_size == SNAPSHOT_BLOCK {
+                    let body = Body::At(Arc::clone(data));
+                    return Ok(Some(fed(index, body)));
                 }
             }
         }
-        let image = self.finished.get().map(|done| &done.image);
-        Ok(fed(self.rest.as_mut(), image))
+        let Image { image, spooled } = self.coming.wait()?;
+        let rest = self.rest.get_or_insert_with(|| {
+            let nothing = Spooled::default();
+            let told = self.early.as_ref().map_or(&nothing, |_| spooled);
+            told.rest(image.extents(), block_size).into_iter()
+        });
+        Ok(rest.next().map(|Rest { index, data }| {
+            let body = match data {
+                true => Body::At(Arc::<crate::image::Image>::clone(image)),
+                false => Body::Zero,
+            };
+            fed(index, body)
+        }))
     }
 }
 
-/// The blocks of an image when it is finished.
-struct Whole {
-    finished: Finished,
-    alive: Weak<()>,
-    rest: Option<std::vec::IntoIter<Rest>>,
-}
-
-impl Feed for Whole {
-    fn next(&mut self, block_size: u64) -> io::Result<Option<Fed>> {
-        let image = loop {
-            // In this order: it is finished before the thread is gone.
-            let alive = self.alive.strong_count() > 0;
-            match self.finished.get() {
-                Some(done) => break &done.image,
-                None if alive => std::thread::sleep(LOOK),
-                None => return Err(io::Error::other("the image could not be built")),
-            }
-        };
-        let all = || {
-            Spooled::default()
-                .rest(image.extents(), block_size)
-                .into_iter()
-        };
-        let rest = self.rest.get_or_insert_with(all);
-        Ok(fed(Some(rest), Some(image)))
-    }
-}
-
-fn fed(
-    rest: Option<&mut std::vec::IntoIter<Rest>>,
-    image: Option<&Arc<crate::image::Image>>,
-) -> Option<Fed> {
-    let Rest { index, data } = rest?.next()?;
-    let image: Arc<dyn ReadAt> = Arc::<crate::image::Image>::clone(image?);
-    Some(Fed {
+fn fed(index: u32, body: Body) -> Fed {
+    Fed {
         index,
         digest: None,
-        body: match data {
-            true => Body::At(image),
-            false => Body::Zero,
-        },
-    })
+        body,
+    }
 }

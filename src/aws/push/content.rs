@@ -6,19 +6,11 @@ use crate::observe::{Observer, Stage};
 use crate::sink::blocks::Digest;
 use crate::units::{MIB, count, index};
 use sha2::{Digest as _, Sha256};
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-
-/// What an image will be made of.
-#[derive(Clone, Debug)]
-pub struct Inputs {
-    /// Of the files' bytes, and of everything else that decides about the image.
-    pub digest: Digest,
-    files: Vec<(PathBuf, Stamp)>,
-}
+use std::path::Path;
 
 /// By what a file that is written to is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,98 +22,97 @@ struct Stamp {
 }
 
 impl Stamp {
-    fn of(meta: &Metadata) -> Self {
-        Self {
+    fn of(path: &Path) -> Option<Self> {
+        let meta = std::fs::metadata(path).ok()?;
+        meta.is_file().then(|| Self {
             device: meta.dev(),
             inode: meta.ino(),
             len: meta.len(),
             changed: (meta.ctime(), meta.ctime_nsec()),
-        }
+        })
     }
 }
 
-impl Inputs {
+/// The files that an image will be made of, and how they were before they were opened.
+#[derive(Clone, Debug)]
+pub struct Inputs<'a> {
+    /// `None` where one of them is no file, or cannot be looked at, which is told when it is opened.
+    files: Option<Vec<(&'a Origin, Stamp)>>,
+}
+
+impl<'a> Inputs<'a> {
+    /// As they are now.
+    #[must_use]
+    pub fn of(origins: &'a [Origin]) -> Self {
+        let one = |origin: &'a Origin| {
+            let path = Some(origin.path()).filter(|path| *path != Path::new("-"));
+            Some((origin, Stamp::of(path?)?))
+        };
+        Self {
+            files: origins.iter().map(one).collect(),
+        }
+    }
+
     /// The first of the files that is another by now: the image was not made of what was digested.
     #[must_use]
     pub fn changed(&self) -> Option<&Path> {
-        let same =
-            |path: &Path, stamp| std::fs::metadata(path).is_ok_and(|m| Stamp::of(&m) == stamp);
-        let mut files = self.files.iter();
-        let (path, _) = files.find(|(path, stamp)| !same(path, *stamp))?;
-        Some(path)
+        let files = self.files.iter().flatten();
+        let mut paths = files.map(|(origin, stamp)| (origin.path(), stamp));
+        let changed = |(path, stamp): &(&Path, &Stamp)| Stamp::of(path).as_ref() != Some(*stamp);
+        paths.find(changed).map(|(path, _)| path)
     }
-}
 
-/// The state of the files of `origins`, to be taken before they are opened.
-#[derive(Clone, Debug)]
-pub struct Before(Vec<Option<(PathBuf, Stamp)>>);
-
-impl Before {
-    /// As they are now.
-    #[must_use]
-    pub fn of(origins: &[Origin]) -> Self {
-        let one = |origin: &Origin| {
-            let path = origin.path();
-            let meta = std::fs::metadata(path).ok()?;
-            let file = meta.is_file() && path != Path::new("-");
-            file.then(|| (path.to_owned(), Stamp::of(&meta)))
+    /// Digests the files and everything else that decides about the image. `None` where what is in them is not known
+    /// beforehand: of standard input, a pipe, a folder.
+    ///
+    /// # Errors
+    /// When a file cannot be read; `Interrupted` when `observer` asks for an end.
+    pub fn digest(
+        &self,
+        reading: &archive::Options,
+        spec: &Spec,
+        observer: &dyn Observer,
+    ) -> io::Result<Option<Digest>> {
+        let Some(files) = &self.files else {
+            return Ok(None);
         };
-        Self(origins.iter().map(one).collect())
-    }
-}
-
-/// Digests the files of `origins`, which are as they were `before`. `None` where what is in them is not known beforehand: standard input, a pipe, a
-/// folder.
-///
-/// # Errors
-/// When a file cannot be read; `Interrupted` when `observer` asks for an end.
-pub fn content(
-    origins: &[Origin],
-    before: &Before,
-    reading: &archive::Options,
-    spec: &Spec,
-    observer: &dyn Observer,
-) -> io::Result<Option<Inputs>> {
-    // What cannot be looked at is told when it is opened.
-    let Some(files) = before.0.iter().cloned().collect::<Option<Vec<_>>>() else {
-        return Ok(None);
-    };
-    let total = files.iter().map(|(_, stamp)| stamp.len).sum();
-    let mut hasher = Sha256::new();
-    hasher.update(concat!("diskwright push ", env!("CARGO_PKG_VERSION"), "\n"));
-    // The platform of an image archive is the host's unless one is named.
-    let host = std::env::consts::ARCH;
-    let archive::Options {
-        owner, platform, ..
-    } = reading;
-    hasher.update(format!("{owner:?} {platform:?} {host} {spec:?}\n"));
-    for folder in &spec.grub {
-        loaders(folder, &mut hasher);
-    }
-    let mut done = 0;
-    for (origin, (path, stamp)) in origins.iter().zip(&files) {
-        // What kind of archive, and which image of it; not where the file lies.
-        let named = format!("{origin:?}").replace(&format!("{path:?}"), "");
-        hasher.update(format!("{named} {}\n", stamp.len));
-        let mut file = File::open(path)?;
-        let mut buf = vec![0; index(MIB)];
-        loop {
-            let n = match file.read(&mut buf) {
-                Ok(0) => break,
-                Ok(n) => n,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(e) => return Err(e),
-            };
-            hasher.update(&buf[..n]);
-            done += count(n);
-            observer.progress(Stage::Digest, done, Some(total));
-            if observer.cancelled() {
-                return Err(io::ErrorKind::Interrupted.into());
+        let total = files.iter().map(|(_, stamp)| stamp.len).sum();
+        let mut hasher = Sha256::new();
+        hasher.update(concat!("diskwright push ", env!("CARGO_PKG_VERSION"), "\n"));
+        // The platform of an image archive is the host's unless one is named.
+        let host = std::env::consts::ARCH;
+        let archive::Options {
+            owner, platform, ..
+        } = reading;
+        hasher.update(format!("{owner:?} {platform:?} {host} {spec:?}\n"));
+        for folder in &spec.grub {
+            loaders(folder, &mut hasher);
+        }
+        let mut done = 0;
+        for (origin, stamp) in files {
+            let path = origin.path();
+            // What kind of archive, and which image of it; not where the file lies.
+            let named = format!("{origin:?}").replace(&format!("{path:?}"), "");
+            hasher.update(format!("{named} {}\n", stamp.len));
+            let mut file = File::open(path)?;
+            let mut buf = vec![0; index(MIB)];
+            loop {
+                let n = match file.read(&mut buf) {
+                    Ok(0) => break,
+                    Ok(n) => n,
+                    Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(e) => return Err(e),
+                };
+                hasher.update(&buf[..n]);
+                done += count(n);
+                observer.progress(Stage::Digest, done, Some(total));
+                if observer.cancelled() {
+                    return Err(io::ErrorKind::Interrupted.into());
+                }
             }
         }
+        Ok(Some(hasher.finalize().into()))
     }
-    let digest = hasher.finalize().into();
-    Ok(Some(Inputs { digest, files }))
 }
 
 /// The state of a folder of GRUB's: what of it comes into an image is not known yet.
@@ -149,21 +140,21 @@ mod tests {
     use super::*;
     use crate::observe::Silent;
 
+    fn digest(path: &Path, spec: &Spec) -> Option<Digest> {
+        let origins = [Origin::Path(path.into())];
+        let reading = archive::Options::default();
+        Inputs::of(&origins)
+            .digest(&reading, spec, &Silent)
+            .unwrap()
+    }
+
     #[test]
     fn it_is_of_bytes_and_shape_and_not_of_names() {
         let folder = tempfile::tempdir().unwrap();
         let digest = |name: &str, text: &str, spec: &Spec| {
             let path = folder.path().join(name);
             std::fs::write(&path, text).unwrap();
-            let origins = [Origin::Path(path)];
-            let inputs = content(
-                &origins,
-                &Before::of(&origins),
-                &archive::Options::default(),
-                spec,
-                &Silent,
-            );
-            inputs.unwrap().map(|i| i.digest)
+            digest(&path, spec)
         };
         let plain = Spec::default();
         let other = Spec {
@@ -183,14 +174,7 @@ mod tests {
         let path = folder.path().join("a");
         std::fs::write(&path, "text").unwrap();
         let origins = [Origin::Path(path.clone())];
-        let inputs = content(
-            &origins,
-            &Before::of(&origins),
-            &archive::Options::default(),
-            &Spec::default(),
-            &Silent,
-        );
-        let inputs = inputs.unwrap().unwrap();
+        let inputs = Inputs::of(&origins);
         assert_eq!(inputs.changed(), None);
         std::fs::write(&path, "longer").unwrap();
         assert_eq!(inputs.changed(), Some(&*path));
@@ -199,15 +183,10 @@ mod tests {
     #[test]
     fn of_a_pipe_and_a_folder_there_is_none() {
         for path in ["-", "/"] {
-            let origins = [Origin::Path(path.into())];
-            let digest = content(
-                &origins,
-                &Before::of(&origins),
-                &archive::Options::default(),
-                &Spec::default(),
-                &Silent,
+            assert!(
+                digest(Path::new(path), &Spec::default()).is_none(),
+                "{path}"
             );
-            assert!(digest.unwrap().is_none(), "{path}");
         }
     }
 }

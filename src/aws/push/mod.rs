@@ -11,10 +11,10 @@ mod content;
 mod release;
 
 pub use building::{Building, BuildingError, Watch};
-pub use content::{Before, Inputs, content};
+pub use content::Inputs;
 pub use release::{Release, release};
 
-use super::snapshot::{Snapshot, SnapshotError, SnapshotOptions, stream};
+use super::snapshot::{Feed, Snapshot, SnapshotError, SnapshotOptions, stream};
 use super::{Aws, AwsError};
 use crate::image::Report;
 use crate::observe::Observer;
@@ -38,8 +38,8 @@ impl From<AwsError> for PushError {
 }
 
 /// Makes a snapshot of an image that is being built. Of a disk of `len` bytes, where that is known at the start,
-/// blocks are sent while the archive is being read; else when the image is built. `content` is a
-/// digest of what the image is made of: see [`content`]. To be run under [`Aws::run`].
+/// blocks are sent while the archive is being read; else when the image is built. `content` is a digest of what the
+/// image is made of: see [`Inputs::digest`]. To be run under [`Aws::run`].
 ///
 /// # Errors
 /// When the image cannot be built, or AWS refuses or fails.
@@ -63,7 +63,7 @@ pub async fn push(
         },
     };
     let made = {
-        let feeds = || Some(building.blocks(early));
+        let feeds = || -> Box<dyn Feed> { Box::new(building.blocks(early)) };
         stream(aws, feeds, len, content, options, observer).await
     };
     match made {

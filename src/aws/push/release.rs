@@ -5,6 +5,7 @@ use crate::aws::image::{
     Destination, Image, ImageError, Publication, Registration, Sharing, check_destinations, copy,
     publish, register, share, wait,
 };
+use crate::aws::snapshot::Snapshot;
 use crate::observe::Observer;
 use std::time::Duration;
 
@@ -33,20 +34,26 @@ impl Release {
     }
 }
 
-/// Registers an AMI and does with it what `release` says; gives it, and its copies behind it. To be run under
-/// [`Aws::run`], which takes everything back when a step fails.
+/// Registers an AMI and does with it what `release` says; gives it, and its copies behind it. `made` is the snapshot
+/// that was made for it: where the AMI turns out to be there already, with a snapshot of its own, it is deleted. To be
+/// run under [`Aws::run`], which takes everything back when a step fails.
 ///
 /// # Errors
 /// When AWS would refuse or refuses, or a step takes too long.
 pub async fn release(
     aws: &Aws,
     registration: &Registration,
+    made: Option<&Snapshot>,
     release: &Release,
     observer: &dyn Observer,
 ) -> Result<Vec<Image>, ImageError> {
     release.check(aws.region())?;
     let image = register(aws, registration, observer).await?;
     let image = wait(aws, &image, release.limit, observer).await?;
+    // By other tags or another description it was another snapshot.
+    let needless = made.filter(|made| {
+        image.existed && !made.existed && !image.snapshot_ids.contains(&made.snapshot_id)
+    });
     let copies = copy(aws, &image, &release.destinations, release.limit, observer).await?;
     let images = [vec![image], copies].concat();
     if !release.sharing.is_empty() {
@@ -55,5 +62,8 @@ pub async fn release(
         }
     }
     publish(aws, &images, &release.publication).await?;
+    if let Some(made) = needless {
+        aws.delete_snapshot(&made.snapshot_id).await?;
+    }
     Ok(images)
 }

@@ -4,6 +4,7 @@ use super::bucket::Bucket;
 use super::each::each;
 use super::object::md5;
 use super::{IN_FLIGHT, Location, S3Error};
+use crate::aws::ledger::gone;
 use crate::aws::{Aws, AwsError, Call, Kind, Made};
 use crate::observe::{Observer, Stage};
 use crate::read_at::ReadAt;
@@ -275,10 +276,7 @@ async fn abort_one(aws: &Aws, bucket: &str, key: &str, upload: &str) -> Result<(
         let request = aws.s3().abort_multipart_upload().bucket(bucket);
         request.key(key).upload_id(upload).send()
     };
-    match aws.call(&call, request).await {
-        Err(e) if e.kind() == Some(Kind::Absent) => Ok(()),
-        other => other.map(drop),
-    }
+    gone(aws.call(&call, request).await.map(drop))
 }
 
 #[cfg(test)]

@@ -142,7 +142,7 @@ pub async fn snapshot(
         };
         let total = Some(count(survey.blocks().len()));
         let feed: Box<dyn Feed> = Box::new(Surveyed::new(image, survey));
-        Ok(Some((feed, total)))
+        Ok((feed, total))
     };
     let (len, content) = (survey.len(), Some(survey.digest()));
     let mut made = run::run(aws, options, len, content, &mut of_size, observer).await?;
@@ -181,12 +181,12 @@ fn blocks_of(survey: &Survey, options: &SnapshotOptions) -> Option<BTreeMap<u32,
 /// When AWS refuses or fails, or the feed does.
 pub async fn stream(
     aws: &Aws,
-    mut feeds: impl FnMut() -> Option<Box<dyn Feed>> + Send,
+    mut feeds: impl FnMut() -> Box<dyn Feed> + Send,
     len: u64,
     content: Option<Digest>,
     options: &SnapshotOptions,
     observer: &dyn Observer,
 ) -> Result<Snapshot, SnapshotError> {
-    let mut of_size = |_| Ok(feeds().map(|feed| (feed, None)));
+    let mut of_size = |_| Ok((feeds(), None));
     run::run(aws, options, len, content, &mut of_size, observer).await
 }

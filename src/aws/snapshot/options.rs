@@ -2,6 +2,7 @@
 
 use super::{BlockMap, SnapshotError};
 use crate::aws::image::check_tags;
+use crate::sink::blocks::{Digest, sha256};
 use crate::units::GIB;
 use std::path::PathBuf;
 
@@ -84,6 +85,20 @@ impl SnapshotOptions {
             });
         }
         Ok(())
+    }
+
+    /// What a snapshot of `content` that is made so is told by: what it holds, and by which key it is encrypted. `None`
+    /// where there is to be another one whatever is there.
+    #[must_use]
+    pub fn identity(&self, content: &Digest) -> Option<Digest> {
+        let parent = self.parent.as_deref().unwrap_or_default();
+        let key = self.kms_key_id.as_deref().unwrap_or_default();
+        let plain = !self.encrypted && self.parent.is_none();
+        (!self.another).then(|| match plain {
+            true => *content,
+            // A child is encrypted as its parent is.
+            false => sha256(&[&content[..], key.as_bytes(), b" ", parent.as_bytes()].concat()),
+        })
     }
 
     /// The volume's size for an image of `len` bytes, in GiB.

@@ -18,10 +18,9 @@ use aws_sdk_ec2::types::SnapshotState;
 use std::error::Error;
 use std::io;
 
-/// Gives the blocks of a size, and how many will come where that is known; `None` where they were given before and
-/// cannot be given again.
+/// Gives the blocks of a size, and how many will come where that is known.
 pub(super) type Feeds<'a> =
-    &'a mut (dyn FnMut(u64) -> io::Result<Option<(Box<dyn Feed>, Option<u64>)>> + Send);
+    &'a mut (dyn FnMut(u64) -> io::Result<(Box<dyn Feed>, Option<u64>)> + Send);
 
 pub(super) async fn run(
     aws: &Aws,
@@ -113,9 +112,7 @@ impl Run<'_> {
             _ => {}
         }
         journal.started(&started.id, started.block_size, self.observer);
-        let Some((feed, total)) = feeds(started.block_size)? else {
-            return Err(SnapshotError::Exhausted);
-        };
+        let (feed, total) = feeds(started.block_size)?;
         match self.upload(&started, journal, feed, total).await {
             Ok(snapshot) => Ok(Some(snapshot)),
             // What the token stands for was deleted.
@@ -174,18 +171,18 @@ impl Run<'_> {
             }
             complete(self.aws, started, &sender.sent.written).await
         };
-        let mut mine = true;
-        match sending.await {
+        let mine = match sending.await {
             Ok(()) => {
                 let id = started.id.clone();
                 self.aws.made(Made::Snapshot { id });
+                true
             }
             Err(e) if may_be_complete(&e) && completed_by_another(self.aws, started).await => {
                 // Of what blocks, is not known: those of another run may be among them.
-                mine = false;
+                false
             }
             Err(e) => return Err(e),
-        }
+        };
         self.aws.ledger().keep(&pending);
         let sent = std::mem::take(&mut sender.sent);
         self.wait(started).await?;

@@ -1,10 +1,10 @@
 //! `diskwright register`: a snapshot or a bundle becomes an AMI.
 
+use super::access::Access;
 use super::ami_shape::{self, Of, Shape, Wait, usage};
-use super::aws::Access;
-use super::exit::{self, Code, Usage};
-use super::progress::Progress;
 use super::snapshot_shape::tag;
+use crate::cli::exit::{self, Code, Usage};
+use crate::cli::progress::Progress;
 use anyhow::Context;
 use diskwright::aws::Aws;
 use diskwright::aws::image::{self, Derived};
@@ -23,7 +23,7 @@ An AMI of the same name, content and parameters is found, not made again.";
 /// Register a snapshot, or a bundle in S3, as an AMI
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// Its root: a snapshot, or a bundle's manifest in S3
     #[arg(value_name = "SNAPSHOT|s3://…/NAME.manifest.xml")]
     source: String,

@@ -1,10 +1,10 @@
 //! `diskwright snapshot`: an image becomes an EBS snapshot.
 
-use super::aws::Access;
-use super::exit::{self, Code, Usage};
-use super::progress::Progress;
+use super::access::Access;
 use super::snapshot_import::{self, Way};
 use super::snapshot_shape::{self, OfImage, Shape};
+use crate::cli::exit::{self, Code, Usage};
+use crate::cli::progress::Progress;
 use anyhow::Context;
 use diskwright::aws::snapshot::{ImportOptions, SnapshotOptions, import, snapshot};
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ The same image sent again, by whomever, is the same snapshot; an interrupted run
 /// Send a disk image to AWS as an EBS snapshot
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// The image, raw; for --route import also a VHD
     #[arg(value_name = "IMAGE", value_hint = clap::ValueHint::FilePath)]
     image: PathBuf,

@@ -1,8 +1,8 @@
 //! What an AMI is to be, where it goes and who may have it: the flags that `register`, `copy`, `share` and `push`
 //! share.
 
-use super::exit::Usage;
-use super::sizes;
+use crate::cli::exit::Usage;
+use crate::cli::sizes;
 use anyhow::Context;
 use diskwright::aws::image::{
     Architecture, BootMode, Derived, Destination, Device, Image, ImageError, Protection,
@@ -171,9 +171,7 @@ impl Shape {
         registration.check().map_err(usage)?;
         Ok(registration)
     }
-}
 
-impl Shape {
     /// What a bundle's manifest says too: processor, kernel, RAM disk.
     pub(super) fn of_bundle(&self) -> (Option<Architecture>, Option<String>, Option<String>) {
         (self.arch, self.kernel.clone(), self.ramdisk.clone())

@@ -1,9 +1,9 @@
 //! `diskwright copy`: an AMI in further regions.
 
+use super::access::Access;
 use super::ami_shape::{Copies, Wait, usage};
-use super::aws::Access;
-use super::exit::{self, Code};
-use super::progress::Progress;
+use crate::cli::exit::{self, Code};
+use crate::cli::progress::Progress;
 use anyhow::Context;
 use diskwright::aws::image::{check_destinations, copy, find};
 
@@ -17,7 +17,7 @@ Copies that are there already are found, not made again. When one fails, all tha
 /// Copy an AMI to other regions, all at once
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, mut_arg("copy_to", |a| a.required(true)))]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// The AMI
     #[arg(value_name = "AMI")]
     image_id: String,

@@ -1,6 +1,6 @@
 //! `diskwright iam-policy`: the permissions that a run needs, and no more.
 
-use super::exit::{self, Code, Usage};
+use crate::cli::exit::{self, Code, Usage};
 use diskwright::aws::image::Destination;
 use diskwright::aws::policy::{
     Task, Wanted, key_arn, policy, vmimport_permissions, vmimport_trust,
@@ -39,7 +39,7 @@ enum Document {
 /// Print the least policy that a run needs
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// Way of the image to AWS
     #[arg(long, value_enum, default_value = "ebs")]
     route: Route,

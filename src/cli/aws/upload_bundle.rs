@@ -1,11 +1,11 @@
 //! `diskwright upload-bundle`: a bundle goes to S3, finished or while it is made.
 
-use super::aws::Access;
-use super::bundle_input::spool_folder;
-use super::exit::{self, Code, Usage};
-use super::packing::Packing;
-use super::progress::Progress;
-use super::sizes;
+use super::access::Access;
+use crate::cli::bundle_input::spool_folder;
+use crate::cli::exit::{self, Code, Usage};
+use crate::cli::packing::{Job, KeyFiles, Packing};
+use crate::cli::progress::Progress;
+use crate::cli::sizes;
 use anyhow::Context;
 use diskwright::aws::Aws;
 use diskwright::aws::s3::{
@@ -16,7 +16,7 @@ use diskwright::observe::Observer;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::thread;
+use std::sync::Arc;
 use std::time::Instant;
 
 const EXAMPLES: &str = "\
@@ -35,7 +35,7 @@ A folder's bundle that was uploaded in part goes on there; one that is made on t
 #[command(
     override_usage = "diskwright upload-bundle [OPTIONS] <MANIFEST|IMAGE|ROOTFS>... s3://BUCKET/PREFIX"
 )]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     #[command(flatten)]
     pub(super) packing: Packing,
 
@@ -81,7 +81,7 @@ pub(super) fn run(mut args: Args) -> anyhow::Result<Code> {
     let begun = Instant::now();
     let (quiet, json) = (args.quiet, args.json);
     let to = place(&mut args.packing)?;
-    let progress = Progress::new(quiet);
+    let progress = Arc::new(Progress::new(quiet));
     let uploaded = upload(args, &to, &progress);
     progress.finish();
     let uploaded = uploaded.with_context(|| format!("cannot upload the bundle to {to}"))?;
@@ -106,7 +106,8 @@ fn place(packing: &mut Packing) -> Result<Location, Usage> {
     })
 }
 
-fn upload(args: Args, to: &Location, observer: &dyn Observer) -> anyhow::Result<Uploaded> {
+fn upload(args: Args, to: &Location, progress: &Arc<Progress>) -> anyhow::Result<Uploaded> {
+    let observer: &dyn Observer = &**progress;
     let options = BundleOptions {
         acl: args.acl,
         create_bucket: args.create_bucket,
@@ -124,21 +125,31 @@ fn upload(args: Args, to: &Location, observer: &dyn Observer) -> anyhow::Result<
     let pack = args.packing.options()?;
     // Before the input: a key that is wrong is told at once.
     let keys = args.packing.keys(observer)?;
-    let mut job = args.packing.open(pack, &spool, None, observer)?;
-    thread::scope(|scope| {
-        args.access.run(args.keep, observer, async |aws| {
-            let keys = keys.of_region(aws.region())?;
-            let name = job.options.prefix.clone();
-            let mut upload = BundleUpload::begin(&aws, to, &name, None, options, observer).await?;
-            let (mut queue, parts) = part_queue(&mut job.options);
-            let packing = scope.spawn(move || job.pack(&keys, &mut queue, observer));
-            upload.parts(parts, None).await?;
-            let bundle = packing.join();
-            let bundle = bundle.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            let document = bundle.document.clone().into_bytes();
-            anyhow::Ok(upload.finish(document, bundle.parts()).await?)
-        })
+    let job = args.packing.open(pack, &spool, None, observer)?;
+    args.access.run(args.keep, observer, async |aws| {
+        made_on_the_way(&aws, job, keys, to, options, progress).await
     })
+}
+
+/// Makes a bundle and sends its parts as they come.
+pub(super) async fn made_on_the_way(
+    aws: &Aws,
+    mut job: Job,
+    keys: KeyFiles,
+    to: &Location,
+    options: BundleOptions,
+    progress: &Arc<Progress>,
+) -> anyhow::Result<Uploaded> {
+    let keys = keys.of_region(aws.region())?;
+    let name = job.options.prefix.clone();
+    let mut upload = BundleUpload::begin(aws, to, &name, None, options, &**progress).await?;
+    let (mut queue, parts) = part_queue(&mut job.options);
+    let observer = Arc::clone(progress);
+    let packing = tokio::task::spawn_blocking(move || job.pack(&keys, &mut queue, &*observer));
+    upload.parts(parts, None).await?;
+    let bundle = packing.await.context("the bundling ended early")??;
+    let document = bundle.document.clone().into_bytes();
+    Ok(upload.finish(document, bundle.parts()).await?)
 }
 
 async fn finished(

@@ -1,18 +1,18 @@
 //! `diskwright push`: a root filesystem or a disk image becomes an AMI.
 
+use super::access::Access;
 use super::ami_shape::{self, Copies, Publish, Share, Wait, usage};
-use super::aws::Access;
-use super::bundle_input::{self, Input, spool_folder};
-use super::exit::{self, Code};
-use super::packing::{Signing, refuse_shape};
-use super::progress::Progress;
 use super::push_route::{By, Sent, What};
 use super::snapshot_import::{Route, Way};
 use super::snapshot_shape::{self, OfImage};
-use super::{reading, shape};
+use crate::cli::bundle_input::{self, Input, spool_folder};
+use crate::cli::exit::{self, Code};
+use crate::cli::packing::{Signing, refuse_shape};
+use crate::cli::progress::Progress;
+use crate::cli::{reading, shape};
 use anyhow::Context;
 use diskwright::aws::image::Image;
-use diskwright::aws::push::{Before, Release};
+use diskwright::aws::push::{Inputs, Release, release};
 use diskwright::image::{Boot, Size};
 use diskwright::units::GIB;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ Whatever fails, what the run has made is taken back.";
 /// Make an AMI of a root filesystem or a disk image
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, args_override_self = true)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     #[command(flatten)]
     pub(super) reading: reading::Reading,
 
@@ -107,7 +107,7 @@ struct Pushed {
 pub(super) fn run(args: Args) -> anyhow::Result<Code> {
     let progress = Arc::new(Progress::new(args.quiet));
     let sharing = args.share.sharing()?;
-    let release = Release {
+    let then = Release {
         destinations: args.copies.destinations(),
         publication: args.publish.publication(sharing.public)?,
         sharing,
@@ -133,7 +133,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
         (&args.signing, &args.ami, &stem),
         &progress,
     )?;
-    let before = Before::of(&origins);
+    let inputs = Inputs::of(&origins);
     let input = bundle_input::open(&origins, &reading, "an AMI is made of", &*progress)?;
     match input {
         Input::Rootfs(_) if spec.size == Size::Fit && spec.round.is_none() => {
@@ -145,31 +145,26 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
     }
     let what = What {
         input,
-        origins,
-        before,
+        origins: &origins,
+        inputs,
         reading,
         spec,
         spool,
     };
     let made = args.access.run(args.keep, &*progress, async |aws| {
-        release.check(aws.region()).map_err(usage)?;
+        then.check(aws.region()).map_err(usage)?;
         let came = by.send(&aws, what, &progress).await?;
         let mut registration = args.ami.registration(&stem, came.of, came.derived)?;
         registration.content = came.content;
         registration.description = description;
         registration.tags = tags;
         registration.check().map_err(usage)?;
-        let images = diskwright::aws::push::release(&aws, &registration, &release, &*progress);
-        let images = images.await?;
+        let snapshot = match &came.sent {
+            Sent::Snapshot(snapshot) => Some(&**snapshot),
+            Sent::Import(_) | Sent::Bundle(_) => None,
+        };
+        let images = release(&aws, &registration, snapshot, &then, &*progress).await?;
         let first = images.first().context("no AMI")?;
-        if let Sent::Snapshot(sent) = &came.sent
-            && first.existed
-            && !sent.existed
-            && !first.snapshot_ids.contains(&sent.snapshot_id)
-        {
-            // The AMI was there, with a snapshot of its own: by other tags, or another description.
-            aws.delete_snapshot(&sent.snapshot_id).await?;
-        }
         Ok::<_, anyhow::Error>(Pushed {
             image_id: first.image_id.clone(),
             region: first.region.clone(),

@@ -1,9 +1,9 @@
 //! `diskwright share`: who may start an AMI, how long it serves and where it is looked up.
 
+use super::access::Access;
 use super::ami_shape::{Publish, Share, usage};
-use super::aws::Access;
-use super::exit::{self, Code, Usage};
-use super::progress::Progress;
+use crate::cli::exit::{self, Code, Usage};
+use crate::cli::progress::Progress;
 use anyhow::Context;
 use diskwright::aws::image::{ImageError, Publication, find, publish, share};
 
@@ -18,7 +18,7 @@ Who may already, still may.";
 /// Share an AMI, set its end, protect it and put it where it is looked up
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// The AMI
     #[arg(value_name = "AMI")]
     image_id: String,

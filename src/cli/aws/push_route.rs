@@ -1,19 +1,20 @@
 //! The three ways by which `push` brings an image to AWS.
 
 use super::ami_shape::{self, Of};
-use super::bundle_input::Input;
-use super::exit::Usage;
-use super::packing::{self, Job as Packing, KeyFiles, Signing};
-use super::progress::Progress;
 use super::snapshot_import::{Route, Way};
 use super::snapshot_shape::{self, OfImage};
-use super::spooled;
+use super::upload_bundle::made_on_the_way;
+use crate::cli::bundle_input::Input;
+use crate::cli::exit::Usage;
+use crate::cli::packing::{self, Job as Packing, KeyFiles, Signing};
+use crate::cli::progress::Progress;
+use crate::cli::spooled;
 use anyhow::Context;
 use diskwright::archive::{Options, Origin, Rootfs};
 use diskwright::aws::Aws;
 use diskwright::aws::image::{Architecture, Derived};
-use diskwright::aws::push::{Before, Building, BuildingError, Inputs, PushError, content, push};
-use diskwright::aws::s3::{Acl, BundleOptions, BundleUpload, Location, Uploaded, part_queue};
+use diskwright::aws::push::{Building, BuildingError, Inputs, PushError, push};
+use diskwright::aws::s3::{Acl, BundleOptions, Location, Uploaded};
 use diskwright::aws::snapshot::{
     ImportOptions, Imported, Snapshot, SnapshotOptions, import, snapshot,
 };
@@ -21,7 +22,7 @@ use diskwright::bundle::{Arch, Options as BundleShape};
 use diskwright::image::{Size, Spec};
 use diskwright::inspect;
 use diskwright::read_at::{FileAt, ReadAt};
-use diskwright::sink::blocks::{Digest, sha256};
+use diskwright::sink::blocks::Digest;
 use diskwright::units::GIB;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -48,15 +49,22 @@ pub(super) struct Came {
 }
 
 /// What is pushed.
-pub(super) struct What {
+pub(super) struct What<'a> {
     pub(super) input: Input,
-    pub(super) origins: Vec<Origin>,
+    pub(super) origins: &'a [Origin],
     /// As the files were before they were opened.
-    pub(super) before: Before,
+    pub(super) inputs: Inputs<'a>,
     pub(super) reading: Options,
     pub(super) spec: Spec,
     /// Folder for what must lie on a disk meanwhile.
     pub(super) spool: PathBuf,
+}
+
+impl<'a> What<'a> {
+    /// What an image is called in messages.
+    fn path(&self) -> &'a Path {
+        self.origins.first().map_or(Path::new("-"), |o| o.path())
+    }
 }
 
 /// Which way it goes.
@@ -125,7 +133,7 @@ impl By {
     pub(super) async fn send(
         self,
         aws: &Aws,
-        what: What,
+        what: What<'_>,
         progress: &Arc<Progress>,
     ) -> anyhow::Result<Came> {
         match self {
@@ -143,25 +151,29 @@ impl By {
 
 async fn blocks(
     aws: &Aws,
-    what: What,
+    what: What<'_>,
     known: &OfImage,
     options: &SnapshotOptions,
     progress: &Arc<Progress>,
 ) -> anyhow::Result<Came> {
+    let path = what.path();
     let (snapshot, derived, content) = match what.input {
         Input::Rootfs(rootfs) => {
             known.refuse()?;
             let What {
-                origins,
-                before,
+                inputs,
                 reading,
                 spec,
                 spool,
                 ..
             } = what;
-            let inputs = content(&origins, &before, &reading, &spec, &**progress)
-                .context("cannot read what is to be pushed")?;
-            let content = inputs.as_ref().map(|i| i.digest);
+            // Of what is to be another one whatever is there, nobody asks.
+            let content = match options.another {
+                true => None,
+                false => inputs
+                    .digest(&reading, &spec, &**progress)
+                    .context("cannot read what is to be pushed")?,
+            };
             let len = match spec.size {
                 Size::Bytes(len) => Some(len),
                 Size::Fit => None,
@@ -170,13 +182,12 @@ async fn blocks(
             let building = Building::start(*rootfs, spec, &spool, watch)?;
             let pushed = push(aws, building, len, content, options, &**progress).await;
             let (made, report) = pushed.map_err(plain)?;
-            if let Some(path) = inputs.as_ref().and_then(Inputs::changed) {
+            if let Some(path) = inputs.changed() {
                 anyhow::bail!("{} was changed while it was read", path.display());
             }
             (made, Derived::of_report(&report), content)
         }
         Input::Image(file) => {
-            let path = what.origins.first().map_or(Path::new("-"), |o| o.path());
             let source = snapshot_shape::open_file(&file, path, known, &**progress)?;
             let derived = derived(&*source.image, path)?;
             let content = source.survey.digest();
@@ -190,23 +201,8 @@ async fn blocks(
         sent: Sent::Snapshot(Box::new(snapshot)),
         of,
         derived,
-        // What is encrypted in another way is another AMI.
-        content: content
-            .filter(|_| !options.another)
-            .map(|content| keyed(&content, options)),
+        content: content.and_then(|content| options.identity(&content)),
     })
-}
-
-/// A digest of the content, and of by what it is encrypted.
-fn keyed(content: &Digest, options: &SnapshotOptions) -> Digest {
-    let key = options.kms_key_id.as_deref().unwrap_or_default();
-    match (options.encrypted, &options.parent) {
-        (false, None) => *content,
-        (_, parent) => {
-            let parent = parent.as_deref().unwrap_or_default();
-            sha256(&[&content[..], key.as_bytes(), b" ", parent.as_bytes()].concat())
-        }
-    }
 }
 
 /// The error that it stands for, by which exit code and advice go.
@@ -220,18 +216,18 @@ fn plain(error: PushError) -> anyhow::Error {
 
 async fn imported(
     aws: &Aws,
-    what: What,
+    what: What<'_>,
     way: &ImportOptions,
     options: &SnapshotOptions,
     progress: &Arc<Progress>,
 ) -> anyhow::Result<Came> {
+    let path = what.path();
     let (image, derived): (Arc<dyn ReadAt>, Derived) = match what.input {
         Input::Rootfs(rootfs) => {
             let built = build(*rootfs, what.spec, what.spool, progress).await?;
             (Arc::new(built.image), Derived::of_report(&built.report))
         }
         Input::Image(file) => {
-            let path = what.origins.first().map_or(Path::new("-"), |o| o.path());
             let (image, derived) = looked_at(file, path)?;
             (Arc::new(image), derived)
         }
@@ -249,23 +245,21 @@ async fn imported(
 
 async fn bundled(
     aws: &Aws,
-    what: What,
+    what: What<'_>,
     (to, create_bucket): (&Location, bool),
     shape: BundleShape,
     keys: KeyFiles,
     progress: &Arc<Progress>,
 ) -> anyhow::Result<Came> {
-    let keys = keys.of_region(aws.region())?;
     let derived = match &what.input {
         Input::Image(file) => {
-            let path = what.origins.first().map_or(Path::new("-"), |o| o.path());
             let file = file.try_clone().context("cannot look at the image")?;
-            looked_at(file, path)?.1
+            looked_at(file, what.path())?.1
         }
         Input::Rootfs(_) => Derived::of_spec(&what.spec),
         Input::Pipe(_) => return Err(pipe()),
     };
-    let mut job = Packing {
+    let job = Packing {
         options: shape,
         input: what.input,
         spec: what.spec,
@@ -276,15 +270,7 @@ async fn bundled(
         create_bucket,
         force: false,
     };
-    let name = job.options.prefix.clone();
-    let mut upload = BundleUpload::begin(aws, to, &name, None, options, &**progress).await?;
-    let (mut queue, parts) = part_queue(&mut job.options);
-    let observer = Arc::clone(progress);
-    let packing = tokio::task::spawn_blocking(move || job.pack(&keys, &mut queue, &*observer));
-    upload.parts(parts, None).await?;
-    let bundle = packing.await.context("the bundling ended early")??;
-    let document = bundle.document.clone().into_bytes();
-    let uploaded = upload.finish(document, bundle.parts()).await?;
+    let uploaded = made_on_the_way(aws, job, keys, to, options, progress).await?;
     Ok(Came {
         of: Of::Bundle(uploaded.image_location.clone()),
         sent: Sent::Bundle(uploaded),

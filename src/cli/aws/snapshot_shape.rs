@@ -1,6 +1,6 @@
 //! What is sent to a snapshot and what that is to be: the flags that `snapshot` and `push` share.
 
-use super::exit::Usage;
+use crate::cli::exit::Usage;
 use anyhow::Context;
 use diskwright::aws::snapshot::{BlockMap, Snapshot, SnapshotOptions, Source};
 use diskwright::inspect;

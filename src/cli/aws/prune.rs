@@ -1,9 +1,9 @@
 //! `diskwright prune`: old AMIs and their snapshots go, or are shown.
 
-use super::aws::Access;
-use super::exit::{self, Code};
-use super::progress::Progress;
-use super::sizes;
+use super::access::Access;
+use crate::cli::exit::{self, Code};
+use crate::cli::progress::Progress;
+use crate::cli::sizes;
 use anyhow::Context;
 use diskwright::aws::AwsError;
 use diskwright::aws::prune::{Decision, Family, Judged, Plan, Removed, Selection, carry_out, plan};
@@ -24,7 +24,7 @@ version of a launch template or by a parameter of Systems Manager.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 #[command(group(clap::ArgGroup::new("family").required(true).multiple(true)))]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// AMIs of this name: * is any characters, ? one, and braces are what the --name of register fills them in with
     #[arg(long, value_name = "GLOB", group = "family")]
     name: Option<Family>,

@@ -1,8 +1,8 @@
 //! `diskwright snapshot --route import`: by way of S3 and VM Import.
 
-use super::exit::{self, Usage};
-use super::sizes;
 use super::snapshot_shape::{OfImage, Shape};
+use crate::cli::exit::{self, Usage};
+use crate::cli::sizes;
 use anyhow::Context;
 use diskwright::aws::s3::{Location, S3Error};
 use diskwright::aws::snapshot::{DiskFormat, ImportOptions, Imported};

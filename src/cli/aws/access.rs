@@ -1,6 +1,6 @@
 //! What every verb that talks to AWS has in common: its flags, the runtime, signals.
 
-use super::{signals, sizes};
+use crate::cli::{signals, sizes};
 use diskwright::aws::{Aws, AwsError, Endpoints, Options};
 use diskwright::observe::Observer;
 use std::time::Duration;
@@ -11,7 +11,7 @@ const CLEAN_UP: Duration = Duration::from_secs(30);
 /// How to reach AWS
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "AWS")]
-pub(super) struct Access {
+pub(in crate::cli) struct Access {
     /// Profile of ~/.aws/config
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
@@ -79,7 +79,7 @@ impl Access {
     }
 
     /// Does `work`, which connects by itself and makes nothing that stays.
-    pub(super) fn with_options<T>(self, work: impl AsyncFnOnce(Options) -> T) -> anyhow::Result<T> {
+    pub(in crate::cli) fn with_options<T>(self, work: impl AsyncFnOnce(Options) -> T) -> anyhow::Result<T> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()?;
@@ -87,7 +87,7 @@ impl Access {
     }
 
     /// Connects and does `work`; what it made is deleted when it fails or is interrupted, unless `keep`.
-    pub(super) fn run<T, E>(
+    pub(in crate::cli) fn run<T, E>(
         self,
         keep: bool,
         observer: &dyn Observer,

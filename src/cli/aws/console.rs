@@ -1,11 +1,11 @@
 //! `diskwright console`: what an instance has printed, and whether it came up.
 
-use super::aws::Access;
-use super::boot::pattern;
+use super::access::Access;
 use super::console_text::Reader;
-use super::exit::{self, Code, Usage};
-use super::progress::Progress;
-use super::sizes;
+use crate::cli::boot::pattern;
+use crate::cli::exit::{self, Code, Usage};
+use crate::cli::progress::Progress;
+use crate::cli::sizes;
 use anyhow::Context;
 use diskwright::aws::Aws;
 use diskwright::aws::console::{Console, Window, console, is_instance_id, screenshot};
@@ -26,7 +26,7 @@ Exit code 1: it shows a kernel panic, emergency mode, a rescue shell or another 
 /// Print what an instance has printed on its serial console
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// The instance's id
     #[arg(value_name = "INSTANCE")]
     instance: String,
