@@ -79,7 +79,10 @@ impl Access {
     }
 
     /// Does `work`, which connects by itself and makes nothing that stays.
-    pub(in crate::cli) fn with_options<T>(self, work: impl AsyncFnOnce(Options) -> T) -> anyhow::Result<T> {
+    pub(in crate::cli) fn with_options<T>(
+        self,
+        work: impl AsyncFnOnce(Options) -> T,
+    ) -> anyhow::Result<T> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()?;
