@@ -18,6 +18,7 @@ mod exit;
 mod ext4_shape;
 mod grub_folders;
 mod info;
+mod map;
 mod packing;
 mod pipeline;
 mod plan;
@@ -61,6 +62,7 @@ enum Verb {
     Build(Box<build::Args>),
     Plan(Box<plan::Args>),
     Info(info::Args),
+    Map(map::Args),
     Boot(boot::Args),
     Verify(verify::Args),
     Doctor(Box<doctor::Args>),
@@ -99,6 +101,7 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Build(args) => build::run(*args),
         Verb::Plan(args) => plan::run(*args),
         Verb::Info(args) => info::run(&args),
+        Verb::Map(args) => map::run(&args),
         Verb::Boot(args) => boot::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Doctor(args) => doctor::run(*args),

@@ -3,6 +3,7 @@
 mod features;
 mod format;
 mod info;
+pub mod map;
 
 pub use format::{is_fixed_vhd, not_raw};
 pub use info::{Fat, Fault, Filesystem, Info, InspectError, Partition, Root, info, root};
