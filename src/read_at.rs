@@ -73,16 +73,6 @@ impl<T: ReadAt + ?Sized> ReadAt for &T {
     }
 }
 
-impl<T: ReadAt + ?Sized> ReadAt for &T {
-    fn len(&self) -> u64 {
-        (**self).len()
-    }
-
-    fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        (**self).read_exact_at(offset, buf)
-    }
-}
-
 /// A file or block device of known length.
 #[derive(Debug)]
 pub struct FileAt {

@@ -15,6 +15,7 @@ mod bundle_files;
 mod bundle_input;
 mod doctor;
 mod exit;
+mod explain;
 mod ext4_shape;
 mod grub_folders;
 mod info;
@@ -63,6 +64,7 @@ enum Verb {
     Plan(Box<plan::Args>),
     Info(info::Args),
     Map(map::Args),
+    Explain(explain::Args),
     Boot(boot::Args),
     Verify(verify::Args),
     Doctor(Box<doctor::Args>),
@@ -102,6 +104,7 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Plan(args) => plan::run(*args),
         Verb::Info(args) => info::run(&args),
         Verb::Map(args) => map::run(&args),
+        Verb::Explain(args) => explain::run(&args),
         Verb::Boot(args) => boot::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Doctor(args) => doctor::run(*args),

@@ -1,5 +1,6 @@
 //! Looking at an image, ours or not, without mounting it.
 
+pub mod explain;
 mod features;
 mod format;
 mod info;

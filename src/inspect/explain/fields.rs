@@ -76,7 +76,9 @@ pub(super) const fn length<S, F>(_: fn(&S) -> &F) -> usize {
 /// The field that has byte `byte` of the disk, in a structure with these bytes, which begin at `at`.
 pub(super) fn at(table: &'static [Spec], at: u64, bytes: &[u8], byte: u64) -> Option<Field> {
     let within = index(byte.checked_sub(at)?);
-    let spec = table.iter().find(|s| (s.at..s.at + s.len).contains(&within))?;
+    let spec = table
+        .iter()
+        .find(|s| (s.at..s.at + s.len).contains(&within))?;
     let raw = bytes.get(spec.at..spec.at + spec.len)?;
     Some(Field {
         name: spec.name,
@@ -87,7 +89,11 @@ pub(super) fn at(table: &'static [Spec], at: u64, bytes: &[u8], byte: u64) -> Op
 }
 
 fn shown(show: Show, raw: &[u8]) -> String {
-    let little = || raw.iter().rev().fold(0_u128, |n, &b| n << 8 | u128::from(b));
+    let little = || {
+        raw.iter()
+            .rev()
+            .fold(0_u128, |n, &b| n << 8 | u128::from(b))
+    };
     match show {
         Show::Number => number(little()),
         Show::Big => number(raw.iter().fold(0, |n, &b| n << 8 | u128::from(b))),
@@ -100,7 +106,9 @@ fn shown(show: Show, raw: &[u8]) -> String {
             format!("\"{}\"", display_path(&raw[..end]))
         }
         Show::Utf16 => {
-            let units = raw.chunks_exact(2).map(|u| u16::from_le_bytes([u[0], u[1]]));
+            let units = raw
+                .chunks_exact(2)
+                .map(|u| u16::from_le_bytes([u[0], u[1]]));
             let units: Vec<u16> = units.take_while(|&u| u != 0).collect();
             let text = String::from_utf16_lossy(&units);
             format!("\"{}\"", display_path(text.as_bytes()))

@@ -86,7 +86,8 @@ pub fn explain(disk: &Arc<dyn ReadAt>, offset: u64) -> Result<Explanation, Inspe
     };
     let read = |source| InspectError::Read { offset, source };
     if is_ext4(&map, &region) {
-        let fs: Arc<dyn ReadAt> = Arc::new(Window::new(Arc::clone(disk), start, map.info.size - start));
+        let fs: Arc<dyn ReadAt> =
+            Arc::new(Window::new(Arc::clone(disk), start, map.info.size - start));
         ext4::explain(&fs, start, region.what, &mut e).map_err(read)?;
     } else {
         tables::explain(disk, start, &region, &mut e).map_err(read)?;

@@ -126,7 +126,12 @@ pub(super) fn explain(
         What::Mbr => {
             let sector = read(disk, 0)?;
             e.take(MBR, 0, &sector);
-            if let Some(n) = e.offset.checked_sub(0x1be).map(|at| at / 16).filter(|n| *n < 4) {
+            if let Some(n) = e
+                .offset
+                .checked_sub(0x1be)
+                .map(|at| at / 16)
+                .filter(|n| *n < 4)
+            {
                 e.element = Some(format!("entry {}", n + 1));
                 let at = 0x1be + 16 * n;
                 e.take(MBR_ENTRY, at, &sector[index(at)..]);
@@ -137,7 +142,11 @@ pub(super) fn explain(
             let n = (e.offset - region.at) / 128;
             e.element = Some(format!("entry {}", n + 1));
             let at = region.at + n * 128;
-            e.take(GPT_ENTRY, at, &read(disk, at / SECTOR * SECTOR)?[index(at % SECTOR)..]);
+            e.take(
+                GPT_ENTRY,
+                at,
+                &read(disk, at / SECTOR * SECTOR)?[index(at % SECTOR)..],
+            );
         }
         What::CoreImg => {
             let n = (e.offset - region.at) / SECTOR;
@@ -170,13 +179,20 @@ fn fat(
             e.element = Some("boot sector".into());
             e.take(BPB, start, &sector);
             if e.field.is_none() {
-                e.take(if info.bits == 32 { BPB_32 } else { BPB_16 }, start, &sector);
+                e.take(
+                    if info.bits == 32 { BPB_32 } else { BPB_16 },
+                    start,
+                    &sector,
+                );
             }
         }
         What::FatReserved => e.element = Some(format!("reserved sector {}", inside / SECTOR)),
         What::FatTable(_) => {
             let at = (inside - info.fat_at) % info.fat_len;
-            e.element = Some(format!("entry of cluster {}", at * 8 / u64::from(info.bits)));
+            e.element = Some(format!(
+                "entry of cluster {}",
+                at * 8 / u64::from(info.bits)
+            ));
         }
         _ => {
             let Some(found) = chains(disk, start, info)? else {
@@ -186,7 +202,11 @@ fn fat(
                 let mut done = 0;
                 for &(at, len) in &item.runs {
                     if (at..at + len).contains(&inside) {
-                        let path = if item.path.is_empty() { "/" } else { &item.path };
+                        let path = if item.path.is_empty() {
+                            "/"
+                        } else {
+                            &item.path
+                        };
                         e.path = Some(path.to_owned());
                         done += inside - at;
                         if !item.directory {

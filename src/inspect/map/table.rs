@@ -61,7 +61,12 @@ fn holder(info: &Info, byte: u64) -> u32 {
 
 /// Claims the whole partition, for what nothing in it has claimed.
 pub(super) fn content(p: &Partition, at: u64, len: u64, claims: &mut Claims) {
-    let bios = p.kind == BIOS_BOOT.to_string();
-    let what = if bios { What::BiosBoot } else { What::Unknown };
+    let what = if p.kind == BIOS_BOOT.to_string() {
+        What::BiosBoot
+    } else if p.filesystem.is_some() || p.fat.is_some() {
+        What::Slack
+    } else {
+        What::Unknown
+    };
     claims.add(at, len, what);
 }

@@ -24,6 +24,8 @@ pub enum What {
     },
     /// A BIOS boot partition, behind core.img.
     BiosBoot,
+    /// Of a partition, behind its filesystem.
+    Slack,
     /// Of no partition.
     Unpartitioned,
     /// Nothing that is known here.
@@ -193,7 +195,7 @@ impl What {
             | Self::BlockPointers(_) => Kind::OtherMetadata,
             Self::FatFile(_) | Self::File(_) => Kind::Data,
             Self::Zero(_) => Kind::Zero,
-            Self::FatFree | Self::Ext4Free | Self::BiosBoot => Kind::Free,
+            Self::FatFree | Self::Ext4Free | Self::BiosBoot | Self::Slack => Kind::Free,
             Self::Unpartitioned => Kind::Unpartitioned,
             Self::FatLost | Self::Unknown => Kind::Unknown,
         }
@@ -231,6 +233,7 @@ impl fmt::Display for What {
             Self::GptEntries { backup: false } => f.write_str("GPT entries"),
             Self::GptEntries { backup: true } => f.write_str("backup GPT entries"),
             Self::BiosBoot => f.write_str("rest of the BIOS boot partition"),
+            Self::Slack => f.write_str("behind the filesystem"),
             Self::Unpartitioned => f.write_str("of no partition"),
             Self::Unknown => f.write_str("unknown"),
             Self::FatReserved => f.write_str("FAT boot sector and reserved sectors"),
