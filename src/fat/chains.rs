@@ -292,7 +292,7 @@ mod tests {
         )
         .unwrap();
         let mut bytes = vec![0; index(size)];
-        made.read_exact_at(0, &mut bytes).unwrap();
+        made.bytes.read_exact_at(0, &mut bytes).unwrap();
         bytes
     }
 
@@ -332,7 +332,7 @@ mod tests {
             let at = index(info.fat_at) + byte;
             disk[at] ^= 0x55;
             let found = chains(&disk, 0, &info).unwrap().unwrap();
-            assert!(found.items.len() >= 1 && found.items.len() <= 6);
+            assert!((1..=6).contains(&found.items.len()));
         }
         for byte in 0..count(512) {
             let mut disk = sound.clone();

@@ -108,6 +108,7 @@ pub fn map(disk: &Arc<dyn ReadAt>) -> Result<Map, InspectError> {
 }
 
 /// What is looked for in a partition.
+#[derive(Clone, Copy)]
 enum Holds {
     Ext4,
     Fat,
