@@ -109,7 +109,7 @@ impl Forward for Outlet {
     }
 
     fn zeros(&mut self, len: u64) -> io::Result<()> {
-        const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+        static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
         let mut left = len;
         if self.holes && len >= FILL && self.hasher.is_none() {
             self.flush()?;
