@@ -13,11 +13,13 @@ mod build;
 mod bundle;
 mod bundle_files;
 mod bundle_input;
+mod convert;
 mod doctor;
 mod exit;
 mod ext4_shape;
 mod grub_folders;
 mod info;
+mod output;
 mod packing;
 mod pipeline;
 mod plan;
@@ -60,6 +62,7 @@ struct Cli {
 enum Verb {
     Build(Box<build::Args>),
     Plan(Box<plan::Args>),
+    Convert(convert::Args),
     Info(info::Args),
     Boot(boot::Args),
     Verify(verify::Args),
@@ -98,6 +101,7 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
     match parse(line)?.verb {
         Verb::Build(args) => build::run(*args),
         Verb::Plan(args) => plan::run(*args),
+        Verb::Convert(args) => convert::run(&args),
         Verb::Info(args) => info::run(&args),
         Verb::Boot(args) => boot::run(&args),
         Verb::Verify(args) => verify::run(&args),
