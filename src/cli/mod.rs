@@ -16,9 +16,11 @@ mod bundle_input;
 mod convert;
 mod doctor;
 mod exit;
+mod explain;
 mod ext4_shape;
 mod grub_folders;
 mod info;
+mod map;
 mod output;
 mod packing;
 mod pipeline;
@@ -64,6 +66,8 @@ enum Verb {
     Plan(Box<plan::Args>),
     Convert(convert::Args),
     Info(info::Args),
+    Map(map::Args),
+    Explain(explain::Args),
     Boot(boot::Args),
     Verify(verify::Args),
     Doctor(Box<doctor::Args>),
@@ -103,6 +107,8 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Plan(args) => plan::run(*args),
         Verb::Convert(args) => convert::run(&args),
         Verb::Info(args) => info::run(&args),
+        Verb::Map(args) => map::run(&args),
+        Verb::Explain(args) => explain::run(&args),
         Verb::Boot(args) => boot::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Doctor(args) => doctor::run(*args),
