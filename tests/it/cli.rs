@@ -42,6 +42,8 @@ fn help_names_every_verb_and_exit_code() {
           plan           Show what build would write, without writing
           convert        Convert an image to another format; zeros are left out
           info           Show partitions and filesystems of an image, without mounting it
+          map            Draw what lies where on an image
+          explain        Say what lies at a byte of an image: structure, field and value, or file
           boot           Boot an image in qemu, its serial console on the terminal
           verify         Check the root filesystem of an image; findings give exit code 1
           doctor         Say what this machine has, and which package brings what is missing
