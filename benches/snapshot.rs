@@ -58,11 +58,6 @@ fn main() -> Result<()> {
         work,
         fake: Fake::start(manner),
     };
-    if let Some(ms) = filter.strip_prefix("serve") {
-        bench.fake.state().manner.writing = Duration::from_millis(ms.parse()?);
-        println!("{}", bench.fake.url);
-        loop { std::thread::sleep(Duration::from_secs(1)); }
-    }
     let mut missed = 0;
     if "against coldsnap".contains(&filter) {
         missed += bench.against_coldsnap(&debian, rounds)?;
