@@ -13,6 +13,7 @@ mod build;
 mod bundle;
 mod bundle_files;
 mod bundle_input;
+mod convert;
 mod doctor;
 mod exit;
 mod explain;
@@ -22,6 +23,7 @@ mod info;
 mod lint;
 mod lint_sarif;
 mod map;
+mod output;
 mod packing;
 mod pipeline;
 mod plan;
@@ -64,6 +66,7 @@ struct Cli {
 enum Verb {
     Build(Box<build::Args>),
     Plan(Box<plan::Args>),
+    Convert(convert::Args),
     Info(info::Args),
     Map(map::Args),
     Explain(explain::Args),
@@ -105,6 +108,7 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
     match parse(line)?.verb {
         Verb::Build(args) => build::run(*args),
         Verb::Plan(args) => plan::run(*args),
+        Verb::Convert(args) => convert::run(&args),
         Verb::Info(args) => info::run(&args),
         Verb::Map(args) => map::run(&args),
         Verb::Explain(args) => explain::run(&args),
