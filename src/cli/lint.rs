@@ -2,15 +2,14 @@
 
 use super::exit::{self, Code};
 use super::lint_sarif;
+use super::opened;
 use anyhow::Context;
 use diskwright::archive::{LOOKS_AT, Looks, Origin, Rootfs, looks};
 use diskwright::inspect::lint::{
     CATALOGUE, Facts, Finding, Rule, Severity, Target, lint, of_image, of_rootfs, rule,
 };
-use diskwright::read_at::{FileAt, ReadAt};
 use std::io::Read;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const EXAMPLES: &str = "\
@@ -113,8 +112,7 @@ fn facts(names: &[std::ffi::OsString]) -> anyhow::Result<Facts> {
         && is_image(path)?
     {
         let reading = || format!("cannot look at {}", path.display());
-        let file = std::fs::File::open(path).with_context(reading)?;
-        let disk: Arc<dyn ReadAt> = Arc::new(FileAt::new(file).with_context(reading)?);
+        let disk = opened::disk(path)?;
         return of_image(&disk, now).with_context(reading);
     }
     let mut rootfs = Rootfs::open_with(&origins, &diskwright::archive::Options::default())?;

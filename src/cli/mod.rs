@@ -23,6 +23,7 @@ mod info;
 mod lint;
 mod lint_sarif;
 mod map;
+mod opened;
 mod output;
 mod packing;
 mod pipeline;
