@@ -13,11 +13,16 @@ mod build;
 mod bundle;
 mod bundle_files;
 mod bundle_input;
+mod cat;
 mod doctor;
+mod du;
 mod exit;
 mod ext4_shape;
 mod grub_folders;
 mod info;
+mod listing;
+mod look;
+mod ls;
 mod packing;
 mod pipeline;
 mod plan;
@@ -28,7 +33,9 @@ mod signals;
 mod sizes;
 mod spec_file;
 mod spooled;
+mod stat;
 mod summary;
+mod tree;
 mod unbundle;
 mod verify;
 mod verify_bundle;
@@ -61,6 +68,11 @@ enum Verb {
     Build(Box<build::Args>),
     Plan(Box<plan::Args>),
     Info(info::Args),
+    Ls(ls::Args),
+    Tree(tree::Args),
+    Cat(cat::Args),
+    Stat(stat::Args),
+    Du(du::Args),
     Boot(boot::Args),
     Verify(verify::Args),
     Doctor(Box<doctor::Args>),
@@ -99,6 +111,11 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Build(args) => build::run(*args),
         Verb::Plan(args) => plan::run(*args),
         Verb::Info(args) => info::run(&args),
+        Verb::Ls(args) => ls::run(&args),
+        Verb::Tree(args) => tree::run(&args),
+        Verb::Cat(args) => cat::run(&args),
+        Verb::Stat(args) => stat::run(&args),
+        Verb::Du(args) => du::run(&args),
         Verb::Boot(args) => boot::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Doctor(args) => doctor::run(*args),

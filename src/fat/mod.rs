@@ -16,16 +16,19 @@
 //! | `map` | which clusters are used: extents |
 //! | `sparse`, `clock` | the memory; the time |
 //! | `probe` | what the boot sector of a volume says, ours or not |
+//! | `read` | files and directories of any volume |
 
 mod clock;
 mod finish;
 mod geometry;
 mod map;
 mod probe;
+mod read;
 mod sparse;
 mod volume;
 
 pub use probe::{FatInfo, probe};
+pub use read::{FatReadError, FatReader, Item, Run};
 pub use volume::{FatFile, FatSpec, Piece, PieceKind, Volume, volume};
 
 use std::io;
