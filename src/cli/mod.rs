@@ -18,6 +18,7 @@ mod doctor;
 mod du;
 mod exit;
 mod ext4_shape;
+mod extract;
 mod grub_folders;
 mod info;
 mod listing;
@@ -73,6 +74,7 @@ enum Verb {
     Cat(cat::Args),
     Stat(stat::Args),
     Du(du::Args),
+    Extract(extract::Args),
     Boot(boot::Args),
     Verify(verify::Args),
     Doctor(Box<doctor::Args>),
@@ -116,6 +118,7 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Cat(args) => cat::run(&args),
         Verb::Stat(args) => stat::run(&args),
         Verb::Du(args) => du::run(&args),
+        Verb::Extract(args) => extract::run(&args),
         Verb::Boot(args) => boot::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Doctor(args) => doctor::run(*args),

@@ -147,7 +147,10 @@ fn volume((partition, offset, len): Place, files: Result<Files, FilesError>) -> 
 
 fn ext4(image: &Arc<dyn ReadAt>, place: Place) -> Volume {
     let opened = Reader::open(window(image, place));
-    volume(place, opened.map(Files::Ext4).map_err(Into::into))
+    volume(
+        place,
+        opened.map(|r| Files::Ext4(Box::new(r))).map_err(Into::into),
+    )
 }
 
 fn fat(image: &Arc<dyn ReadAt>, place: Place) -> Volume {

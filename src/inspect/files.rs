@@ -52,7 +52,7 @@ pub enum FilesError {
 #[derive(Debug)]
 pub enum Files {
     /// ext2, ext3 or ext4.
-    Ext4(Reader),
+    Ext4(Box<Reader>),
     /// FAT12, FAT16 or FAT32.
     Fat(FatReader),
 }
