@@ -14,9 +14,11 @@ mod bundle;
 mod bundle_files;
 mod bundle_input;
 mod cat;
+mod diff;
 mod doctor;
 mod du;
 mod exit;
+mod explain;
 mod ext4_shape;
 mod extract;
 mod grub_folders;
@@ -24,6 +26,7 @@ mod info;
 mod listing;
 mod look;
 mod ls;
+mod map;
 mod packing;
 mod pipeline;
 mod plan;
@@ -75,6 +78,9 @@ enum Verb {
     Stat(stat::Args),
     Du(du::Args),
     Extract(extract::Args),
+    Diff(diff::Args),
+    Map(map::Args),
+    Explain(explain::Args),
     Boot(boot::Args),
     Verify(verify::Args),
     Doctor(Box<doctor::Args>),
@@ -119,6 +125,9 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Stat(args) => stat::run(&args),
         Verb::Du(args) => du::run(&args),
         Verb::Extract(args) => extract::run(&args),
+        Verb::Diff(args) => diff::run(&args),
+        Verb::Map(args) => map::run(&args),
+        Verb::Explain(args) => explain::run(&args),
         Verb::Boot(args) => boot::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Doctor(args) => doctor::run(*args),

@@ -15,9 +15,11 @@
 //! | `volume`, `finish` | format and write; what fatfs leaves out |
 //! | `map` | which clusters are used: extents |
 //! | `sparse`, `clock` | the memory; the time |
+//! | `chains` | which clusters belong to which path, ours or not |
 //! | `probe` | what the boot sector of a volume says, ours or not |
 //! | `read` | files and directories of any volume |
 
+mod chains;
 mod clock;
 mod finish;
 mod geometry;
@@ -27,6 +29,7 @@ mod read;
 mod sparse;
 mod volume;
 
+pub use chains::{Chains, FatItem, chains};
 pub use probe::{FatInfo, probe};
 pub use read::{FatReadError, FatReader, Item, Run};
 pub use volume::{FatFile, FatSpec, Piece, PieceKind, Volume, volume};

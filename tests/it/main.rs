@@ -38,6 +38,7 @@
 //! | `layers*` | folders and container images against tar, umoci, skopeo and buildah; damaged images |
 //! | `props` | that replaced files leave no byte, and that very large directories are clean |
 //! | `props_disk`, `props_ext4` | what holds for any tree, any filesystem, any disk |
+//! | `look`, `extract` | ls, cat, stat, du on images that others made; a tar that builds the same image again; a folder that nothing leads out of |
 //! | `limits` | the limits of ext4, from both sides |
 //! | `oracle` | every shape of image against e2fsck, sfdisk, blkid, file; what each of them proves |
 //! | `partition` | the MBR against sfdisk |
@@ -108,6 +109,7 @@ mod ext4_check;
 mod ext4_geometry;
 mod ext4_read;
 mod ext4_shapes;
+mod extract;
 mod fake_ebs;
 mod fake_s3;
 mod fat;
@@ -130,6 +132,8 @@ mod layers_bad;
 mod layers_folder;
 mod layers_tools;
 mod limits;
+mod look;
+mod map;
 mod oracle;
 mod partition;
 mod poison;

@@ -1,0 +1,82 @@
+//! Blocks of a snapshot that differ: what EBS would store of the second on top of the first.
+
+use super::DiffError;
+use crate::inspect::disk::Disk;
+use crate::observe::Observer;
+use crate::read_at::ReadAt;
+use crate::units::{KIB, MIB, index};
+use serde::Serialize;
+
+/// Bytes of a block of an EBS snapshot.
+pub const BLOCK: u64 = 512 * KIB;
+
+/// Blocks that differ.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Blocks {
+    /// Bytes of a block.
+    pub block_size: u64,
+    /// Blocks of the first disk, the last perhaps cut off.
+    pub from: u64,
+    /// Blocks of the second.
+    pub to: u64,
+    /// How many differ. What one disk alone has counts where it is not zero.
+    pub differ: u64,
+    /// Which: first and last of each run.
+    pub runs: Vec<(u64, u64)>,
+}
+
+/// A disk and the name of its image.
+type Named<'a> = (&'a str, &'a Disk);
+
+/// Compares two disks.
+pub(super) fn compare(
+    a: Named<'_>,
+    b: Named<'_>,
+    observer: &dyn Observer,
+) -> Result<Blocks, DiffError> {
+    let (left, right) = (a.1.image(), b.1.image());
+    let len = |disk: &dyn ReadAt| disk.len();
+    let (a_len, b_len) = (len(&**left), len(&**right));
+    let mut blocks = Blocks {
+        block_size: BLOCK,
+        from: a_len.div_ceil(BLOCK),
+        to: b_len.div_ceil(BLOCK),
+        ..Blocks::default()
+    };
+    // Four blocks at a time: fewer calls, and still within a processor's cache.
+    let chunk = 2 * MIB;
+    let mut buffers = [vec![0; index(chunk)], vec![0; index(chunk)]];
+    let mut at = 0;
+    while at < a_len.max(b_len) {
+        if observer.cancelled() {
+            return Err(DiffError::Interrupted);
+        }
+        let [x, y] = &mut buffers;
+        fill(a, at, x)?;
+        fill(b, at, y)?;
+        let pairs = x.chunks(index(BLOCK)).zip(y.chunks(index(BLOCK)));
+        for (nr, _) in (at / BLOCK..).zip(pairs).filter(|(_, (x, y))| x != y) {
+            blocks.differ += 1;
+            match blocks.runs.last_mut() {
+                Some((_, last)) if *last + 1 == nr => *last = nr,
+                _ => blocks.runs.push((nr, nr)),
+            }
+        }
+        at += chunk;
+    }
+    Ok(blocks)
+}
+
+/// Reads a disk from byte `offset`; what lies behind its end is zero.
+fn fill((name, disk): Named<'_>, offset: u64, buf: &mut [u8]) -> Result<(), DiffError> {
+    let image = disk.image();
+    let there = index(image.len().saturating_sub(offset)).min(buf.len());
+    let (data, rest) = buf.split_at_mut(there);
+    rest.fill(0);
+    let read = image.read_exact_at(offset, data);
+    read.map_err(|source| DiffError::Disk {
+        image: name.to_owned(),
+        offset,
+        source,
+    })
+}
