@@ -37,10 +37,10 @@ fn a_tar_of_every_feature_builds_the_same_image_again() {
     for flags in [
         &[][..],
         &["--size", "300M", "--label", "other"],
-        &["--boot", "none", "--scheme", "gpt", "--block-size", "1k"],
+        &["--scheme", "gpt", "--block-size", "1k"],
         &["--features", "modern", "--free", "20%"],
     ] {
-        round_trip(&tar, flags);
+        round_trip(&tar, &[&["--boot", "none"], flags].concat());
     }
 }
 
@@ -66,8 +66,10 @@ fn a_tar_says_what_went_into_the_image() {
     for record in expected.values_mut() {
         record.times = record.times.map(|t| t.min(newest));
     }
-    // Parents that no entry of the first describes, and what every filesystem has.
-    found.retain(|path, _| expected.contains_key(path));
+    // Parents that no entry of the first describes, and what every filesystem has: lost+found, and a link
+    // more of the root.
+    found.retain(|path, _| expected.contains_key(path) && !path.is_empty());
+    expected.remove(&b""[..]);
     for (path, record) in &mut expected {
         if let Some(ours) = found.get_mut(path) {
             ours.times.clone_from(&record.times);

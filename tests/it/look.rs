@@ -230,7 +230,7 @@ fn stat_says_what_debugfs_says_and_du_what_du_says() {
     }
     let desk = Desk::new();
     tree(&desk);
-    mke2fs(&desk, "fs.img", &["-t", "ext4"]);
+    mke2fs(&desk, "fs.img", &["-t", "ext4", "-b", "4096"]);
     let stat = said(&desk, &["stat", "--json", "fs.img:/large"]);
     let stat: serde_json::Value = serde_json::from_str(&stat).unwrap();
     let theirs = tools::stdout(
@@ -275,7 +275,7 @@ fn partitions_of_foreign_disks_are_read_and_fat_as_mtools_reads_it() {
     tree(&desk);
     mke2fs(&desk, "fs.img", &["-t", "ext4"]);
     let long = "A long Name, mit Umläuten 日本.txt";
-    for (bits, mib) in [("12", 4), ("16", 16), ("32", 40)] {
+    for (bits, mib) in [("12", 1), ("16", 16), ("32", 40)] {
         let fat = fs::File::create(desk.path("fat.img")).unwrap();
         fat.set_len(mib << 20).unwrap();
         run(
