@@ -14,6 +14,7 @@ mod bundle;
 mod bundle_files;
 mod bundle_input;
 mod cat;
+mod convert;
 mod diff;
 mod doctor;
 mod du;
@@ -27,6 +28,7 @@ mod listing;
 mod look;
 mod ls;
 mod map;
+mod output;
 mod packing;
 mod pipeline;
 mod plan;
@@ -71,6 +73,7 @@ struct Cli {
 enum Verb {
     Build(Box<build::Args>),
     Plan(Box<plan::Args>),
+    Convert(convert::Args),
     Info(info::Args),
     Ls(ls::Args),
     Tree(tree::Args),
@@ -118,6 +121,7 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
     match parse(line)?.verb {
         Verb::Build(args) => build::run(*args),
         Verb::Plan(args) => plan::run(*args),
+        Verb::Convert(args) => convert::run(&args),
         Verb::Info(args) => info::run(&args),
         Verb::Ls(args) => ls::run(&args),
         Verb::Tree(args) => tree::run(&args),

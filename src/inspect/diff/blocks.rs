@@ -6,6 +6,7 @@ use crate::observe::Observer;
 use crate::read_at::ReadAt;
 use crate::units::{KIB, MIB, index};
 use serde::Serialize;
+use std::ops::Range;
 
 /// Bytes of a block of an EBS snapshot.
 pub const BLOCK: u64 = 512 * KIB;
@@ -23,6 +24,15 @@ pub struct Blocks {
     pub differ: u64,
     /// Which: first and last of each run.
     pub runs: Vec<(u64, u64)>,
+}
+
+impl Blocks {
+    /// Whether none of `len` bytes from `start` is in a block that differs.
+    pub(super) fn untouched(&self, start: u64, len: u64) -> bool {
+        let (first, last) = (start / BLOCK, start.saturating_add(len.max(1) - 1) / BLOCK);
+        let n = self.runs.partition_point(|(_, end)| *end < first);
+        self.runs.get(n).is_none_or(|(from, _)| *from > last)
+    }
 }
 
 /// A disk and the name of its image.
@@ -47,9 +57,21 @@ pub(super) fn compare(
     let chunk = 2 * MIB;
     let mut buffers = [vec![0; index(chunk)], vec![0; index(chunk)]];
     let mut at = 0;
+    let mut holes = [0..0, 0..0];
     while at < a_len.max(b_len) {
         if observer.cancelled() {
             return Err(DiffError::Interrupted);
+        }
+        for (hole, side) in holes.iter_mut().zip([a, b]) {
+            next_hole(side, at, hole)?;
+        }
+        let end = at + chunk;
+        let empty = |(hole, len): (&Range<u64>, u64)| {
+            at >= len || hole.start <= at && hole.end >= end.min(len)
+        };
+        if holes.iter().zip([a_len, b_len]).all(empty) {
+            at = end;
+            continue;
         }
         let [x, y] = &mut buffers;
         fill(a, at, x)?;
@@ -65,6 +87,23 @@ pub(super) fn compare(
         at += chunk;
     }
     Ok(blocks)
+}
+
+/// Moves on to the hole that ends behind byte `offset`.
+fn next_hole((name, disk): Named<'_>, offset: u64, hole: &mut Range<u64>) -> Result<(), DiffError> {
+    let len = disk.image().len();
+    if hole.end > offset || offset >= len {
+        return Ok(());
+    }
+    let found = disk.image().hole(offset);
+    *hole = found.map_err(|source| DiffError::Disk {
+        image: name.to_owned(),
+        offset,
+        source,
+    })?;
+    // Without one it is empty, at the end: not to be asked for again.
+    hole.end = hole.end.max(offset + 1);
+    Ok(())
 }
 
 /// Reads a disk from byte `offset`; what lies behind its end is zero.

@@ -1,6 +1,7 @@
 //! Files that one side alone has, and those that differ.
 
 use super::DiffError;
+use super::blocks::Blocks;
 use super::side::{Root, Side};
 use crate::display::{display_path, display_time};
 use crate::hex::hex;
@@ -74,8 +75,29 @@ enum Bytes {
 }
 
 /// Compares the files of two sides.
-pub(super) fn files(a: &Side, b: &Side, observer: &dyn Observer) -> Result<FileChanges, DiffError> {
+///
+/// Of two images, a file that lies at one place in both, in blocks that do not differ, is not read again.
+pub(super) fn files(
+    a: &Side,
+    b: &Side,
+    blocks: Option<&Blocks>,
+    observer: &dyn Observer,
+) -> Result<FileChanges, DiffError> {
     let (a_root, b_root) = (a.root()?, b.root()?);
+    let offset = |side: &Side| Some(side.disk()?.1.root()?.offset);
+    let place = offset(a).filter(|at| offset(b) == Some(*at));
+    let untouched = |a: &File, b: &File| {
+        let (Some(blocks), Some(place)) = (blocks, place) else {
+            return false;
+        };
+        let (Root::Files(a_files), Root::Files(b_files)) = (&a_root, &b_root) else {
+            return false;
+        };
+        let (a, b) = (runs(a_files, a), runs(b_files, b));
+        let same = a == b && a.as_ref().is_some_and(|runs| !runs.is_empty());
+        let mut runs = a.iter().flatten();
+        same && runs.all(|(_, at, len, _)| blocks.untouched(place + at, *len))
+    };
     let (left, mut right) = (list(&a_root, observer)?, list(&b_root, observer)?);
     let mut changes = FileChanges::default();
     let entry = |path: &[u8], file: &File| Entry {
@@ -92,7 +114,9 @@ pub(super) fn files(a: &Side, b: &Side, observer: &dyn Observer) -> Result<FileC
             continue;
         };
         let mut what = fields(&old, &new);
-        if old.kind == new.kind && !same_bytes((&a_root, &old), (&b_root, &new), &path)? {
+        let at_once = old.size == new.size && untouched(&old, &new);
+        if old.kind == new.kind && !at_once && !same_bytes((&a_root, &old), (&b_root, &new), &path)?
+        {
             what.push(("content", old.size.to_string(), new.size.to_string()));
         }
         if !what.is_empty() {
@@ -106,6 +130,18 @@ pub(super) fn files(a: &Side, b: &Side, observer: &dyn Observer) -> Result<FileC
 
 fn shown(path: &[u8]) -> String {
     format!("/{}", display_path(path))
+}
+
+/// Where a file lies in its filesystem, in bytes: in the file, on the volume, how many, whether written.
+fn runs(files: &Files, file: &File) -> Option<Vec<(u64, u64, u64, bool)>> {
+    let (Files::Ext4(reader), Bytes::Node(node)) = (files, &file.bytes) else {
+        return None;
+    };
+    let size = reader.block_size();
+    let mapping = reader.mapping(node.inode()?).ok()?;
+    let runs = mapping.runs.into_iter();
+    let bytes = runs.map(|r| (r.logical * size, r.physical * size, r.len * size, r.written));
+    Some(bytes.collect())
 }
 
 /// Every field but the content.

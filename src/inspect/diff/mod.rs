@@ -105,14 +105,12 @@ pub enum DiffError {
 /// # Errors
 /// When one of them cannot be read.
 pub fn diff(a: &Side, b: &Side, observer: &dyn Observer) -> Result<Diff, DiffError> {
-    let mut diff = Diff {
-        files: compare::files(a, b, observer)?,
-        packages: packages::compare(&packages::of(a)?, &packages::of(b)?),
-        ..Diff::default()
-    };
+    let mut diff = Diff::default();
     if let (Some((a_name, a)), Some((b_name, b))) = (a.disk(), b.disk()) {
         diff.structures = structures::compare(a.info(), b.info());
         diff.blocks = Some(blocks::compare((a_name, a), (b_name, b), observer)?);
     }
+    diff.files = compare::files(a, b, diff.blocks.as_ref(), observer)?;
+    diff.packages = packages::compare(&packages::of(a)?, &packages::of(b)?);
     Ok(diff)
 }
