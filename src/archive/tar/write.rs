@@ -4,6 +4,11 @@
 //! attributes as GNU tar and star have them (`SCHILY.xattr.*`), ACLs as text (`SCHILY.acl.*`, numbers for
 //! names), holes as GNU tar's sparse format 1.0 (GNU tar manual, "Storing Sparse Files").
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "what is written is ours; sums past 2^64 are a bug, and overflow checks are on"
+)]
+
 use crate::acl::{Acl, text};
 use crate::entry::{DataRun, Entry, EntryKind};
 use crate::units::{Timestamp, count, index};
