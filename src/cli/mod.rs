@@ -24,10 +24,13 @@ mod ext4_shape;
 mod extract;
 mod grub_folders;
 mod info;
+mod lint;
+mod lint_sarif;
 mod listing;
 mod look;
 mod ls;
 mod map;
+mod opened;
 mod output;
 mod packing;
 mod pipeline;
@@ -84,6 +87,7 @@ enum Verb {
     Diff(diff::Args),
     Map(map::Args),
     Explain(explain::Args),
+    Lint(lint::Args),
     Boot(boot::Args),
     Verify(verify::Args),
     Doctor(Box<doctor::Args>),
@@ -132,6 +136,7 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Diff(args) => diff::run(&args),
         Verb::Map(args) => map::run(&args),
         Verb::Explain(args) => explain::run(&args),
+        Verb::Lint(args) => lint::run(&args),
         Verb::Boot(args) => boot::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Doctor(args) => doctor::run(*args),
