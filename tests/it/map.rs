@@ -289,6 +289,47 @@ fn of_a_large_filesystem_with_nothing_in_it_little_is_read() {
 }
 
 #[test]
+fn a_volume_of_fat_without_a_partition_table_is_one() {
+    if !have("mkfs.vfat") || !have("mcopy") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fat.img");
+    let (name, file) = (path.to_str().unwrap(), folder.path().join("a file"));
+    std::fs::write(&file, vec![b'x'; 100_000]).unwrap();
+    for bits in ["12", "16", "32"] {
+        File::create(&path)
+            .unwrap()
+            .set_len(if bits == "12" { 4 << 20 } else { 48 << 20 })
+            .unwrap();
+        stdout("mkfs.vfat", &["-F", bits, "-s", "1", name]);
+        stdout("mcopy", &["-i", name, file.to_str().unwrap(), "::/"]);
+        let disk = open(&path);
+        let map = map(&disk).unwrap();
+        assert_eq!(gaps(&map.regions, disk.len()), Vec::<String>::new());
+        let data = map
+            .regions
+            .iter()
+            .find(|r| matches!(r.what, What::FatFile(_)))
+            .unwrap();
+        assert!(
+            (100_000..101_000).contains(&data.len),
+            "FAT{bits}: {data:?}"
+        );
+        let told = explain(&disk, data.at + 77).unwrap();
+        assert_eq!(
+            (told.path.as_deref(), told.file_offset),
+            (Some("/a file"), Some(77))
+        );
+        let tables = map
+            .regions
+            .iter()
+            .filter(|r| matches!(r.what, What::FatTable(_)));
+        assert_eq!(tables.count(), 2);
+    }
+}
+
+#[test]
 fn a_hole_of_the_file_under_data_is_zero() {
     let folder = tempfile::tempdir().unwrap();
     let mut data = vec![b'x'; 1 << 20];

@@ -86,6 +86,11 @@ fn area<'a>(map: &Map, regions: &'a [Region], several: bool) -> Area<'a> {
             "no partition table".to_owned(),
             format!("{}{}", kind_of(f), label(&f.label)),
         ),
+        (None, None) if map.info.scheme == "none" => {
+            let fat = parts.iter().any(|(kind, ..)| kind == Kind::Fat);
+            let holds = if fat { "FAT" } else { "unknown" };
+            ("no partition table".to_owned(), holds.to_owned())
+        }
         (None, None) => (outside(&parts), String::new()),
     };
     Area {

@@ -25,6 +25,7 @@ mod what;
 pub use what::{Kind, What};
 
 use super::{Info, InspectError, info};
+use crate::fat::probe;
 use crate::read_at::{ReadAt, Window};
 use claims::Claims;
 use serde::Serialize;
@@ -80,7 +81,13 @@ impl Map {
 /// # Errors
 /// When it cannot be read, or its partition table is damaged.
 pub fn map(disk: &Arc<dyn ReadAt>) -> Result<Map, InspectError> {
-    let info = info(disk)?;
+    let mut info = info(disk)?;
+    let failed = |source| InspectError::Read { offset: 0, source };
+    if info.partitions.is_empty() && probe(disk, 0).map_err(failed)?.is_some() {
+        // The boot sector of a volume without a partition table ends as an MBR does.
+        info.scheme = "none";
+        info.disk_signature = None;
+    }
     let mut claims = Claims::default();
     table::front(disk, &info, &mut claims)?;
     for p in &info.partitions {
