@@ -21,6 +21,7 @@ mod ext4_shape;
 mod grub_folders;
 mod info;
 mod map;
+mod opening;
 mod output;
 mod packing;
 mod pipeline;

@@ -27,7 +27,7 @@ pub mod vmdk;
 pub use error::VdiskError;
 pub use format::Format;
 pub use forward::{Forward, copy};
-pub use open::{Opened, detect, open, open_path, stored, unpack};
+pub use open::{Opened, detect, open, open_file, open_path, spool_folder, stored, unpack};
 pub use outlet::Outlet;
 pub use scan::Scanned;
 
