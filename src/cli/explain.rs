@@ -1,6 +1,7 @@
 //! `diskwright explain`: what lies at a byte of an image.
 
 use super::exit::{self, Code, Usage};
+use super::opened;
 use super::sizes;
 use anyhow::Context;
 use diskwright::inspect::explain::{Explanation, explain};
@@ -124,7 +125,7 @@ impl Place {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
     let reading = || format!("cannot read {}", args.image.display());
-    let disk = super::opening::open(&args.image)?;
+    let disk = opened::disk(&args.image)?;
     let byte = args.offset.byte(&info(&disk).with_context(reading)?)?;
     let explained = explain(&disk, byte).with_context(reading)?;
     if args.json {

@@ -9,6 +9,7 @@ use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, Read, Seek};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -45,6 +46,10 @@ impl ReadAt for Raw {
 
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         self.bytes.read_exact_at(offset, buf)
+    }
+
+    fn hole(&self, offset: u64) -> io::Result<Range<u64>> {
+        self.bytes.hole(offset)
     }
 }
 

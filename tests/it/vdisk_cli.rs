@@ -325,11 +325,12 @@ fn what_looks_at_images_takes_every_format() {
         for (verb, more) in [
             ("info", &["--json"][..]),
             ("verify", &["--json"]),
-            ("map", &["--json"]),
             ("explain", &["1049600"]),
         ] {
             let raw = look(verb, "out/raw.img", more);
             assert_eq!(look(verb, &name, more), raw, "{verb} of {format}");
         }
+        // What it calls zero depends on what the format does not store.
+        look("map", &name, &["--json"]);
     }
 }

@@ -14,6 +14,7 @@ mod svg;
 mod terminal;
 
 use super::exit::{self, Code};
+use super::opened;
 use super::sizes::human;
 use anyhow::Context;
 use diskwright::inspect::map::{Map, map};
@@ -60,9 +61,8 @@ enum Color {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
-    let reading = || format!("cannot read {}", args.image.display());
-    let disk = super::opening::open(&args.image)?;
-    let map = map(&disk).with_context(reading)?;
+    let disk = opened::disk(&args.image)?;
+    let map = map(&disk).with_context(|| format!("cannot read {}", args.image.display()))?;
     let areas = areas::areas(&map);
     let name = args.image.file_name().unwrap_or(args.image.as_os_str());
     let title = title(&name.to_string_lossy(), &map);

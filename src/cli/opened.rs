@@ -1,4 +1,4 @@
-//! Images that are looked at: of any format, by their path.
+//! An image of any format as the disk that it holds.
 
 use anyhow::Context;
 use diskwright::observe::Silent;
@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// The disk in the image at `path`. A compressed one is decompressed first, where there is room.
-pub(super) fn open(path: &Path) -> anyhow::Result<Arc<dyn ReadAt>> {
+pub(super) fn disk(path: &Path) -> anyhow::Result<Arc<dyn ReadAt>> {
     let opened = open_path(path, &spool_folder(), &Silent);
     let opened = opened.with_context(|| format!("cannot read {}", path.display()))?;
     Ok(opened.disk)
