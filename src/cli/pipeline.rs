@@ -7,7 +7,7 @@ use diskwright::ext4::check;
 use diskwright::image::{self, BuildError, PlanSpool, Report, Spec, Structure};
 use diskwright::inspect::{self, Info};
 use diskwright::observe::Observer;
-use diskwright::read_at::{FileAt, Window};
+use diskwright::read_at::{ReadAt, Window};
 use diskwright::sink::beside::Beside;
 use diskwright::sink::blocks::{SNAPSHOT_BLOCK, Survey};
 use diskwright::sink::raw::RawOptions;
@@ -169,8 +169,7 @@ pub(super) struct Verified {
 /// Checks the partition table and the root filesystem of an image.
 pub(super) fn verify(path: &Path, observer: &dyn Observer) -> anyhow::Result<Verified> {
     let reading = || format!("cannot read {}", path.display());
-    let file = File::open(path).with_context(reading)?;
-    let disk = FileAt::new(file).with_context(reading)?;
+    let disk = super::opened::disk(path)?;
     let info = inspect::info(&disk).with_context(reading)?;
     let inside = root_findings(&disk, &info, observer).with_context(reading);
     let table = info.faults.into_iter().map(|f| Finding {
@@ -190,7 +189,7 @@ pub(super) fn verify(path: &Path, observer: &dyn Observer) -> anyhow::Result<Ver
 
 /// Of the root filesystem.
 fn root_findings(
-    disk: &FileAt,
+    disk: &dyn ReadAt,
     info: &Info,
     observer: &dyn Observer,
 ) -> anyhow::Result<Vec<Finding>> {
