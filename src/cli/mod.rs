@@ -13,6 +13,7 @@ mod build;
 mod bundle;
 mod bundle_files;
 mod bundle_input;
+mod customize_shape;
 mod doctor;
 mod exit;
 mod ext4_shape;

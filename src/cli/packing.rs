@@ -183,10 +183,13 @@ impl Packing {
         observer: &dyn Observer,
     ) -> anyhow::Result<Job> {
         let (origins, reading) = self.reading.into_origins(Some(spool))?;
+        let spec = self.shape.into_spec()?;
         if let Some(folder) = beside {
+            let part = folder.join(&options.prefix);
             for origin in &origins {
-                pipeline::refuse_inside(origin.path(), &folder.join(&options.prefix))?;
+                pipeline::refuse_inside(origin.path(), &part)?;
             }
+            pipeline::refuse_customized(&spec.customize, &part)?;
         }
         let input = bundle_input::open(&origins, &reading, "a bundle holds", observer)?;
         // As ec2-bundle-image, of the whole name: disk.img.part.0.
@@ -202,7 +205,7 @@ impl Packing {
         Ok(Job {
             options,
             input,
-            spec: self.shape.into_spec()?,
+            spec,
             spool: spool.into(),
         })
     }

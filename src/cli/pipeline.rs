@@ -5,7 +5,7 @@ use anyhow::Context;
 use diskwright::archive::{self, Origin, Rootfs};
 use diskwright::ext4::check;
 use diskwright::hex::hex;
-use diskwright::image::{self, BuildError, PlanSpool, Report, Spec, Structure};
+use diskwright::image::{self, BuildError, Customize, PlanSpool, Report, Spec, Structure};
 use diskwright::inspect::{self, Info};
 use diskwright::observe::{Observer, Stage};
 use diskwright::read_at::{FileAt, Window};
@@ -41,9 +41,10 @@ pub(super) fn build(job: &Job, observer: &dyn Observer) -> anyhow::Result<Report
         sync: job.sync,
     };
     for origin in &job.rootfs {
-        refuse_same_file(origin.path(), &job.output)?;
+        refuse_same_file(origin.path(), "the archive", &job.output)?;
         refuse_inside(origin.path(), &job.output)?;
     }
+    refuse_customized(&job.spec.customize, &job.output)?;
     // The output first: nobody should wait for an archive to learn that it has no place to go.
     let mut raw = RawFile::create(&job.output, options)?;
     let map_file = job.map_file.as_deref();
@@ -83,7 +84,7 @@ pub(super) fn build(job: &Job, observer: &dyn Observer) -> anyhow::Result<Report
 }
 
 /// Refuses an output that is the archive itself, `--force` or not: the image would replace it.
-fn refuse_same_file(rootfs: &Path, output: &Path) -> anyhow::Result<()> {
+fn refuse_same_file(rootfs: &Path, what: &str, output: &Path) -> anyhow::Result<()> {
     // A symbolic link as output is replaced, not followed.
     let Ok(there) = output.symlink_metadata() else {
         return Ok(());
@@ -99,9 +100,20 @@ fn refuse_same_file(rootfs: &Path, output: &Path) -> anyhow::Result<()> {
     // What cannot be looked at is told when it is opened.
     if input.is_ok_and(|i| (i.dev(), i.ino()) == (there.dev(), there.ino())) {
         anyhow::bail!(
-            "{} is the archive itself: the image would replace it; give the image another name",
+            "{} is {what} itself: the image would replace it; give the image another name",
             output.display()
         );
+    }
+    Ok(())
+}
+
+/// Refuses an output that is one of the files, or lies in one of the folders, that customise the image.
+pub(super) fn refuse_customized(customize: &Customize, output: &Path) -> anyhow::Result<()> {
+    for overlay in &customize.overlays {
+        refuse_inside(&overlay.folder, output)?;
+    }
+    for file in &customize.files {
+        refuse_same_file(&file.source, "the file for the image", output)?;
     }
     Ok(())
 }
