@@ -13,6 +13,7 @@
 //! | `disk_damage` | a Debian boots from a disk of which a part is destroyed |
 //! | `boot`, `cli` | the program's verbs, exit codes and streams |
 //! | `bundle*` | bundles of EC2, both ways: golden ones, openssl and tar, damage, bad input |
+//! | `customize` | what every flag that edits the tree writes, against systemctl and debugfs; refusals |
 //! | `determinism` | same archive, same spec, same bytes |
 //! | `efi` | core.efi and what lies on an EFI system partition, against grub-mkimage |
 //! | `efi_debian` | a Debian comes up under Secure Boot by the signed pair, on arm64 by every loader |
@@ -96,6 +97,7 @@ mod bundle_bad;
 mod bundle_prop;
 mod cli;
 mod common;
+mod customize;
 mod determinism;
 mod disk_damage;
 mod disk_full;

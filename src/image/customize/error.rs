@@ -32,7 +32,7 @@ pub enum CustomizeError {
         why: String,
     },
     /// A path that the image cannot have.
-    #[error("--{flag}")]
+    #[error("--{flag}: nothing can be put there")]
     Path {
         /// The flag.
         flag: &'static str,

@@ -63,13 +63,11 @@ pub(super) fn folder(
     overlay: &Overlay,
     owners: &mut Owners,
 ) -> Result<(), BuildError> {
-    if !overlay.folder.is_dir() {
-        let kind = match overlay.folder.exists() {
-            true => io::ErrorKind::NotADirectory,
-            false => io::ErrorKind::NotFound,
-        };
-        return Err(unreadable(edit, &overlay.folder, kind.into()).into());
-    }
+    let kind = std::fs::metadata(&overlay.folder).and_then(|meta| match meta.is_dir() {
+        true => Ok(()),
+        false => Err(io::ErrorKind::NotADirectory.into()),
+    });
+    kind.map_err(|e| unreadable(edit, &overlay.folder, e))?;
     let options = Options {
         owner: Some((0, 0)),
         ..Options::default()
