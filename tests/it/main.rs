@@ -14,6 +14,7 @@
 //! | `boot`, `cli` | the program's verbs, exit codes and streams |
 //! | `bundle*` | bundles of EC2, both ways: golden ones, openssl and tar, damage, bad input |
 //! | `customize` | what every flag that edits the tree writes, against systemctl and debugfs; refusals |
+//! | `customize_boot` | in the booted guest: ssh with the key, unit, names, zone, locale, cloud-init |
 //! | `determinism` | same archive, same spec, same bytes |
 //! | `efi` | core.efi and what lies on an EFI system partition, against grub-mkimage |
 //! | `efi_debian` | a Debian comes up under Secure Boot by the signed pair, on arm64 by every loader |
@@ -98,6 +99,7 @@ mod bundle_prop;
 mod cli;
 mod common;
 mod customize;
+mod customize_boot;
 mod determinism;
 mod disk_damage;
 mod disk_full;
