@@ -112,6 +112,7 @@ pub mod display;
 pub mod entry;
 pub mod extent;
 pub mod hex;
+pub mod in_order;
 pub mod observe;
 pub mod read_at;
 pub mod seed;
@@ -124,6 +125,7 @@ pub mod ext4;
 pub mod fat;
 pub mod grub;
 pub mod partition;
+pub mod vdisk;
 
 pub mod image;
 

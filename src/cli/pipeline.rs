@@ -9,8 +9,9 @@ use diskwright::image::{self, BuildError, Customize, PlanSpool, Report, Spec, St
 use diskwright::inspect::{self, Info};
 use diskwright::observe::{Observer, Stage};
 use diskwright::read_at::{FileAt, Window};
+use diskwright::sink::beside::Beside;
 use diskwright::sink::blocks::{SNAPSHOT_BLOCK, Survey};
-use diskwright::sink::map::{self, MapFile};
+use diskwright::sink::map;
 use diskwright::sink::raw::{RawFile, RawOptions, SinkError};
 use diskwright::units::{MIB, count, index};
 use sha2::{Digest, Sha256};
@@ -48,7 +49,7 @@ pub(super) fn build(job: &Job, observer: &dyn Observer) -> anyhow::Result<Report
     // The output first: nobody should wait for an archive to learn that it has no place to go.
     let mut raw = RawFile::create(&job.output, options)?;
     let map_file = job.map_file.as_deref();
-    let mut map_file = map_file.map(|p| MapFile::create(p, options)).transpose()?;
+    let mut map_file = map_file.map(|p| Beside::create(p, options)).transpose()?;
     let _guard = raw.temporary().map(signals::guard);
     let mut rootfs = Rootfs::open_with(&job.rootfs, &job.reading)?;
     let built =
@@ -71,7 +72,7 @@ pub(super) fn build(job: &Job, observer: &dyn Observer) -> anyhow::Result<Report
         let reading = "cannot read the image back";
         let image = FileAt::new(raw.file().try_clone().context(reading)?).context(reading)?;
         let survey = Survey::new(&image, &regions, SNAPSHOT_BLOCK, observer).context(reading)?;
-        map_file.write(&regions, survey.digest())?;
+        map_file.write(|out| map::write(out, &regions, survey.digest()))?;
     }
     if observer.cancelled() {
         return Err(BuildError::Interrupted.into());

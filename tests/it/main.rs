@@ -19,6 +19,7 @@
 //! | `efi` | core.efi and what lies on an EFI system partition, against grub-mkimage |
 //! | `efi_debian` | a Debian comes up under Secure Boot by the signed pair, on arm64 by every loader |
 //! | `efi_boot` | OVMF and AAVMF start our loaders, Secure Boot the signed pair alone |
+//! | `ext4_read` | our reader against debugfs, on filesystems of every kind that mke2fs makes, sound and damaged |
 //! | `ext4_check` | that the checker finds whatever damage e2fsck finds |
 //! | `ext4_geometry` | layout of a filesystem against mke2fs, at a hundred sizes |
 //! | `ext4_shapes` | every block size and profile: e2fsck, files read back, resize2fs, fit, refusals |
@@ -48,6 +49,7 @@
 //! | `pv_boot` | GRUB 0.97 and Xen's pygrub read such an image of Debian 12 and 13, what they find boots |
 //! | `readme` | that the README says what the program does |
 //! | `scale` | sizes and numbers of files that nobody tries by hand |
+//! | `vdisk*` | every format against qemu-img, both ways; streams, conversions, block maps, damage |
 //! | `tidy` | the rules of the house: dependency direction, lengths, introductions |
 
 #![allow(
@@ -108,6 +110,7 @@ mod efi_boot;
 mod efi_debian;
 mod ext4_check;
 mod ext4_geometry;
+mod ext4_read;
 mod ext4_shapes;
 mod fake_ebs;
 mod fake_s3;
@@ -131,6 +134,7 @@ mod layers_bad;
 mod layers_folder;
 mod layers_tools;
 mod limits;
+mod map;
 mod oracle;
 mod partition;
 mod poison;
@@ -145,3 +149,4 @@ mod scale;
 mod signals;
 mod tidy;
 mod tools;
+mod vdisk;
