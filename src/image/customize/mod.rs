@@ -28,6 +28,7 @@ mod locale;
 mod overlay;
 mod remove;
 mod spec;
+mod unit_files;
 mod units;
 
 pub use error::CustomizeError;
@@ -73,7 +74,7 @@ pub(super) fn wants(path: &[u8]) -> bool {
     known.iter().any(|k| k.as_bytes() == path)
         || below(SKEL)
         || path.ends_with(AUTHORIZED_KEYS.as_bytes())
-        || units::FOLDERS.iter().any(|folder| below(folder))
+        || unit_files::FOLDERS.iter().any(|folder| below(folder))
 }
 
 /// What can be refused before the archive is read.
@@ -172,6 +173,13 @@ pub(super) fn apply(
         step(ingest, "cloud-init", seed.display().to_string(), &mut |e| {
             cloud_init::seed(e, seed, hostname)
         })?;
+    }
+    if wish.machine_id == MachineId::Uninitialized && !wish.disable.is_empty() {
+        // systemd.preset(5): at the first boot what is preset is enabled, and without a preset all is.
+        ingest.warn(
+            "--machine-id uninitialized: systemd takes the next boot for the first, and its presets may then \
+             enable what was disabled; --mask what must not start, or say --machine-id empty",
+        );
     }
     if wish.machine_id != MachineId::Keep {
         let id = wish.machine_id;
