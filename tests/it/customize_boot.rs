@@ -160,5 +160,20 @@ fn a_person_logs_in_with_the_key_and_finds_what_was_asked_for() {
         begun.elapsed().as_secs_f64()
     );
     let said = String::from_utf8_lossy(&answer.stdout).into_owned();
-    expect_test::expect![[r#""#]].assert_eq(&said);
+    expect_test::expect![[r#"
+        lisa
+        lisa sudo
+        herald
+        C.UTF-8
+        IST
+        active
+        ran
+        enabled disabled 
+        700 lisa:lisa
+        700 lisa:lisa
+        by-seed
+        DataSourceNoCloud
+        known
+        0
+    "#]].assert_eq(&said);
 }
