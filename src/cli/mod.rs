@@ -13,6 +13,7 @@ mod build;
 mod bundle;
 mod bundle_files;
 mod bundle_input;
+mod convert;
 mod customize_shape;
 mod doctor;
 mod exit;
@@ -21,6 +22,7 @@ mod ext4_shape;
 mod grub_folders;
 mod info;
 mod map;
+mod output;
 mod packing;
 mod pipeline;
 mod plan;
@@ -63,6 +65,7 @@ struct Cli {
 enum Verb {
     Build(Box<build::Args>),
     Plan(Box<plan::Args>),
+    Convert(convert::Args),
     Info(info::Args),
     Map(map::Args),
     Explain(explain::Args),
@@ -103,6 +106,7 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
     match parse(line)?.verb {
         Verb::Build(args) => build::run(*args),
         Verb::Plan(args) => plan::run(*args),
+        Verb::Convert(args) => convert::run(&args),
         Verb::Info(args) => info::run(&args),
         Verb::Map(args) => map::run(&args),
         Verb::Explain(args) => explain::run(&args),

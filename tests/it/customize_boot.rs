@@ -175,5 +175,6 @@ fn a_person_logs_in_with_the_key_and_finds_what_was_asked_for() {
         DataSourceNoCloud
         known
         0
-    "#]].assert_eq(&said);
+    "#]]
+    .assert_eq(&said);
 }
