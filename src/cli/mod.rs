@@ -21,7 +21,10 @@ mod explain;
 mod ext4_shape;
 mod grub_folders;
 mod info;
+mod lint;
+mod lint_sarif;
 mod map;
+mod opened;
 mod output;
 mod packing;
 mod pipeline;
@@ -69,6 +72,7 @@ enum Verb {
     Info(info::Args),
     Map(map::Args),
     Explain(explain::Args),
+    Lint(lint::Args),
     Boot(boot::Args),
     Verify(verify::Args),
     Doctor(Box<doctor::Args>),
@@ -110,6 +114,7 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Info(args) => info::run(&args),
         Verb::Map(args) => map::run(&args),
         Verb::Explain(args) => explain::run(&args),
+        Verb::Lint(args) => lint::run(&args),
         Verb::Boot(args) => boot::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Doctor(args) => doctor::run(*args),

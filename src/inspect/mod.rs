@@ -4,6 +4,7 @@ pub mod explain;
 mod features;
 mod format;
 mod info;
+pub mod lint;
 pub mod map;
 
 pub use format::{is_fixed_vhd, not_raw};
