@@ -44,6 +44,8 @@ fn help_names_every_verb_and_exit_code() {
           info           Show partitions and filesystems of an image, without mounting it
           map            Draw what lies where on an image
           explain        Say what lies at a byte of an image: structure, field and value, or file
+          lint           Say what makes an image, or a root filesystem, unfit to be an AMI; warnings and
+                         errors give exit code 1
           boot           Boot an image in qemu, its serial console on the terminal
           verify         Check the root filesystem of an image; findings give exit code 1
           doctor         Say what this machine has, and which package brings what is missing
