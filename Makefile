@@ -6,8 +6,9 @@
 TEST_PACKAGES = qemu-system-x86 qemu-system-arm seabios ovmf qemu-efi-aarch64 e2fsprogs grub-pc-bin \
 	grub-common grub-efi-amd64-signed shim-signed fuse2fs fdisk gdisk parted dosfstools mtools strace \
 	file zstd lz4 xz-utils bzip2 acl attr libarchive-tools busybox-static cpio mmdebstrap debian-archive-keyring \
-	python3 python3-venv libc6-i386 umoci skopeo buildah genext2fs openssl pigz \
-	openssh-client systemd packer qemu-utils bmap-tools chromium
+	python3 python3-venv libc6-i386 umoci skopeo buildah genext2fs genimage openssl pigz \
+	openssh-client systemd packer \
+	qemu-utils bmap-tools chromium
 
 # From PyPI, the same versions everywhere: somebody else's AWS, the schemas of Kubernetes, the types of Argo.
 TEST_PYTHON = 'moto[server]==5.2.5' kubernetes-validate==1.37.0 hera==7.1.0

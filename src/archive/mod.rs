@@ -40,3 +40,4 @@ pub use folder::FolderError;
 pub use oci::{Blob, ImageError, Platform, Store};
 pub use reader::ArchiveReader;
 pub use rootfs::{Item, Options, Origin, Rootfs};
+pub use tar::TarWriter;

@@ -13,16 +13,23 @@ mod build;
 mod bundle;
 mod bundle_files;
 mod bundle_input;
+mod cat;
 mod convert;
 mod customize_shape;
+mod diff;
 mod doctor;
+mod du;
 mod exit;
 mod explain;
 mod ext4_shape;
+mod extract;
 mod grub_folders;
 mod info;
 mod lint;
 mod lint_sarif;
+mod listing;
+mod look;
+mod ls;
 mod map;
 mod opened;
 mod output;
@@ -36,7 +43,9 @@ mod signals;
 mod sizes;
 mod spec_file;
 mod spooled;
+mod stat;
 mod summary;
+mod tree;
 mod unbundle;
 mod verify;
 mod verify_bundle;
@@ -70,6 +79,13 @@ enum Verb {
     Plan(Box<plan::Args>),
     Convert(convert::Args),
     Info(info::Args),
+    Ls(ls::Args),
+    Tree(tree::Args),
+    Cat(cat::Args),
+    Stat(stat::Args),
+    Du(du::Args),
+    Extract(extract::Args),
+    Diff(diff::Args),
     Map(map::Args),
     Explain(explain::Args),
     Lint(lint::Args),
@@ -112,6 +128,13 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Plan(args) => plan::run(*args),
         Verb::Convert(args) => convert::run(&args),
         Verb::Info(args) => info::run(&args),
+        Verb::Ls(args) => ls::run(&args),
+        Verb::Tree(args) => tree::run(&args),
+        Verb::Cat(args) => cat::run(&args),
+        Verb::Stat(args) => stat::run(&args),
+        Verb::Du(args) => du::run(&args),
+        Verb::Extract(args) => extract::run(&args),
+        Verb::Diff(args) => diff::run(&args),
         Verb::Map(args) => map::run(&args),
         Verb::Explain(args) => explain::run(&args),
         Verb::Lint(args) => lint::run(&args),

@@ -90,7 +90,7 @@ pub fn build(
             ..spec.clone()
         }
     };
-    let seed = seed(&ingest.tree, &sorted, &asked);
+    let seed = seed(&ingest.tree, &sorted, &asked, time(spec, &ingest.tree));
     let facts = facts(spec, &seed, &ingest.tree);
     if let Some(days @ 1..) = days_ahead(facts.time) {
         ingest.warn(&format!(

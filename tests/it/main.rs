@@ -42,6 +42,8 @@
 //! | `layers*` | folders and container images against tar, umoci, skopeo and buildah; damaged images |
 //! | `props` | that replaced files leave no byte, and that very large directories are clean |
 //! | `props_disk`, `props_ext4` | what holds for any tree, any filesystem, any disk |
+//! | `diff` | every kind of change between two images or archives is told, and nothing else |
+//! | `look`, `extract` | ls, cat, stat, du on images that others made; a tar that builds the same image again; a folder that nothing leads out of |
 //! | `limits` | the limits of ext4, from both sides |
 //! | `oracle` | every shape of image against e2fsck, sfdisk, blkid, file; what each of them proves |
 //! | `partition` | the MBR against sfdisk |
@@ -106,6 +108,7 @@ mod customize;
 mod customize_bad;
 mod customize_boot;
 mod determinism;
+mod diff;
 mod disk_damage;
 mod disk_full;
 mod efi;
@@ -116,6 +119,7 @@ mod ext4_check;
 mod ext4_geometry;
 mod ext4_read;
 mod ext4_shapes;
+mod extract;
 mod fake_ebs;
 mod fake_s3;
 mod fat;
@@ -139,6 +143,7 @@ mod layers_folder;
 mod layers_tools;
 mod limits;
 mod lint;
+mod look;
 mod map;
 mod map_picture;
 mod oracle;
