@@ -42,6 +42,15 @@ fn help_names_every_verb_and_exit_code() {
           plan           Show what build would write, without writing
           convert        Convert an image to another format; zeros are left out
           info           Show partitions and filesystems of an image, without mounting it
+          ls             List files in an image, as ls(1) does
+          tree           Show what is in an image as a tree, as tree(1) does
+          cat            Print files of an image, as cat(1) does
+          stat           Show all there is to know of a file in an image: as stat(1), with its attributes
+                         and where its data lies
+          du             Show what takes the space in an image, as du(1) does
+          extract        Take files out of an image: into a tar, or into a folder
+          diff           Show what two images have not in common: files, packages, structures, blocks of a
+                         snapshot
           map            Draw what lies where on an image
           explain        Say what lies at a byte of an image: structure, field and value, or file
           lint           Say what makes an image, or a root filesystem, unfit to be an AMI; warnings and
