@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use super::docker;
 use super::error::ArchiveError;
+use super::filter::{Filter, Filtered};
 use super::folder::FolderReader;
 use super::layer::LayerReader;
 use super::members::Members;
@@ -110,6 +111,8 @@ pub struct Options {
     pub platform: Option<Platform>,
     /// Folder for a compressed or piped image archive while it is read; by default `TMPDIR`.
     pub spool: Option<PathBuf>,
+    /// A command through which the one tar archive goes.
+    pub filter: Option<Filter>,
 }
 
 /// What comes next.
@@ -152,11 +155,14 @@ pub struct Rootfs {
     /// Bytes of all, where all are known.
     total: Option<u64>,
     warnings: Vec<String>,
+    /// The command of [`Options::filter`].
+    filter: Option<String>,
 }
 
 /// A layer that has not begun.
 enum Waiting {
     Tar(Opened),
+    Filtered(Opened, Filter),
     Reader(Box<ArchiveReader>),
     Layer(LayerBlob),
     Folder(PathBuf, Option<(u32, u32)>),
@@ -165,6 +171,7 @@ enum Waiting {
 /// The layer under way.
 enum Layer {
     Tar(Box<ArchiveReader>),
+    Filtered(Box<Filtered>),
     Image(Box<LayerReader>),
     Folder(Box<FolderReader>),
 }
@@ -201,6 +208,9 @@ impl Rootfs {
     pub fn open_with(origins: &[Origin], options: &Options) -> Result<Self, ArchiveError> {
         let (mut waiting, mut warnings) = (VecDeque::new(), Vec::new());
         let platform = options.platform.as_ref();
+        if let Some(filter) = &options.filter {
+            return Self::filtered(origins, filter);
+        }
         for origin in origins {
             let image = origin.image();
             let layers = match origin {
@@ -239,6 +249,27 @@ impl Rootfs {
         })
     }
 
+    /// The archive as `filter` gives it out.
+    fn filtered(origins: &[Origin], filter: &Filter) -> Result<Self, ArchiveError> {
+        let [Origin::Path(path)] = origins else {
+            return Err(ArchiveError::FilterOfOther);
+        };
+        if path.is_dir() {
+            return Err(ArchiveError::FilterOfOther);
+        }
+        let waiting = Waiting::Filtered(Opened::new(path)?, filter.clone());
+        Ok(Self {
+            filter: Some(filter.command.clone()),
+            ..Self::new(VecDeque::from([waiting]), None)
+        })
+    }
+
+    /// The command that an archive goes through, where one does: [`Options::filter`].
+    #[must_use]
+    pub fn filter(&self) -> Option<&str> {
+        self.filter.as_deref()
+    }
+
     /// Reads the image that `tag` and `options` choose from an OCI layout that lies anywhere: in memory,
     /// behind a cache. `name` is what messages call it.
     ///
@@ -269,6 +300,7 @@ impl Rootfs {
             done: 0,
             total,
             warnings: Vec::new(),
+            filter: None,
         }
     }
 
@@ -336,13 +368,16 @@ impl Waiting {
             Self::Tar(opened) => opened.total,
             Self::Reader(reader) => reader.progress().1,
             Self::Layer(layer) => Some(layer.size),
-            Self::Folder(..) => None,
+            Self::Folder(..) | Self::Filtered(..) => None,
         }
     }
 
     fn begin(self, pool: &Pool) -> Result<Layer, ArchiveError> {
         Ok(match self {
             Self::Tar(opened) => Layer::Tar(Box::new(opened.start()?)),
+            Self::Filtered(opened, filter) => {
+                Layer::Filtered(Box::new(Filtered::start(opened, &filter)?))
+            }
             Self::Reader(reader) => Layer::Tar(reader),
             Self::Layer(layer) => Layer::Image(Box::new(LayerReader::open(layer, pool)?)),
             Self::Folder(path, owner) => Layer::Folder(Box::new(FolderReader::open(&path, owner)?)),
@@ -354,6 +389,7 @@ impl Layer {
     fn next_item(&mut self) -> Result<Option<Item>, ArchiveError> {
         match self {
             Self::Tar(tar) => Ok(tar.next_entry()?.map(Item::Entry)),
+            Self::Filtered(tar) => Ok(tar.next_entry()?.map(Item::Entry)),
             Self::Image(layer) => layer.next_item(),
             Self::Folder(folder) => Ok(folder.next_entry()?.map(Item::Entry)),
         }
@@ -362,6 +398,7 @@ impl Layer {
     fn next_data(&mut self) -> Result<Option<Bytes>, ArchiveError> {
         match self {
             Self::Tar(tar) => tar.next_data(),
+            Self::Filtered(tar) => tar.next_data(),
             Self::Image(layer) => layer.next_data(),
             Self::Folder(folder) => Ok(folder.next_data()?),
         }
@@ -370,6 +407,7 @@ impl Layer {
     fn progress(&self) -> u64 {
         match self {
             Self::Tar(tar) => tar.progress().0,
+            Self::Filtered(tar) => tar.progress(),
             Self::Image(layer) => layer.progress(),
             Self::Folder(folder) => folder.progress(),
         }
@@ -378,6 +416,7 @@ impl Layer {
     fn take_warnings(&mut self) -> Vec<String> {
         match self {
             Self::Tar(tar) => tar.take_warnings(),
+            Self::Filtered(tar) => tar.tar().take_warnings(),
             Self::Image(layer) => layer.take_warnings(),
             Self::Folder(folder) => folder.take_warnings(),
         }

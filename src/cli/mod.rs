@@ -15,6 +15,7 @@ mod bundle_files;
 mod bundle_input;
 mod cat;
 mod convert;
+mod customize_shape;
 mod diff;
 mod doctor;
 mod du;

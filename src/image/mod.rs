@@ -1,7 +1,7 @@
 //! Plans in, an image out: what was asked for, what was made.
 //!
 //! [`build`] runs the stages: entries are put into the tree and their data into the spool as they come
-//! (`ingest`), `prepare` decides what the image adds, `mode` how the image boots; `ext4`, `fat`, `partition` and `grub` plan their parts,
+//! (`ingest`), [`customize`] edits the tree as the user wants it, `prepare` decides what the image adds, `mode` how the image boots; `ext4`, `fat`, `partition` and `grub` plan their parts,
 //! and the extents of all of them make one [`Image`].
 
 mod accounts;
@@ -9,6 +9,7 @@ mod arch;
 mod assemble;
 mod bios;
 mod build;
+pub mod customize;
 mod disk;
 mod editor;
 mod error;
@@ -28,6 +29,7 @@ mod wanted;
 mod zeros;
 
 pub use build::{Built, build};
+pub use customize::Customize;
 pub use disk::{Disk, DiskError};
 pub use error::BuildError;
 pub use layout::{Image, ImageError, Source, Structure};

@@ -42,6 +42,15 @@ fn help_names_every_verb_and_exit_code() {
           plan           Show what build would write, without writing
           convert        Convert an image to another format; zeros are left out
           info           Show partitions and filesystems of an image, without mounting it
+          ls             List files in an image, as ls(1) does
+          tree           Show what is in an image as a tree, as tree(1) does
+          cat            Print files of an image, as cat(1) does
+          stat           Show all there is to know of a file in an image: as stat(1), with its attributes
+                         and where its data lies
+          du             Show what takes the space in an image, as du(1) does
+          extract        Take files out of an image: into a tar, or into a folder
+          diff           Show what two images have not in common: files, packages, structures, blocks of a
+                         snapshot
           map            Draw what lies where on an image
           explain        Say what lies at a byte of an image: structure, field and value, or file
           lint           Say what makes an image, or a root filesystem, unfit to be an AMI; warnings and
@@ -113,6 +122,9 @@ fn help_of_build_shows_every_flag_with_its_default() {
               --platform <OS/ARCH[/VARIANT]>  Which image of several [default: the host's, or the only one]
               --owner <UID:GID>               Owner of everything that comes from a folder [default: as the
                                               filesystem shows it]
+              --filter <CMD>                  Shell command that takes the archive as a plain tar from
+                                              standard input and gives a tar to standard output: for what
+                                              must run code, in a sandbox of yours
 
         Image:
               --size <SIZE|fit>      Size of the disk, or `fit`: the smallest that holds everything and
@@ -155,8 +167,36 @@ fn help_of_build_shows_every_flag_with_its_default() {
                                              patient NVMe]
               --grub <DIR>                   Folder like /usr/lib/grub, for a rootfs without GRUB [default:
                                              see vendor-grub/README.md]
-              --hostname <NAME>              Host name to write to /etc/hostname and, at 127.0.1.1, to
-                                             /etc/hosts
+
+        Customize (in this order, whatever that of the flags):
+              --remove <GLOB>
+                  Leave out what matches, as in '/usr/share/doc/**'; may be given several times
+              --overlay <DIR[:OWNER[:GROUP]]>
+                  Lay a folder over the tree; root:root owns its files unless told. Several times: in this
+                  order
+              --file <SRC:DEST[:MODE[:OWNER[:GROUP]]]>
+                  Put a file into the image, as in motd:/etc/motd:0644; several times
+              --user <NAME[:UID][:GROUP,…]>
+                  Add a user without a password, its home from /etc/skel, to these groups; several times
+              --ssh-key <USER:FILE>
+                  Let a user log in over ssh with the public keys of a file; several times
+              --timezone <ZONE>
+                  Time zone, as in Europe/Berlin
+              --locale <NAME>
+                  LANG of the system, as in C.UTF-8
+              --enable <UNIT>
+                  Start a unit at boot, as `systemctl --root enable`; several times
+              --disable <UNIT>
+                  Start it no longer, as `systemctl --root disable`; several times
+              --mask <UNIT>
+                  Let nobody start it, as `systemctl --root mask`; several times
+              --cloud-init <FILE|DIR>
+                  User-data for cloud-init, or a folder with user-data, meta-data …: its source NoCloud
+              --machine-id <MACHINE_ID>
+                  What becomes of /etc/machine-id [default: keep] [possible values: keep, empty,
+                  uninitialized]
+              --hostname <NAME>
+                  Host name to write to /etc/hostname and, at 127.0.1.1, to /etc/hosts
 
         Examples:
           diskwright build rootfs.tar.zst -o disk.img
