@@ -123,6 +123,7 @@ pub mod tree;
 pub mod ext4;
 pub mod fat;
 pub mod grub;
+pub mod packages;
 pub mod partition;
 
 pub mod image;

@@ -1,5 +1,7 @@
 //! Entries into the tree, their data to where it will live.
 
+use super::asked::Asked;
+use super::digests::Digesting;
 use super::pv::Ahead;
 use super::zeros::Zeros;
 use super::{BuildError, Spool, wanted};
@@ -29,6 +31,10 @@ pub(super) struct Ingest<'a> {
     pub(super) observer: &'a dyn Observer,
     /// Kernels that PV-GRUB is to read, when it is.
     pub(super) kernels: Option<Ahead>,
+    /// What is to be told besides.
+    pub(super) asked: Asked,
+    /// Where files are digested, when they are.
+    pub(super) digesting: Option<Digesting>,
     /// Bytes of file data placed and not dropped again.
     pub(super) data: u64,
     pub(super) warnings: Warnings<'a>,
@@ -72,6 +78,8 @@ impl<'a> Ingest<'a> {
             spool,
             observer,
             kernels: None,
+            asked: Asked::default(),
+            digesting: None,
             data: 0,
             warnings: Warnings { observer, count: 0 },
         }
@@ -135,7 +143,7 @@ impl<'a> Ingest<'a> {
             return Ok(());
         };
         let is_kernel = self.kernels.is_some() && wanted::is_kernel(&entry.path);
-        let keep = is_kernel || wanted::wants(&entry.path);
+        let keep = is_kernel || wanted::wants(&entry.path) || self.asked.keeps(&entry.path);
         let ahead = self.kernels.as_ref().filter(|_| is_kernel);
         let mut kernel = ahead.and_then(|a| a.buffer(entry));
         let mut runs = runs.into_iter();
@@ -178,6 +186,9 @@ impl<'a> Ingest<'a> {
             return Ok(None);
         };
         self.data += self.formatter.placed(id);
+        if let Some(digesting) = &mut self.digesting {
+            digesting.begin(id, *size);
+        }
         let runs = data.clone().unwrap_or_else(|| {
             vec![DataRun {
                 offset: 0,
@@ -195,6 +206,9 @@ impl<'a> Ingest<'a> {
         mut data: Bytes,
         keep: bool,
     ) -> Result<(), BuildError> {
+        if let Some(digesting) = &mut self.digesting {
+            digesting.data(offset, &data);
+        }
         while !data.is_empty() {
             // A full filesystem: the rest is only counted, so that the error can say how much.
             let Some((at, room)) = self.formatter.locate(id, offset) else {

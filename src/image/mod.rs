@@ -6,9 +6,11 @@
 
 mod accounts;
 mod arch;
+mod asked;
 mod assemble;
 mod bios;
 mod build;
+mod digests;
 mod disk;
 mod editor;
 mod error;
@@ -27,7 +29,9 @@ mod spool;
 mod wanted;
 mod zeros;
 
-pub use build::{Built, build};
+pub use asked::{Asked, EspEntry, Told};
+pub use build::{Built, build, build_and_tell};
+pub use digests::Digests;
 pub use disk::{Disk, DiskError};
 pub use error::BuildError;
 pub use layout::{Image, ImageError, Source, Structure};

@@ -21,6 +21,7 @@ const RANKS: &[(&str, u32)] = &[
     ("fat", 3),
     ("partition", 3),
     ("grub", 3),
+    ("packages", 3),
     ("image", 4),
     ("bundle", 4),
     ("strategy", 4),
