@@ -135,6 +135,7 @@ pub mod strategy;
 #[cfg(feature = "cli")]
 pub mod boot;
 pub mod inspect;
+pub mod provenance;
 pub mod sink;
 
 #[cfg(feature = "aws")]

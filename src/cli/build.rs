@@ -3,7 +3,7 @@
 use super::exit::{self, Code, Usage};
 use super::pipeline::{self, Job};
 use super::progress::Progress;
-use super::{reading, shape, summary};
+use super::{reading, records, shape, summary};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ Examples:
   diskwright build rootfs.tar -o disk.img --size 8G --hostname web --sha256
   zstd -dc rootfs.tar.zst | diskwright build - -o disk.img
   diskwright build base.tar.zst overlay/ --owner 0:0 -o disk.img
-  diskwright build oci:layout:latest -o disk.img
+  diskwright build oci:layout:latest -o disk.img --manifest disk.json --sbom spdx
   diskwright build --spec image.toml --force
 
 A spec file has the same names as keys, paths relative to itself; flags override it:
@@ -57,6 +57,9 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     map_file: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub(super) records: records::Flags,
+
     /// No progress and no summary; warnings and errors only
     #[arg(short, long)]
     quiet: bool,
@@ -76,12 +79,16 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
         name if name.is_empty() => Path::new("."),
         _ => folder,
     });
-    let (rootfs, reading) = args.reading.into_origins(spool)?;
+    let (rootfs, mut reading) = args.reading.into_origins(spool)?;
+    let spec = args.shape.into_spec()?;
+    let records = args.records.into_records(&output, spec.source_date_epoch)?;
+    reading.digest = records.digests_inputs();
     let job = Job {
         rootfs,
         reading,
         output,
-        spec: args.shape.into_spec()?,
+        spec,
+        records,
         force: args.force,
         sync: args.sync,
         sha256: args.sha256,

@@ -23,6 +23,8 @@ mod pipeline;
 mod plan;
 mod progress;
 mod reading;
+mod records;
+mod resolved;
 mod shape;
 mod signals;
 mod sizes;
@@ -114,11 +116,12 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
 /// Reads the command line and, where it names a spec file, reads it once more with the file's keys as flags
 /// before the user's own: the later of two flags wins.
 fn parse(mut line: Vec<OsString>) -> anyhow::Result<Cli> {
-    let cli = Cli::try_parse_from(&line)?;
-    let Some((path, rootfs_given)) = cli.verb.spec() else {
-        return Ok(cli);
-    };
     let mut command = Cli::command();
+    let mut matches = command.try_get_matches_from_mut(&line)?;
+    let cli = Cli::from_arg_matches(&matches)?;
+    let Some((path, rootfs_given)) = cli.verb.spec() else {
+        return Ok(cli.resolved(&command, &matches));
+    };
     // `line[1]` is the verb: the command itself has no flags but --help and --version, which end here.
     let verb = line
         .get(1)
@@ -126,8 +129,21 @@ fn parse(mut line: Vec<OsString>) -> anyhow::Result<Cli> {
     let verb = verb.ok_or_else(|| Usage::new("no verb before the flags"))?;
     let flags = spec_file::flags(path, verb, rootfs_given)?;
     line.splice(2..2, flags);
-    let matches = command.try_get_matches_from(line)?;
-    Ok(Cli::from_arg_matches(&matches)?)
+    matches = command.try_get_matches_from_mut(line)?;
+    Ok(Cli::from_arg_matches(&matches)?.resolved(&command, &matches))
+}
+
+impl Cli {
+    /// Tells `build` what was asked for, its records' sake.
+    fn resolved(mut self, command: &clap::Command, matches: &clap::ArgMatches) -> Self {
+        if let Verb::Build(args) = &mut self.verb
+            && let Some((name, matches)) = matches.subcommand()
+            && let Some(verb) = command.find_subcommand(name)
+        {
+            args.records.resolved = resolved::of(verb, matches);
+        }
+        self
+    }
 }
 
 /// `DISKWRIGHT_LOG=debug` shows the library's spans and events.

@@ -1,5 +1,6 @@
 //! The one place where the command line meets the library's stages.
 
+use super::records::Records;
 use super::signals;
 use anyhow::Context;
 use diskwright::archive::{self, Origin, Rootfs};
@@ -9,8 +10,9 @@ use diskwright::image::{self, BuildError, PlanSpool, Report, Spec, Structure};
 use diskwright::inspect::{self, Info};
 use diskwright::observe::{Observer, Stage};
 use diskwright::read_at::{FileAt, Window};
+use diskwright::sink::beside::Beside;
 use diskwright::sink::blocks::{SNAPSHOT_BLOCK, Survey};
-use diskwright::sink::map::{self, MapFile};
+use diskwright::sink::map::{self, Class};
 use diskwright::sink::raw::{RawFile, RawOptions, SinkError};
 use diskwright::units::{MIB, count, index};
 use sha2::{Digest, Sha256};
@@ -32,6 +34,7 @@ pub(super) struct Job {
     pub(super) sha256: bool,
     /// Where the map of the image goes.
     pub(super) map_file: Option<PathBuf>,
+    pub(super) records: Records,
 }
 
 /// Builds the image.
@@ -47,39 +50,59 @@ pub(super) fn build(job: &Job, observer: &dyn Observer) -> anyhow::Result<Report
     // The output first: nobody should wait for an archive to learn that it has no place to go.
     let mut raw = RawFile::create(&job.output, options)?;
     let map_file = job.map_file.as_deref();
-    let mut map_file = map_file.map(|p| MapFile::create(p, options)).transpose()?;
-    let _guard = raw.temporary().map(signals::guard);
+    let map_file = map_file.map(|p| Beside::create(p, options)).transpose()?;
+    let records = job.records.create(options)?;
+    let _guards = (raw.temporary().map(signals::guard), records.guards());
     let mut rootfs = Rootfs::open_with(&job.rootfs, &job.reading)?;
-    let built =
-        image::build(&mut rootfs, &job.spec, raw.spool(), observer).map_err(|e| match e {
-            // The library's build does not know where its spool lies; this one is the output.
-            BuildError::Spool(source) => anyhow::Error::new(SinkError::Write {
-                path: job.output.clone(),
-                source,
-            }),
-            other => other.into(),
-        })?;
+    let asked = job.records.asked();
+    let built = image::build_and_tell(&mut rootfs, &job.spec, asked, raw.spool(), observer);
+    let mut built = built.map_err(|e| match e {
+        // The library's build does not know where its spool lies; this one is the output.
+        BuildError::Spool(source) => anyhow::Error::new(SinkError::Write {
+            path: job.output.clone(),
+            source,
+        }),
+        other => other.into(),
+    })?;
     built.image.verify()?;
     raw.write(&built.image, observer)?;
-    let mut report = built.report;
-    if job.sha256 {
-        report.sha256 = Some(digest(raw.file(), built.image.size(), observer)?);
+    if job.sha256 || job.records.digests_image() {
+        built.report.sha256 = Some(digest(raw.file(), built.image.size(), observer)?);
     }
-    if let Some(map_file) = &mut map_file {
+    let mut beside = records.write(&job.output, rootfs.inputs(), &built)?;
+    if let Some(mut map_file) = map_file {
         let regions = map::of_extents(built.image.extents());
         let reading = "cannot read the image back";
         let image = FileAt::new(raw.file().try_clone().context(reading)?).context(reading)?;
         let survey = Survey::new(&image, &regions, SNAPSHOT_BLOCK, observer).context(reading)?;
-        map_file.write(&regions, survey.digest())?;
+        map_file.write(|out| map::write(out, &regions, survey.digest()))?;
+        beside.push(map_file);
     }
     if observer.cancelled() {
         return Err(BuildError::Interrupted.into());
     }
-    raw.finish()?;
-    if let Some(map_file) = map_file {
-        map_file.finish()?;
+    publish(beside, raw)?;
+    Ok(built.report)
+}
+
+/// Gives all files their names, the image last: where it is, its records are. If one cannot have its name, none
+/// of them stays.
+fn publish(beside: Vec<Beside>, image: RawFile) -> Result<(), SinkError> {
+    let mut done = Vec::new();
+    let all = || {
+        for file in beside {
+            done.push(file.finish()?);
+        }
+        image.finish()
+    };
+    let result = all();
+    if result.is_err() {
+        for path in done {
+            // The first error is what matters.
+            let _ = std::fs::remove_file(path);
+        }
     }
-    Ok(report)
+    result
 }
 
 /// Refuses an output that is the archive itself, `--force` or not: the image would replace it.
@@ -195,20 +218,28 @@ fn root_findings(
     Ok(findings.collect())
 }
 
-/// SHA-256 of a file's first `total` bytes, in hex.
+/// SHA-256 of a file's first `total` bytes, in hex. Its holes are not read.
 fn digest(file: &File, total: u64, observer: &dyn Observer) -> anyhow::Result<String> {
-    let mut buffer = vec![0; index(MIB)];
-    let (mut hasher, mut done) = (Sha256::new(), 0);
-    while done < total {
-        let len = buffer.len().min(index(total - done));
-        let part = &mut buffer[..len];
-        file.read_exact_at(part, done)
-            .context("cannot read the image back")?;
-        hasher.update(&*part);
-        done += count(len);
-        observer.progress(Stage::Digest, done, Some(total));
-        if observer.cancelled() {
-            return Err(BuildError::Interrupted.into());
+    let reading = "cannot read the image back";
+    let zeros = vec![0; index(MIB)];
+    let mut buffer = zeros.clone();
+    let mut hasher = Sha256::new();
+    for region in map::of_holes(file, total, Class::Zero).context(reading)? {
+        let (mut at, end) = (region.start, region.start + region.len);
+        while at < end {
+            let len = buffer.len().min(index(end - at));
+            if region.class == Class::Zero {
+                hasher.update(&zeros[..len]);
+            } else {
+                file.read_exact_at(&mut buffer[..len], at)
+                    .context(reading)?;
+                hasher.update(&buffer[..len]);
+            }
+            at += count(len);
+            observer.progress(Stage::Digest, at, Some(total));
+            if observer.cancelled() {
+                return Err(BuildError::Interrupted.into());
+            }
         }
     }
     Ok(hex(&hasher.finalize()))
@@ -222,11 +253,16 @@ mod tests {
     fn digest_is_sha256_in_hex() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "abc").unwrap();
-        let hex = digest(file.as_file(), 3, &diskwright::observe::Silent).unwrap();
+        let digest = |total| digest(file.as_file(), total, &diskwright::observe::Silent).unwrap();
         // FIPS 180-4, the one-block example.
         assert_eq!(
-            hex,
+            digest(3),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
+        // A hole behind it.
+        file.as_file().set_len(5_000_000).unwrap();
+        let mut whole = vec![0; 5_000_000];
+        whole[..3].copy_from_slice(b"abc");
+        assert_eq!(digest(5_000_000), hex(&Sha256::digest(&whole)));
     }
 }

@@ -21,27 +21,32 @@ const BATCH_BYTES: usize = 1 << 20;
 /// Batches that wait: they hold buffers of the archive, of 1 MiB each.
 const QUEUE: usize = 4;
 
+/// Bytes of holes in all that are digested: a sparse file claims terabytes for nothing, and SHA-256 knows no
+/// shortcut through zeros.
+const HOLES: u64 = 64 << 30;
+
 /// What a hole reads as.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
-/// SHA-256 of the data of regular files.
+/// SHA-256 of regular files.
 #[derive(Clone, Debug, Default)]
-pub struct Digests(HashMap<DataId, [u8; 32]>);
+pub struct Digests {
+    data: HashMap<DataId, [u8; 32]>,
+    /// Of files that are nothing but a hole, by their size.
+    holes: HashMap<u64, [u8; 32]>,
+}
 
 impl Digests {
-    /// Of a file with its holes; `None` of what is no regular file.
+    /// Of a file with its holes. `None` of what is no regular file, and of one behind the first 64 GiB of holes
+    /// of the image.
     #[must_use]
     pub fn of(&self, kind: NodeKind) -> Option<[u8; 32]> {
         match kind {
             NodeKind::File {
                 data: Some(data), ..
-            } => self.0.get(&data).copied(),
-            // Nothing but a hole.
-            NodeKind::File { size, data: None } => {
-                let mut hash = Hash::new(size);
-                hash.zeros(size, &AtomicBool::new(false));
-                Some(hash.hasher.finalize().into())
-            }
+            } => self.data.get(&data).copied(),
+            NodeKind::File { size: 0, .. } => Some(Sha256::digest(b"").into()),
+            NodeKind::File { size, data: None } => self.holes.get(&size).copied(),
             _ => None,
         }
     }
@@ -52,6 +57,8 @@ enum Order {
     Begin(DataId, u64),
     /// Data at that byte of it.
     Data(u64, Bytes),
+    /// A file of that size without data.
+    Hole(u64),
 }
 
 /// Files on their way.
@@ -86,6 +93,11 @@ impl Digesting {
     /// Data of the file that began last, in ascending order; what lies between is a hole.
     pub(super) fn data(&mut self, offset: u64, data: &Bytes) {
         self.order(Order::Data(offset, data.clone()), data.len());
+    }
+
+    /// A file that is nothing but a hole.
+    pub(super) fn hole(&mut self, size: u64) {
+        self.order(Order::Hole(size), 0);
     }
 
     fn order(&mut self, order: Order, bytes: usize) {
@@ -123,29 +135,38 @@ impl Digesting {
 fn run(orders: &Receiver<Vec<Order>>, stop: &AtomicBool) -> Digests {
     let mut digests = Digests::default();
     let mut current: Option<(DataId, Hash)> = None;
-    let mut end = |current: &mut Option<(DataId, Hash)>| {
-        if let Some((id, mut hash)) = current.take() {
-            hash.zeros(hash.size, stop);
-            digests.0.insert(id, hash.hasher.finalize().into());
-        }
-    };
+    let mut zeros = Zeros { left: HOLES, stop };
     for order in orders.iter().flatten() {
         match order {
             Order::Begin(id, size) => {
-                end(&mut current);
+                end(&mut digests, current.take(), &mut zeros);
                 current = Some((id, Hash::new(size)));
             }
             Order::Data(offset, data) => {
                 if let Some((_, hash)) = &mut current {
-                    hash.zeros(offset, stop);
+                    zeros.up_to(offset, hash);
                     hash.hasher.update(&data);
                     hash.at += count(data.len());
                 }
             }
+            Order::Hole(size) if !digests.holes.contains_key(&size) => {
+                if let Some(digest) = zeros.end(Hash::new(size)) {
+                    digests.holes.insert(size, digest);
+                }
+            }
+            Order::Hole(_) => {}
         }
     }
-    end(&mut current);
+    end(&mut digests, current, &mut zeros);
     digests
+}
+
+fn end(digests: &mut Digests, file: Option<(DataId, Hash)>, zeros: &mut Zeros<'_>) {
+    if let Some((id, hash)) = file
+        && let Some(digest) = zeros.end(hash)
+    {
+        digests.data.insert(id, digest);
+    }
 }
 
 /// A file under way.
@@ -153,6 +174,8 @@ struct Hash {
     hasher: Sha256,
     at: u64,
     size: u64,
+    /// Whether a hole was too much.
+    given_up: bool,
 }
 
 impl Hash {
@@ -161,16 +184,35 @@ impl Hash {
             hasher: Sha256::new(),
             at: 0,
             size,
+            given_up: false,
+        }
+    }
+}
+
+/// What holes read as, as much of it as is left.
+struct Zeros<'a> {
+    left: u64,
+    stop: &'a AtomicBool,
+}
+
+impl Zeros<'_> {
+    /// A hole of `hash` up to byte `end`.
+    fn up_to(&mut self, end: u64, hash: &mut Hash) {
+        if end.saturating_sub(hash.at) > self.left {
+            hash.given_up = true;
+        }
+        while hash.at < end && !hash.given_up && !self.stop.load(Ordering::Relaxed) {
+            let step = (end - hash.at).min(count(ZEROS.len()));
+            hash.hasher.update(&ZEROS[..index(step)]);
+            hash.at += step;
+            self.left -= step;
         }
     }
 
-    /// A hole up to byte `end`. It may be one of terabytes: `stop` ends it.
-    fn zeros(&mut self, end: u64, stop: &AtomicBool) {
-        while self.at < end && !stop.load(Ordering::Relaxed) {
-            let step = (end - self.at).min(count(ZEROS.len()));
-            self.hasher.update(&ZEROS[..index(step)]);
-            self.at += step;
-        }
+    /// The file ends, perhaps with a hole.
+    fn end(&mut self, mut hash: Hash) -> Option<[u8; 32]> {
+        self.up_to(hash.size, &mut hash);
+        (!hash.given_up).then(|| hash.hasher.finalize().into())
     }
 }
 
@@ -194,6 +236,12 @@ mod tests {
         digesting.data(0, &Bytes::from_static(b"one"));
         digesting.data(3, &Bytes::from_static(b"two"));
         digesting.begin(cut, 5);
+        digesting.hole(100_000);
+        // More zeros than anybody would read.
+        let huge = DataId(11);
+        digesting.begin(huge, 1 << 44);
+        digesting.data(5, &Bytes::from_static(b"abc"));
+        digesting.hole(1 << 45);
         let digests = digesting.finish(&Silent).unwrap();
         let of = |data, size| {
             let kind = NodeKind::File { size, data };
@@ -207,10 +255,13 @@ mod tests {
         assert_eq!(of(None, 100_000), sha256(&vec![0; 100_000]));
         assert_eq!(of(None, 0), sha256(b""));
         assert_eq!(digests.of(NodeKind::Fifo), None);
+        for (data, size) in [(Some(huge), 1 << 44), (None, 1 << 45)] {
+            assert_eq!(digests.of(NodeKind::File { size, data }), None);
+        }
     }
 
     #[test]
-    fn a_hole_of_terabytes_ends_with_the_build() {
+    fn a_large_hole_ends_with_the_build() {
         struct Interrupted;
         impl Observer for Interrupted {
             fn cancelled(&self) -> bool {
@@ -218,7 +269,7 @@ mod tests {
             }
         }
         let mut digesting = Digesting::start();
-        digesting.begin(DataId(1), 1 << 44);
+        digesting.begin(DataId(1), HOLES);
         assert!(matches!(
             digesting.finish(&Interrupted),
             Err(BuildError::Interrupted)

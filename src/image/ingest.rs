@@ -182,7 +182,13 @@ impl<'a> Ingest<'a> {
             self.warn(&w);
         }
         self.punch(placed.dropped)?;
-        let (Some(id), EntryKind::File { size, data }) = (placed.data, &entry.kind) else {
+        let EntryKind::File { size, data } = &entry.kind else {
+            return Ok(None);
+        };
+        let Some(id) = placed.data else {
+            if let Some(digesting) = &mut self.digesting {
+                digesting.hole(*size);
+            }
             return Ok(None);
         };
         self.data += self.formatter.placed(id);

@@ -15,6 +15,7 @@ mod os;
 mod purl;
 
 pub use os::OsRelease;
+pub use purl::encoded;
 
 use std::collections::BTreeMap;
 

@@ -46,7 +46,8 @@ impl Package {
 }
 
 /// Percent-encoded but for RFC 3986's unreserved characters and the colon.
-fn encoded(text: &str) -> String {
+#[must_use]
+pub fn encoded(text: &str) -> String {
     let mut out = String::new();
     for byte in text.bytes() {
         match byte {

@@ -10,8 +10,6 @@
 //! another image, or of this one before it was changed, is told apart.
 
 use super::blocks::{Digest, from_hex};
-use super::raw::target::Target;
-use super::raw::{RawOptions, SinkError};
 use crate::extent::{Content, Extent};
 use crate::hex::hex;
 use crate::read_at::ReadAt;
@@ -20,7 +18,6 @@ use rustix::fs::{SeekFrom, seek};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
 
 /// What bytes of an image are to whoever copies it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,45 +193,6 @@ pub fn write(out: &mut dyn Write, regions: &[Region], digest: Digest) -> io::Res
         serde_json::to_writer(&mut *out, &entry)?;
     }
     out.write_all(b"]\n")
-}
-
-/// A map on its way into a file; it appears whole or not at all.
-#[derive(Debug)]
-pub struct MapFile {
-    target: Target,
-    file: File,
-}
-
-impl MapFile {
-    /// Makes a temporary beside `path`.
-    ///
-    /// # Errors
-    /// As [`super::raw::RawFile::create`].
-    pub fn create(path: &Path, options: RawOptions) -> Result<Self, SinkError> {
-        let (target, file) = Target::create(path, options)?;
-        Ok(Self { target, file })
-    }
-
-    /// Writes it.
-    ///
-    /// # Errors
-    /// When the disk is full.
-    pub fn write(&mut self, regions: &[Region], digest: Digest) -> Result<(), SinkError> {
-        let mut out = io::BufWriter::new(&self.file);
-        let written = write(&mut out, regions, digest).and_then(|()| out.flush());
-        written.map_err(|source| SinkError::Write {
-            path: self.target.path().to_owned(),
-            source,
-        })
-    }
-
-    /// Puts it under its name.
-    ///
-    /// # Errors
-    /// When it cannot be renamed, or the name was taken meanwhile.
-    pub fn finish(self) -> Result<(), SinkError> {
-        self.target.publish(&self.file)
-    }
 }
 
 impl Map {

@@ -148,12 +148,22 @@ fn help_of_build_shows_every_flag_with_its_default() {
               --hostname <NAME>              Host name to write to /etc/hostname and, at 127.0.1.1, to
                                              /etc/hosts
 
+        Records:
+              --manifest <FILE>               Write what the image was made of and every file in it with its
+                                              SHA-256, as JSON
+              --sbom <spdx|cyclonedx[:FILE]>  Write the packages in the image, as SPDX 2.3 or CycloneDX 1.6
+                                              [default FILE: the image's, with .spdx.json or .cdx.json]
+              --provenance <FILE>             Write how the image was made as an in-toto statement, SLSA
+                                              provenance v1; it is yours to sign
+              --builder-id <URI|ci>           Who runs the build, for --provenance; `ci` takes it from the
+                                              variables of GitHub or GitLab
+
         Examples:
           diskwright build rootfs.tar.zst -o disk.img
           diskwright build rootfs.tar -o disk.img --size 8G --hostname web --sha256
           zstd -dc rootfs.tar.zst | diskwright build - -o disk.img
           diskwright build base.tar.zst overlay/ --owner 0:0 -o disk.img
-          diskwright build oci:layout:latest -o disk.img
+          diskwright build oci:layout:latest -o disk.img --manifest disk.json --sbom spdx
           diskwright build --spec image.toml --force
 
         A spec file has the same names as keys, paths relative to itself; flags override it:

@@ -42,6 +42,7 @@
 //! | `partition` | the MBR against sfdisk |
 //! | `poison` | that nobody looks at what an image calls free |
 //! | `privilege` | that a build needs no privilege and little memory |
+//! | `provenance`, `sbom` | manifests, bills of materials and statements against other readers and schemas |
 //! | `pv` | images for PV-GRUB: menu.lst by GRUB 0.97's grammar, refusals |
 //! | `pv_boot` | GRUB 0.97 and Xen's pygrub read such an image of Debian 12 and 13, what they find boots |
 //! | `readme` | that the README says what the program does |
@@ -134,6 +135,7 @@ mod privilege;
 mod props;
 mod props_disk;
 mod props_ext4;
+mod provenance;
 mod pv;
 mod pv_boot;
 mod readme;

@@ -27,6 +27,7 @@ const RANKS: &[(&str, u32)] = &[
     ("strategy", 4),
     ("sink", 5),
     ("inspect", 5),
+    ("provenance", 5),
     ("boot", 5),
     ("aws", 6),
     ("cli", 7),
