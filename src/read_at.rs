@@ -45,6 +45,16 @@ impl<T: ReadAt + ?Sized> ReadAt for std::sync::Arc<T> {
     }
 }
 
+impl<T: ReadAt + ?Sized> ReadAt for &T {
+    fn len(&self) -> u64 {
+        (**self).len()
+    }
+
+    fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        (**self).read_exact_at(offset, buf)
+    }
+}
+
 /// A file or block device of known length.
 #[derive(Debug)]
 pub struct FileAt {
@@ -77,28 +87,28 @@ impl ReadAt for FileAt {
 
 /// A window of another source, its offsets counted from the window's start.
 #[derive(Clone, Copy)]
-pub struct Window<'a> {
-    inner: &'a dyn ReadAt,
+pub struct Window<R> {
+    inner: R,
     start: u64,
     len: u64,
 }
 
-impl<'a> Window<'a> {
+impl<R: ReadAt> Window<R> {
     /// The `len` bytes of `inner` from `start`, cut at the end of `inner`.
     #[must_use]
-    pub fn new(inner: &'a dyn ReadAt, start: u64, len: u64) -> Self {
+    pub fn new(inner: R, start: u64, len: u64) -> Self {
         let len = len.min(inner.len().saturating_sub(start));
         Self { inner, start, len }
     }
 }
 
-impl std::fmt::Debug for Window<'_> {
+impl<R> std::fmt::Debug for Window<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Window({}+{})", self.start, self.len)
     }
 }
 
-impl ReadAt for Window<'_> {
+impl<R: ReadAt> ReadAt for Window<R> {
     fn len(&self) -> u64 {
         self.len
     }

@@ -15,7 +15,8 @@
 //! | `plan` | inode numbers, directories, xattrs, extent trees: everything else's place |
 //! | `emit` | the bytes of any block, when asked |
 //! | `disk` | on-disk structs only |
-//! | `check` | an independent reader of a written filesystem |
+//! | `check` | an independent checker of a written filesystem |
+//! | `read` | files, directories and xattrs of any ext2, ext3 or ext4 filesystem |
 
 mod alloc;
 mod block_set;
@@ -39,6 +40,7 @@ mod insert;
 pub mod options;
 mod place;
 mod plan;
+pub mod read;
 mod tables;
 #[cfg(test)]
 mod tests;

@@ -17,6 +17,7 @@
 //! | `efi` | core.efi and what lies on an EFI system partition, against grub-mkimage |
 //! | `efi_debian` | a Debian comes up under Secure Boot by the signed pair, on arm64 by every loader |
 //! | `efi_boot` | OVMF and AAVMF start our loaders, Secure Boot the signed pair alone |
+//! | `ext4_read` | our reader against debugfs, on filesystems of every kind that mke2fs makes, sound and damaged |
 //! | `ext4_check` | that the checker finds whatever damage e2fsck finds |
 //! | `ext4_geometry` | layout of a filesystem against mke2fs, at a hundred sizes |
 //! | `ext4_shapes` | every block size and profile: e2fsck, files read back, resize2fs, fit, refusals |
@@ -105,6 +106,7 @@ mod efi_boot;
 mod efi_debian;
 mod ext4_check;
 mod ext4_geometry;
+mod ext4_read;
 mod ext4_shapes;
 mod fake_ebs;
 mod fake_s3;

@@ -35,16 +35,16 @@ pub(super) struct Directory {
 
 /// One entry of a block.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Entry<'b> {
-    pub(super) at: usize,
-    pub(super) ino: u32,
-    pub(super) file_type: u8,
-    pub(super) name: &'b [u8],
+pub(in crate::ext4) struct Entry<'b> {
+    pub(in crate::ext4) at: usize,
+    pub(in crate::ext4) ino: u32,
+    pub(in crate::ext4) file_type: u8,
+    pub(in crate::ext4) name: &'b [u8],
     rec_len: usize,
 }
 
 /// The entries of a block up to the first that makes no sense; unused ones have inode 0.
-pub(super) struct Entries<'b> {
+pub(in crate::ext4) struct Entries<'b> {
     bytes: &'b [u8],
     at: usize,
     end: usize,
@@ -52,12 +52,12 @@ pub(super) struct Entries<'b> {
 
 impl<'b> Entries<'b> {
     /// The entries in the first `end` bytes of a block.
-    pub(super) fn new(bytes: &'b [u8], end: usize) -> Self {
+    pub(in crate::ext4) fn new(bytes: &'b [u8], end: usize) -> Self {
         Self { bytes, at: 0, end }
     }
 
     /// Whether the chain ended where it should.
-    fn complete(&self) -> bool {
+    pub(in crate::ext4) fn complete(&self) -> bool {
         self.at == self.end
     }
 }

@@ -11,40 +11,38 @@ const BLOCKS_PER_GROUP_MIN: u64 = 256;
 
 /// The superblock's numbers once they are known to make sense together.
 #[derive(Clone, Debug)]
-pub(super) struct Geometry {
+pub(in crate::ext4) struct Geometry {
     /// Bytes of a block.
-    pub(super) block_size: u64,
+    pub(in crate::ext4) block_size: u64,
     /// Blocks of the filesystem.
-    pub(super) blocks: u64,
+    pub(in crate::ext4) blocks: u64,
     /// First block of group 0.
-    pub(super) first_data_block: u64,
+    pub(in crate::ext4) first_data_block: u64,
     /// Blocks in a full group.
-    pub(super) blocks_per_group: u64,
+    pub(in crate::ext4) blocks_per_group: u64,
     /// Inodes in a group.
-    pub(super) inodes_per_group: u32,
+    pub(in crate::ext4) inodes_per_group: u32,
     /// Inodes of the filesystem.
-    pub(super) inodes: u32,
+    pub(in crate::ext4) inodes: u32,
     /// Bytes of an inode.
-    pub(super) inode_size: usize,
+    pub(in crate::ext4) inode_size: usize,
     /// Bytes of a group descriptor.
-    pub(super) desc_size: usize,
+    pub(in crate::ext4) desc_size: usize,
     /// Block groups.
-    pub(super) groups: u32,
+    pub(in crate::ext4) groups: u32,
     /// Blocks of all descriptors.
-    pub(super) gdt_blocks: u64,
+    pub(in crate::ext4) gdt_blocks: u64,
     /// Of them those that lie after a superblock: all without `meta_bg`.
-    pub(super) gdt_blocks_after_super: u64,
+    pub(in crate::ext4) gdt_blocks_after_super: u64,
     /// Blocks reserved after each copy.
-    pub(super) reserved_gdt_blocks: u64,
+    pub(in crate::ext4) reserved_gdt_blocks: u64,
     /// Blocks of a group's inode table.
-    pub(super) itable_blocks: u64,
+    pub(in crate::ext4) itable_blocks: u64,
     /// `metadata_csum` is set.
-    pub(super) checksums: bool,
+    pub(in crate::ext4) checksums: bool,
     /// `gdt_csum` is set, and not `metadata_csum`.
-    pub(super) gdt_csum: bool,
+    pub(in crate::ext4) gdt_csum: bool,
     backups: Backups,
-    /// Groups with a copy of the superblock, ascending, group 0 left out.
-    backup_groups: Vec<u32>,
 }
 
 /// Which groups have a copy of the superblock.
@@ -60,28 +58,28 @@ enum Backups {
 
 impl Geometry {
     /// First block of a group.
-    pub(super) fn group_start(&self, group: u32) -> u64 {
+    pub(in crate::ext4) fn group_start(&self, group: u32) -> u64 {
         self.first_data_block + u64::from(group) * self.blocks_per_group
     }
 
     /// Blocks of a group; the last may be short.
-    pub(super) fn group_len(&self, group: u32) -> u64 {
+    pub(in crate::ext4) fn group_len(&self, group: u32) -> u64 {
         self.blocks_per_group
             .min(self.blocks.saturating_sub(self.group_start(group)))
     }
 
     /// Byte of a block.
-    pub(super) fn byte(&self, block: u64) -> u64 {
+    pub(in crate::ext4) fn byte(&self, block: u64) -> u64 {
         block.saturating_mul(self.block_size)
     }
 
     /// Whether `len` blocks from `start` lie in the groups of the filesystem.
-    pub(super) fn contains(&self, start: u64, len: u64) -> bool {
+    pub(in crate::ext4) fn contains(&self, start: u64, len: u64) -> bool {
         start >= self.first_data_block && start.checked_add(len).is_some_and(|e| e <= self.blocks)
     }
 
     /// Whether the group has a superblock and descriptors.
-    pub(super) fn has_super(&self, group: u32) -> bool {
+    pub(in crate::ext4) fn has_super(&self, group: u32) -> bool {
         match self.backups {
             _ if group == 0 => true,
             Backups::Every => true,
@@ -91,19 +89,19 @@ impl Geometry {
     }
 
     /// Whether a group's flags and `bg_itable_unused` may be believed.
-    pub(super) fn group_checksums(&self) -> bool {
+    pub(in crate::ext4) fn group_checksums(&self) -> bool {
         self.checksums || self.gdt_csum
     }
 
     /// Descriptors in a block.
-    fn descs_per_block(&self) -> u64 {
+    pub(in crate::ext4) fn descs_per_block(&self) -> u64 {
         self.block_size / count(self.desc_size)
     }
 
     /// Where block `n` of the descriptors lies. Under `meta_bg` (Linux `fs/ext4/super.c`,
     /// `descriptor_loc`) each block from `s_first_meta_bg` on lies in the first of the groups it
     /// describes.
-    pub(super) fn gdt_block(&self, n: u64) -> u64 {
+    pub(in crate::ext4) fn gdt_block(&self, n: u64) -> u64 {
         if n < self.gdt_blocks_after_super {
             return self.first_data_block + 1 + n;
         }
@@ -115,7 +113,7 @@ impl Geometry {
     }
 
     /// Groups with block `n` of the descriptors, the first left out, and where it lies there.
-    pub(super) fn gdt_copies(&self, n: u64) -> Vec<(u32, u64)> {
+    pub(in crate::ext4) fn gdt_copies(&self, n: u64) -> Vec<(u32, u64)> {
         if n < self.gdt_blocks_after_super {
             let after_super = |g| (g, self.group_start(g) + 1 + n);
             return self.gdt_backup_groups().map(after_super).collect();
@@ -130,24 +128,41 @@ impl Geometry {
     }
 
     /// Groups whose superblock copy is followed by descriptors.
-    pub(super) fn gdt_backup_groups(&self) -> impl Iterator<Item = u32> {
+    pub(in crate::ext4) fn gdt_backup_groups(&self) -> impl Iterator<Item = u32> {
         self.backup_groups().filter(|g| self.has_gdt(*g))
     }
 
     /// Whether descriptors follow the group's superblock, if it has one. Groups that `meta_bg`
     /// describes have none there (e2fsprogs `ext2fs_super_and_bgd_loc2`).
-    pub(super) fn has_gdt(&self, group: u32) -> bool {
+    pub(in crate::ext4) fn has_gdt(&self, group: u32) -> bool {
         let block = u64::from(group) / self.descs_per_block();
         self.gdt_blocks_after_super == self.gdt_blocks || block < self.gdt_blocks_after_super
     }
 
-    /// The groups with a copy, ascending, group 0 left out.
-    pub(super) fn backup_groups(&self) -> impl Iterator<Item = u32> {
-        self.backup_groups.iter().copied()
+    /// The groups with a copy of the superblock, ascending, group 0 left out. There may be many groups, and
+    /// few copies.
+    pub(in crate::ext4) fn backup_groups(&self) -> Box<dyn Iterator<Item = u32>> {
+        let groups = self.groups;
+        let mut few = match self.backups {
+            Backups::Every => return Box::new(1..groups),
+            Backups::Sparse => {
+                let powers = |base: u32| {
+                    std::iter::successors(Some(base), move |n| n.checked_mul(base))
+                        .take_while(move |n| *n < groups)
+                };
+                let all = [3, 5, 7].into_iter().flat_map(powers);
+                all.chain([1]).collect()
+            }
+            Backups::Two(two) => two.to_vec(),
+        };
+        few.retain(|g| (1..groups).contains(g));
+        few.sort_unstable();
+        few.dedup();
+        Box::new(few.into_iter())
     }
 
     /// Group and place in it of an inode, which must not be 0.
-    pub(super) fn inode_place(&self, ino: u32) -> (u32, u32) {
+    pub(in crate::ext4) fn inode_place(&self, ino: u32) -> (u32, u32) {
         (
             (ino - 1) / self.inodes_per_group,
             (ino - 1) % self.inodes_per_group,
@@ -155,7 +170,7 @@ impl Geometry {
     }
 
     /// Checksum seed of the filesystem.
-    pub(super) fn seed(&self, sb: &Superblock) -> u32 {
+    pub(in crate::ext4) fn seed(&self, sb: &Superblock) -> u32 {
         if sb.s_feature_incompat.get() & disk::INCOMPAT_CSUM_SEED != 0 {
             return sb.s_checksum_seed.get();
         }
@@ -171,11 +186,15 @@ fn is_power(n: u32, base: u32) -> bool {
     power == n
 }
 
-/// The geometry, or why there is none.
-pub(super) fn of(sb: &Superblock, len: u64) -> Result<Geometry, String> {
+/// The geometry, or why there is none. The filesystem must fit into `len` bytes.
+pub(in crate::ext4) fn of(sb: &Superblock, len: u64) -> Result<Geometry, String> {
+    let incompat = sb.s_feature_incompat.get();
+    let ro_compat = sb.s_feature_ro_compat.get();
     let log = sb.s_log_block_size.get();
-    if log > 6 || sb.s_log_cluster_size.get() != log {
-        let cluster = sb.s_log_cluster_size.get();
+    let cluster = sb.s_log_cluster_size.get();
+    let bigalloc = ro_compat & disk::RO_COMPAT_BIGALLOC != 0;
+    // 19: a cluster of 512 MiB, EXT2_MAX_CLUSTER_LOG_SIZE of e2fsprogs.
+    if log > 6 || cluster < log || cluster > if bigalloc { 19 } else { log } {
         return Err(format!(
             "s_log_block_size {log} and s_log_cluster_size {cluster} make no sense"
         ));
@@ -191,16 +210,17 @@ pub(super) fn of(sb: &Superblock, len: u64) -> Result<Geometry, String> {
         ));
     }
     let first_data_block = u64::from(sb.s_first_data_block.get());
-    if first_data_block != u64::from(log == 0) || blocks <= first_data_block {
+    if first_data_block != u64::from(cluster == 0) || blocks <= first_data_block {
         return Err(format!(
             "s_first_data_block {first_data_block} of {blocks} blocks is wrong"
         ));
     }
     let per_group = u64::from(sb.s_blocks_per_group.get());
+    let clusters = u64::from(sb.s_clusters_per_group.get());
     if per_group < BLOCKS_PER_GROUP_MIN
         || per_group % 8 != 0
-        || per_group > block_size * 8
-        || sb.s_clusters_per_group != sb.s_blocks_per_group
+        || clusters > block_size * 8
+        || clusters << (cluster - log) != per_group
     {
         return Err(format!(
             "s_blocks_per_group {per_group} (or s_clusters_per_group) is wrong"
@@ -214,17 +234,17 @@ pub(super) fn of(sb: &Superblock, len: u64) -> Result<Geometry, String> {
             "s_inodes_count {inodes} is not {groups} groups of {ipg}"
         ));
     }
-    let inode_size = u64::from(sb.s_inode_size.get());
+    // Revision 0 is ext2 of before 1995: the field did not exist.
+    let old = sb.s_rev_level.get() == 0;
+    let inode_size = u64::from(if old { 128 } else { sb.s_inode_size.get() });
     if !inode_size.is_power_of_two() || !(128..=block_size).contains(&inode_size) {
         return Err(format!(
             "s_inode_size {inode_size} is no power of two from 128 to the block size"
         ));
     }
-    if sb.s_rev_level.get() != disk::EXT4_DYNAMIC_REV || sb.s_first_ino.get() > inodes {
+    if sb.s_rev_level.get() > disk::EXT4_DYNAMIC_REV || !old && sb.s_first_ino.get() > inodes {
         return Err("s_rev_level or s_first_ino is wrong".into());
     }
-    let incompat = sb.s_feature_incompat.get();
-    let ro_compat = sb.s_feature_ro_compat.get();
     let wide_desc = incompat & disk::INCOMPAT_64BIT != 0;
     let desc_size = u64::from(if wide_desc { sb.s_desc_size.get() } else { 32 });
     if wide_desc && !(desc_size.is_power_of_two() && (64..=1024).contains(&desc_size)) {
@@ -261,7 +281,7 @@ pub(super) fn of(sb: &Superblock, len: u64) -> Result<Geometry, String> {
     } else {
         Backups::Every
     };
-    let mut geo = Geometry {
+    Ok(Geometry {
         block_size,
         blocks,
         first_data_block,
@@ -278,9 +298,5 @@ pub(super) fn of(sb: &Superblock, len: u64) -> Result<Geometry, String> {
         checksums,
         gdt_csum: !checksums && ro_compat & disk::RO_COMPAT_GDT_CSUM != 0,
         backups,
-        backup_groups: Vec::new(),
-    };
-    // Found once: there may be many groups, and few copies.
-    geo.backup_groups = (1..geo.groups).filter(|g| geo.has_super(*g)).collect();
-    Ok(geo)
+    })
 }

@@ -13,27 +13,30 @@ use crate::ext4::disk::superblock::INCOMPAT_FLEX_BG;
 use crate::units::{index, index32, lo32};
 
 /// The block of the block bitmap.
-pub(super) fn block_bitmap(gd: &GroupDesc) -> u64 {
+pub(in crate::ext4) fn block_bitmap(gd: &GroupDesc) -> u64 {
     wide(gd.bg_block_bitmap_hi.get(), gd.bg_block_bitmap_lo.get())
 }
 
 /// The block of the inode bitmap.
-pub(super) fn inode_bitmap(gd: &GroupDesc) -> u64 {
+pub(in crate::ext4) fn inode_bitmap(gd: &GroupDesc) -> u64 {
     wide(gd.bg_inode_bitmap_hi.get(), gd.bg_inode_bitmap_lo.get())
 }
 
 /// The first block of the inode table.
-pub(super) fn inode_table(gd: &GroupDesc) -> u64 {
+pub(in crate::ext4) fn inode_table(gd: &GroupDesc) -> u64 {
     wide(gd.bg_inode_table_hi.get(), gd.bg_inode_table_lo.get())
 }
 
 /// A count from its halves.
-pub(super) fn pair(hi: zerocopy::little_endian::U16, lo: zerocopy::little_endian::U16) -> u32 {
+pub(in crate::ext4) fn pair(
+    hi: zerocopy::little_endian::U16,
+    lo: zerocopy::little_endian::U16,
+) -> u32 {
     u32::from(hi.get()) << 16 | u32::from(lo.get())
 }
 
 /// Byte of a group's descriptor in the primary table.
-pub(super) fn offset(geo: &Geometry, group: u32) -> u64 {
+pub(in crate::ext4) fn offset(geo: &Geometry, group: u32) -> u64 {
     let size = usage::at(geo.desc_size);
     let per_block = geo.block_size / size;
     let group = u64::from(group);
@@ -58,7 +61,7 @@ pub(super) fn desc_checksum(cx: &Checker, group: u32, raw: &[u8]) -> Option<u16>
 }
 
 /// A descriptor of 32 or 64 bytes.
-pub(super) fn parse(bytes: &[u8]) -> GroupDesc {
+pub(in crate::ext4) fn parse(bytes: &[u8]) -> GroupDesc {
     let mut whole = [0; 64];
     for (to, from) in whole.iter_mut().zip(bytes) {
         *to = *from;
@@ -124,7 +127,7 @@ fn claim_super(cx: &mut Checker, group: u32) -> Step {
 }
 
 /// A descriptor as the place of a finding.
-pub(super) fn name(group: u32) -> String {
+pub(in crate::ext4) fn name(group: u32) -> String {
     format!("group {group} descriptor")
 }
 

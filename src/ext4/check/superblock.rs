@@ -23,7 +23,7 @@ pub(super) fn chars(sb: &Superblock) -> Chars {
 }
 
 /// A 64-bit number from its halves.
-pub(super) fn wide(hi: u32, lo: u32) -> u64 {
+pub(in crate::ext4) fn wide(hi: u32, lo: u32) -> u64 {
     u64::from(hi) << 32 | u64::from(lo)
 }
 

@@ -76,6 +76,10 @@ fn list(device: &str, folder: &Path) -> Vec<(Vec<u8>, u32)> {
                     continue;
                 }
                 let inode: u32 = std::str::from_utf8(fields[1]).unwrap().parse().unwrap();
+                // Room for entries, which debugfs shows in an inode.
+                if inode == 0 {
+                    continue;
+                }
                 let path = join_path(parent, name);
                 if mode.starts_with("04") {
                     next.push((path.clone(), inode));
@@ -99,9 +103,11 @@ fn after<'a>(text: &'a str, label: &str) -> &'a str {
         .unwrap_or("")
 }
 
-/// `0xSECONDS:EXTRA`: 30 bits of nanoseconds, and 2 bits beyond the 32 of the seconds.
+/// `0xSECONDS:EXTRA`: 30 bits of nanoseconds, and 2 bits beyond the 32 of the seconds. Small inodes have no
+/// second part.
 fn time(text: &str) -> Timestamp {
-    let (sec, extra) = text.trim_start_matches("0x").split_once(':').unwrap();
+    let text = text.trim_start_matches("0x");
+    let (sec, extra) = text.split_once(':').unwrap_or((text, "0"));
     let sec = u32::from_str_radix(sec, 16).unwrap().cast_signed();
     let extra = u32::from_str_radix(extra, 16).unwrap();
     Timestamp {
@@ -133,7 +139,7 @@ fn parse_stat(text: &[u8]) -> (Record, Vec<String>) {
         gid: id("Group:"),
         size: number("Size:").try_into().unwrap(),
         links: number("Links:").try_into().unwrap(),
-        times: ["mtime: ", " atime: ", " ctime: "].map(|label| time(after(&text, label))),
+        times: ["mtime: ", "atime: ", "ctime: "].map(|label| time(after(&text, label))),
         ..Record::default()
     };
     if let Some((_, device)) = text.split_once("Device major/minor number: ") {
@@ -148,7 +154,11 @@ fn parse_stat(text: &[u8]) -> (Record, Vec<String>) {
     let mut xattrs = Vec::new();
     if let Some((_, rest)) = text.split_once("Extended attributes:\n") {
         for line in rest.lines().take_while(|l| l.starts_with("  ")) {
-            xattrs.push(line.trim_start().split_once(" (").unwrap().0.to_owned());
+            let name = line.trim_start().split_once(" (").unwrap().0;
+            // The file itself, where it lies in its inode.
+            if name != "system.data" {
+                xattrs.push(name.to_owned());
+            }
         }
     }
     (record, xattrs)
@@ -182,7 +192,9 @@ fn contents(device: &str, folder: &Path, records: &mut BTreeMap<u32, Record>) {
                 bytes.truncate(record.size.try_into().unwrap());
                 bytes
             } else {
-                let bytes = std::fs::read(path(inode)).unwrap();
+                let mut bytes = std::fs::read(path(inode)).unwrap();
+                // Where data lies in the inode, debugfs dumps all the room there is for it.
+                bytes.truncate(record.size.try_into().unwrap());
                 std::fs::remove_file(path(inode)).unwrap();
                 bytes
             };

@@ -17,6 +17,7 @@ pub mod member;
 pub mod memory;
 pub mod mounted;
 pub mod oci;
+pub mod ours;
 pub mod peers;
 pub mod rootfs;
 pub mod seal;
