@@ -112,6 +112,7 @@ pub mod display;
 pub mod entry;
 pub mod extent;
 pub mod hex;
+pub mod in_order;
 pub mod observe;
 pub mod read_at;
 pub mod seed;
@@ -125,6 +126,7 @@ pub mod fat;
 pub mod grub;
 pub mod packages;
 pub mod partition;
+pub mod vdisk;
 
 pub mod image;
 

@@ -31,7 +31,7 @@ const END: [u8; 2] = [3, 0];
 
 /// Why compression ended early.
 #[derive(Debug)]
-pub(super) enum Ended {
+pub(crate) enum Ended {
     /// The input failed.
     Read(io::Error),
     /// The output failed.
@@ -41,7 +41,7 @@ pub(super) enum Ended {
 }
 
 /// Where the bytes come from, on the caller's thread.
-pub(super) trait Input {
+pub(crate) trait Input {
     /// Fills `buf` as far as there are bytes; less only at the end.
     fn fill(&mut self, buf: &mut [u8]) -> io::Result<usize>;
     /// Sees every byte once, in order; `false` ends the work.
@@ -68,7 +68,7 @@ type Job = (Chunk, SyncSender<io::Result<Done>>);
 
 /// Compresses all of `input` at `level` on `threads` threads. `output` takes the bytes in order, on a thread
 /// of its own.
-pub(super) fn compress(
+pub(crate) fn compress(
     input: &mut dyn Input,
     level: u32,
     threads: NonZeroUsize,

@@ -31,7 +31,7 @@
 mod cipher;
 mod entropy;
 mod folder;
-mod gzip;
+pub(crate) mod gzip;
 mod keys;
 mod manifest;
 mod options;

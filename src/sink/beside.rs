@@ -1,4 +1,4 @@
-//! A small file beside an image: a map, a manifest. It appears whole or not at all, as the image does.
+//! A small file that goes with an image: a map, a block map.
 
 use super::raw::target::Target;
 use super::raw::{RawOptions, SinkError};
@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// A file on its way. Dropped before [`Beside::finish`], it leaves nothing.
+/// Such a file under way; it appears whole or not at all.
 #[derive(Debug)]
 pub struct Beside {
     target: Target,
@@ -29,28 +29,25 @@ impl Beside {
         self.target.temporary()
     }
 
-    /// Has it written.
+    /// Writes what `content` says.
     ///
     /// # Errors
     /// When the disk is full.
     pub fn write(
         &mut self,
-        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+        content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), SinkError> {
         let mut out = io::BufWriter::new(&self.file);
-        let written = write(&mut out).and_then(|()| out.flush());
-        written.map_err(|source| SinkError::Write {
-            path: self.target.path().to_owned(),
-            source,
-        })
+        let written = content(&mut out).and_then(|()| out.flush());
+        written.map_err(|e| self.target.failed(e))
     }
 
-    /// Puts it under its name, which is given back.
+    /// Puts it under its name, which it gives back.
     ///
     /// # Errors
     /// When it cannot be renamed, or the name was taken meanwhile.
     pub fn finish(self) -> Result<PathBuf, SinkError> {
-        let path = self.target.path().to_owned();
+        let path = self.target.path.clone();
         self.target.publish(&self.file)?;
         Ok(path)
     }

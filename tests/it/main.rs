@@ -48,6 +48,7 @@
 //! | `pv_boot` | GRUB 0.97 and Xen's pygrub read such an image of Debian 12 and 13, what they find boots |
 //! | `readme` | that the README says what the program does |
 //! | `scale` | sizes and numbers of files that nobody tries by hand |
+//! | `vdisk*` | every format against qemu-img, both ways; streams, conversions, block maps, damage |
 //! | `tidy` | the rules of the house: dependency direction, lengths, introductions |
 
 #![allow(
@@ -145,3 +146,4 @@ mod scale;
 mod signals;
 mod tidy;
 mod tools;
+mod vdisk;

@@ -138,7 +138,7 @@ impl Writer {
     }
 
     /// What comes next begins a batch: no gap before it is filled, for there lies what was written already.
-    pub(super) fn part(&mut self) -> io::Result<()> {
+    pub(in crate::sink) fn part(&mut self) -> io::Result<()> {
         self.send_batch()
     }
 

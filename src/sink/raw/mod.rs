@@ -119,10 +119,7 @@ impl RawFile {
     }
 
     fn failed(&self, source: io::Error) -> SinkError {
-        SinkError::Write {
-            path: self.target.path().to_owned(),
-            source,
-        }
+        self.target.failed(source)
     }
 
     fn writer(&mut self) -> &mut Writer {

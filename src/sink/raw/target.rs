@@ -19,7 +19,7 @@ pub struct RawOptions {
 /// Where the image will stand.
 #[derive(Debug)]
 pub(in crate::sink) struct Target {
-    path: PathBuf,
+    pub(in crate::sink) path: PathBuf,
     folder: PathBuf,
     options: RawOptions,
     /// `None` while the file has no name at all.
@@ -89,8 +89,19 @@ impl Target {
         Ok((target, file))
     }
 
-    pub(in crate::sink) fn path(&self) -> &Path {
-        &self.path
+    pub(in crate::sink) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The error of a write that failed, or was stopped.
+    pub(in crate::sink) fn failed(&self, source: io::Error) -> SinkError {
+        if source.kind() == io::ErrorKind::Interrupted {
+            return SinkError::Interrupted;
+        }
+        SinkError::Write {
+            path: self.path.clone(),
+            source,
+        }
     }
 
     pub(in crate::sink) fn temporary(&self) -> Option<&Path> {

@@ -1,0 +1,56 @@
+//! Why an image is not read or written.
+
+use std::io;
+
+/// Why an image of a format cannot be read, or a disk not be written in it.
+#[derive(Debug, thiserror::Error)]
+pub enum VdiskError {
+    /// The file cannot be read.
+    #[error("cannot read {what} at byte {offset}")]
+    Read {
+        /// The structure.
+        what: &'static str,
+        /// Its byte in the file.
+        offset: u64,
+        /// Why.
+        source: io::Error,
+    },
+    /// A structure contradicts the specification, itself or the file.
+    #[error("{structure} at byte {offset} is damaged: {field} {why}")]
+    Bad {
+        /// The structure, with its format.
+        structure: &'static str,
+        /// Its byte in the file.
+        offset: u64,
+        /// The field, as the specification names it.
+        field: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The image is whole, and of a kind that is not read.
+    #[error("{what}; {instead}")]
+    Unsupported {
+        /// What it is or has.
+        what: String,
+        /// What to do.
+        instead: &'static str,
+    },
+    /// The format holds no disk of that size.
+    #[error(
+        "a disk of {size} bytes does not fit {format}, which ends at {max}; choose another format"
+    )]
+    TooLarge {
+        /// Size of the disk.
+        size: u64,
+        /// The format.
+        format: &'static str,
+        /// The largest disk it holds.
+        max: u64,
+    },
+}
+
+impl From<VdiskError> for io::Error {
+    fn from(e: VdiskError) -> Self {
+        Self::new(io::ErrorKind::InvalidData, e)
+    }
+}

@@ -1,0 +1,31 @@
+//! Pieces of a file, with where and what they are when they cannot be read.
+
+use super::VdiskError;
+use crate::read_at::ReadAt;
+use zerocopy::{FromBytes, IntoBytes};
+
+/// The struct at `offset`.
+pub(super) fn part<T: FromBytes + IntoBytes>(
+    file: &dyn ReadAt,
+    offset: u64,
+    what: &'static str,
+) -> Result<T, VdiskError> {
+    let mut part = T::new_zeroed();
+    read(file, offset, part.as_mut_bytes(), what)?;
+    Ok(part)
+}
+
+/// Fills `buf` from `offset`.
+pub(super) fn read(
+    file: &dyn ReadAt,
+    offset: u64,
+    buf: &mut [u8],
+    what: &'static str,
+) -> Result<(), VdiskError> {
+    file.read_exact_at(offset, buf)
+        .map_err(|source| VdiskError::Read {
+            what,
+            offset,
+            source,
+        })
+}
