@@ -1,6 +1,7 @@
 //! Reading at an offset: what a planner's metadata, a spool and an image file have in common.
 
 use std::io::{self, SeekFrom};
+use std::ops::Range;
 
 /// Bytes that can be read at any offset, from several threads, without a cursor.
 pub trait ReadAt: Send + Sync {
@@ -12,6 +13,15 @@ pub trait ReadAt: Send + Sync {
     /// # Errors
     /// `UnexpectedEof` when `offset + buf.len()` lies past the end; whatever the device says.
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()>;
+
+    /// The first hole from `offset` on: bytes that are known to be zero without reading them. Without one it
+    /// is empty, at the end.
+    ///
+    /// # Errors
+    /// Whatever the device says.
+    fn hole(&self, _offset: u64) -> io::Result<Range<u64>> {
+        Ok(self.len()..self.len())
+    }
 
     /// Whether there is nothing to read.
     fn is_empty(&self) -> bool {
@@ -43,6 +53,10 @@ impl<T: ReadAt + ?Sized> ReadAt for std::sync::Arc<T> {
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         (**self).read_exact_at(offset, buf)
     }
+
+    fn hole(&self, offset: u64) -> io::Result<Range<u64>> {
+        (**self).hole(offset)
+    }
 }
 
 impl<T: ReadAt + ?Sized> ReadAt for &T {
@@ -52,6 +66,10 @@ impl<T: ReadAt + ?Sized> ReadAt for &T {
 
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         (**self).read_exact_at(offset, buf)
+    }
+
+    fn hole(&self, offset: u64) -> io::Result<Range<u64>> {
+        (**self).hole(offset)
     }
 }
 
@@ -82,6 +100,22 @@ impl ReadAt for FileAt {
 
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         std::os::unix::fs::FileExt::read_exact_at(&self.file, buf, offset)
+    }
+
+    fn hole(&self, offset: u64) -> io::Result<Range<u64>> {
+        use rustix::fs::SeekFrom::{Data, Hole};
+        use rustix::io::Errno;
+        if offset >= self.len {
+            return Ok(self.len..self.len);
+        }
+        // Every file has a hole at its end; ENXIO says that none of what follows is data.
+        let start = rustix::fs::seek(&self.file, Hole(offset))?.min(self.len);
+        let end = match rustix::fs::seek(&self.file, Data(start)) {
+            Ok(end) => end.min(self.len),
+            Err(Errno::NXIO) => self.len,
+            Err(e) => return Err(e.into()),
+        };
+        Ok(start..end)
     }
 }
 
@@ -119,6 +153,12 @@ impl<R: ReadAt> ReadAt for Window<R> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         self.inner.read_exact_at(self.start + offset, buf)
+    }
+
+    fn hole(&self, offset: u64) -> io::Result<Range<u64>> {
+        let hole = self.inner.hole(self.start.saturating_add(offset))?;
+        let inside = |at: u64| at.saturating_sub(self.start).min(self.len);
+        Ok(inside(hole.start)..inside(hole.end))
     }
 }
 

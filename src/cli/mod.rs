@@ -15,9 +15,11 @@ mod bundle_files;
 mod bundle_input;
 mod doctor;
 mod exit;
+mod explain;
 mod ext4_shape;
 mod grub_folders;
 mod info;
+mod map;
 mod packing;
 mod pipeline;
 mod plan;
@@ -63,6 +65,8 @@ enum Verb {
     Build(Box<build::Args>),
     Plan(Box<plan::Args>),
     Info(info::Args),
+    Map(map::Args),
+    Explain(explain::Args),
     Boot(boot::Args),
     Verify(verify::Args),
     Doctor(Box<doctor::Args>),
@@ -101,6 +105,8 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Build(args) => build::run(*args),
         Verb::Plan(args) => plan::run(*args),
         Verb::Info(args) => info::run(&args),
+        Verb::Map(args) => map::run(&args),
+        Verb::Explain(args) => explain::run(&args),
         Verb::Boot(args) => boot::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Doctor(args) => doctor::run(*args),

@@ -15,8 +15,10 @@
 //! | `volume`, `finish` | format and write; what fatfs leaves out |
 //! | `map` | which clusters are used: extents |
 //! | `sparse`, `clock` | the memory; the time |
+//! | `chains` | which clusters belong to which path, ours or not |
 //! | `probe` | what the boot sector of a volume says, ours or not |
 
+mod chains;
 mod clock;
 mod finish;
 mod geometry;
@@ -25,6 +27,7 @@ mod probe;
 mod sparse;
 mod volume;
 
+pub use chains::{Chains, FatItem, chains};
 pub use probe::{FatInfo, probe};
 pub use volume::{FatFile, FatSpec, Piece, PieceKind, Volume, volume};
 

@@ -19,6 +19,31 @@ pub struct FatInfo {
     pub cluster: u64,
     /// Clusters.
     pub clusters: u64,
+    /// Tables, 1 or 2.
+    pub fats: u64,
+    /// Byte of the first table, from the start of the volume.
+    pub fat_at: u64,
+    /// Bytes of a table.
+    pub fat_len: u64,
+    /// Bytes of the root directory behind the tables; 0 for FAT32.
+    pub root_len: u64,
+    /// First cluster of the root directory of FAT32 (`BPB_RootClus`); 0 for the others.
+    pub root_cluster: u32,
+}
+
+impl FatInfo {
+    /// Byte of the root directory of FAT12 and FAT16, from the start of the volume.
+    #[must_use]
+    pub fn root_at(&self) -> u64 {
+        self.fat_at + self.fats * self.fat_len
+    }
+
+    /// Byte of a cluster, from the start of the volume; clusters count from 2.
+    #[must_use]
+    pub fn cluster_at(&self, nr: u32) -> u64 {
+        let nr = u64::from(nr).saturating_sub(2);
+        self.root_at() + self.root_len + nr * self.cluster
+    }
 }
 
 /// The FAT volume at byte `at` of a disk; `None` where there is none.
@@ -73,5 +98,10 @@ fn parse(s: &[u8; 512]) -> Option<FatInfo> {
         size: sectors * sector,
         cluster: spc * sector,
         clusters,
+        fats,
+        fat_at: reserved * sector,
+        fat_len: fat * sector,
+        root_len: root * sector,
+        root_cluster: if bits == 32 { u32_at(0x2c) } else { 0 },
     })
 }

@@ -6,12 +6,15 @@
 //!   blocklist ------>                                                        to nsec × 512
 //! ```
 
-use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U64};
+use zerocopy::{FromBytes, IntoBytes};
 
-use super::disk::{BLOCKLIST, Blocklist, CORE_END, CORE_SEGMENT, LINK_ADDR, SECTOR, decompressor};
+use super::disk::{
+    BLOCKLIST, Blocklist, CORE_END, CORE_SEGMENT, LINK_ADDR, SECTOR, boot, decompressor,
+};
 use super::{CoreImg, GrubError, reed_solomon};
-use crate::units::{Lba, index};
+use crate::read_at::ReadAt;
+use crate::units::{Lba, count, index};
 
 /// Sectors that core.img may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +65,39 @@ pub fn embed(core: &CoreImg, area: Area, rs: bool) -> Result<Vec<u8>, GrubError>
         bytes[size..].copy_from_slice(&parity);
     }
     Ok(bytes)
+}
+
+/// The runs of sectors that hold core.img, by boot.img in `sector0` and the list in diskboot.img. Empty
+/// where there is no such list; nothing says that what lies there is core.img still.
+#[must_use]
+pub fn core_img_runs(disk: &dyn ReadAt, sector0: &[u8; SECTOR]) -> Vec<(Lba, u64)> {
+    const ENTRY: usize = size_of::<Blocklist>();
+    let field = sector0[boot::KERNEL_SECTOR..boot::BOOT_DRIVE].first_chunk();
+    let first = u64::from_le_bytes(*field.expect("the field has 8 bytes"));
+    let mut diskboot = [0; SECTOR];
+    let at = first.checked_mul(count(SECTOR)).filter(|&at| at > 0);
+    if at.is_none_or(|at| disk.read_exact_at(at, &mut diskboot).is_err()) {
+        return Vec::new();
+    }
+    let mut runs = vec![(Lba(first), 1)];
+    // The list grows down from the end of the sector; below it is code.
+    let entries = (0..=BLOCKLIST).rev().step_by(ENTRY);
+    for bytes in entries.map(|at| &diskboot[at..at + ENTRY]) {
+        let entry = Blocklist::read_from_bytes(bytes).expect("an entry has 12 bytes");
+        let (start, sectors) = (entry.start.get(), u64::from(entry.len.get()));
+        let lies = start
+            .checked_add(sectors)
+            .and_then(|end| end.checked_mul(count(SECTOR)));
+        if sectors == 0 || lies.is_none_or(|end| end > disk.len()) {
+            break;
+        }
+        runs.push((Lba(start), sectors));
+    }
+    // diskboot.img alone is no core.img.
+    if runs.len() == 1 {
+        runs.clear();
+    }
+    runs
 }
 
 /// One entry for all sectors behind diskboot.img, parity included, and the entry that ends the list.

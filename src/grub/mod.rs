@@ -76,7 +76,7 @@ pub use efi::{
     is_uefi_input, uefi,
 };
 pub use elf::check_module;
-pub use embed::{Area, embed};
+pub use embed::{Area, core_img_runs, embed};
 pub use error::GrubError;
 pub use ext2_features::{READ_SINCE_2_02, readable_incompat};
 pub use foreign_cfg::{RootNamed, root_named};

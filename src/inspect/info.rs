@@ -90,6 +90,16 @@ pub struct Partition {
     pub fat: Option<Fat>,
 }
 
+impl Partition {
+    /// First byte and length on a disk of `size` bytes: what lies past its end is left out.
+    #[must_use]
+    pub fn bytes(&self, size: u64) -> (u64, u64) {
+        let at = self.start.saturating_mul(SECTOR).min(size);
+        let end = self.start.saturating_add(self.sectors);
+        (at, end.saturating_mul(SECTOR).min(size) - at)
+    }
+}
+
 /// Something wrong with a partition table that can still be read.
 #[derive(Clone, Debug, Serialize)]
 pub struct Fault {

@@ -64,6 +64,19 @@ pub struct GptFault {
     pub message: String,
 }
 
+/// Where a sound copy lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GptPlace {
+    /// Which copy.
+    pub copy: GptCopy,
+    /// Sector of its header.
+    pub header: Lba,
+    /// First sector of its entries.
+    pub entries: Lba,
+    /// Their length in bytes.
+    pub entries_len: u64,
+}
+
 /// A GPT as it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GptFound {
@@ -71,6 +84,8 @@ pub struct GptFound {
     pub copy: GptCopy,
     /// `DiskGUID`.
     pub disk_guid: Uuid,
+    /// Where its copies lie, those that are sound.
+    pub places: Vec<GptPlace>,
     /// Used entries by number, those that lie on the disk.
     pub entries: Vec<GptEntry>,
     /// Everything wrong with it; empty on a sound disk.
@@ -150,8 +165,20 @@ pub fn read_gpt(disk: &dyn ReadAt) -> Result<Option<GptFound>, PartitionError> {
         fault(backup_at, GptCopy::Backup.name(), message);
     }
     let entries = used(chosen, &mut fault);
+    let both = [(GptCopy::Primary, &primary), (GptCopy::Backup, &backup)];
+    let sound = both.into_iter().filter_map(|(copy, found)| {
+        let header = &found.as_ref().ok()?.header;
+        Some(GptPlace {
+            copy,
+            header: Lba(header.primary_lba),
+            entries: Lba(header.partition_entry_lba),
+            entries_len: u64::from(header.number_of_partition_entries) * u64::from(ENTRY),
+        })
+    });
+    let places = sound.collect();
     Ok(Some(GptFound {
         copy: which,
+        places,
         disk_guid: Uuid::from_bytes_le(chosen.header.disk_guid),
         entries,
         faults,

@@ -30,7 +30,7 @@ pub use gpt::{
     BIOS_BOOT, EFI_SYSTEM, GPT_BACK, GPT_FRONT, Gpt, GptLayout, GptPartition, LINUX_DATA,
     ROOT_ARM64, ROOT_X86_64, gpt,
 };
-pub use gpt_read::{GptCopy, GptEntry, GptFault, GptFound, read_gpt};
+pub use gpt_read::{GptCopy, GptEntry, GptFault, GptFound, GptPlace, read_gpt};
 pub use mbr::{
     FIRST_PARTITION, LINUX, MAX_DISK_SECTORS, MbrLayout, PartitionError, PartitionInfo, mbr,
     mbr_of, partuuid, read, signature,

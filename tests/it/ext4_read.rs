@@ -13,7 +13,7 @@ use super::common::{debugfs, ours, run};
 use super::tools;
 
 /// Arguments of mke2fs, one filesystem each.
-const SHAPES: [&str; 12] = [
+pub const SHAPES: [&str; 12] = [
     "-t ext2 -b 1024",
     "-t ext2 -b 4096 -I 128 -O ^filetype,^sparse_super,^resize_inode",
     "-t ext3 -b 2048 -I 128",
@@ -58,7 +58,7 @@ fn tree(folder: &Path) -> PathBuf {
 }
 
 /// A filesystem by mke2fs, then touched by debugfs, whose commands may do what a plain user may not.
-fn filesystem(folder: &Path, shape: &str) -> PathBuf {
+pub fn filesystem(folder: &Path, shape: &str) -> PathBuf {
     let image = folder.join("fs.img");
     let _ = std::fs::remove_file(&image);
     let (tree, name) = (tree(folder), image.to_str().unwrap());

@@ -131,6 +131,7 @@ mod layers_bad;
 mod layers_folder;
 mod layers_tools;
 mod limits;
+mod map;
 mod oracle;
 mod partition;
 mod poison;
