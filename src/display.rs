@@ -1,5 +1,6 @@
 //! Names for people: bytes from an archive, safe to print on a terminal.
 
+use crate::units::{Timestamp, civil};
 use std::fmt::{self, Write as _};
 
 /// How many bytes of a name are shown; Linux's `PATH_MAX` is 4096, a screen is smaller.
@@ -35,6 +36,24 @@ impl fmt::Display for PathDisplay<'_> {
         }
         Ok(())
     }
+}
+
+/// Shows a time in UTC, as `date -u +'%F %T'` does: `2024-03-01 12:34:56`.
+#[must_use]
+pub fn display_time(time: Timestamp) -> impl fmt::Display {
+    struct Shown(Timestamp);
+    impl fmt::Display for Shown {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            let (year, month, day) = civil(self.0.sec.div_euclid(86_400));
+            let of_day = self.0.sec.rem_euclid(86_400);
+            let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+            write!(
+                f,
+                "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}"
+            )
+        }
+    }
+    Shown(time)
 }
 
 /// Bidirectional overrides and isolates (Unicode TR 36): they make a terminal show another name.

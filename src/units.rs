@@ -86,6 +86,29 @@ impl Timestamp {
     }
 }
 
+/// Year, month and day of a day, counted from 1970-01-01, in the Gregorian calendar, which is taken to hold
+/// for ever. Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`.
+#[must_use]
+pub fn civil(days: i64) -> (i64, i64, i64) {
+    let shifted = days + 719_468;
+    let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * from_march + 2) / 5 + 1;
+    let month = (from_march + 2) % 12 + 1;
+    (year + era * 400 + i64::from(month <= 2), month, day)
+}
+
+/// The day of a date, counted from 1970-01-01: the inverse of [`civil`].
+#[must_use]
+pub fn day_of(year: i64, month: i64, day: i64) -> i64 {
+    let year = year - i64::from(month <= 2);
+    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+}
+
 /// A `u64` that counts things in memory. The crate refuses to build where they could not be counted.
 #[must_use]
 #[inline]
@@ -153,4 +176,26 @@ pub const fn hi32(n: u64) -> u32 {
 #[inline]
 pub const fn lo8(n: u64) -> u8 {
     n.to_le_bytes()[0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_and_dates_are_each_others_inverse() {
+        for (days, date) in [
+            (0, (1970, 1, 1)),
+            (-1, (1969, 12, 31)),
+            (11_016, (2000, 2, 29)),
+            (19_783, (2024, 3, 1)),
+            (-25_567, (1900, 1, 1)),
+        ] {
+            assert_eq!(civil(days), date);
+        }
+        for days in (-800_000..800_000).step_by(13) {
+            let (year, month, day) = civil(days);
+            assert_eq!(day_of(year, month, day), days);
+        }
+    }
 }

@@ -55,6 +55,25 @@ pub struct Parsed {
     pub unknown: Vec<Unknown>,
 }
 
+/// An ACL as text that names nobody: numbers alone, entries apart by commas, as every writer's reader takes it.
+#[must_use]
+pub fn format(acl: &Acl) -> String {
+    let entries = acl.entries().iter().map(|e| {
+        let (word, id) = match e.tag {
+            Tag::UserObj => ("user", None),
+            Tag::User(id) => ("user", Some(id)),
+            Tag::GroupObj => ("group", None),
+            Tag::Group(id) => ("group", Some(id)),
+            Tag::Mask => ("mask", None),
+            Tag::Other => ("other", None),
+        };
+        let id = id.map_or_else(String::new, |id| id.to_string());
+        let bit = |bit, letter| if e.perm & bit != 0 { letter } else { '-' };
+        format!("{word}:{id}:{}{}{}", bit(4, 'r'), bit(2, 'w'), bit(1, 'x'))
+    });
+    entries.collect::<Vec<_>>().join(",")
+}
+
 /// Reads a text. A name counts before the number behind it, as the image's own accounts are those
 /// that will be asked; a name of digits is a number when no account bears it.
 ///

@@ -42,3 +42,4 @@ pub use oci::{Blob, ImageError, Platform, Store};
 pub use origin::Origin;
 pub use reader::ArchiveReader;
 pub use rootfs::{Item, Options, Rootfs};
+pub use tar::TarWriter;

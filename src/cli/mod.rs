@@ -13,12 +13,18 @@ mod build;
 mod bundle;
 mod bundle_files;
 mod bundle_input;
+mod cat;
 mod doctor;
+mod du;
 mod exit;
 mod explain;
 mod ext4_shape;
+mod extract;
 mod grub_folders;
 mod info;
+mod listing;
+mod look;
+mod ls;
 mod map;
 mod packing;
 mod pipeline;
@@ -32,7 +38,9 @@ mod signals;
 mod sizes;
 mod spec_file;
 mod spooled;
+mod stat;
 mod summary;
+mod tree;
 mod unbundle;
 mod verify;
 mod verify_bundle;
@@ -65,6 +73,12 @@ enum Verb {
     Build(Box<build::Args>),
     Plan(Box<plan::Args>),
     Info(info::Args),
+    Ls(ls::Args),
+    Tree(tree::Args),
+    Cat(cat::Args),
+    Stat(stat::Args),
+    Du(du::Args),
+    Extract(extract::Args),
     Map(map::Args),
     Explain(explain::Args),
     Boot(boot::Args),
@@ -105,6 +119,12 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Build(args) => build::run(*args),
         Verb::Plan(args) => plan::run(*args),
         Verb::Info(args) => info::run(&args),
+        Verb::Ls(args) => ls::run(&args),
+        Verb::Tree(args) => tree::run(&args),
+        Verb::Cat(args) => cat::run(&args),
+        Verb::Stat(args) => stat::run(&args),
+        Verb::Du(args) => du::run(&args),
+        Verb::Extract(args) => extract::run(&args),
         Verb::Map(args) => map::run(&args),
         Verb::Explain(args) => explain::run(&args),
         Verb::Boot(args) => boot::run(&args),

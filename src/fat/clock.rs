@@ -49,7 +49,7 @@ fn dos(time: Timestamp) -> DateTime {
     };
     let (days, in_day) = (sec.div_euclid(DAY), sec.rem_euclid(DAY));
     let small = |n: i64| u16::try_from(n).expect("clamped to the years 1980 to 2107");
-    let (year, month, day) = civil(days);
+    let (year, month, day) = crate::units::civil(days);
     DateTime {
         date: Date {
             year: small(year),
@@ -63,39 +63,6 @@ fn dos(time: Timestamp) -> DateTime {
             millis: u16::try_from(millis).expect("below 1000"),
         },
     }
-}
-
-/// Year, month and day of a day, counted from 1970-01-01, in the Gregorian calendar.
-fn civil(days: i64) -> (i64, i64, i64) {
-    let leap = |y: i64| y % 4 == 0 && (y % 100 != 0 || y % 400 == 0);
-    let (mut year, mut rest) = (1970, days);
-    while rest >= 365 + i64::from(leap(year)) {
-        rest -= 365 + i64::from(leap(year));
-        year += 1;
-    }
-    let lengths = [
-        31,
-        28 + i64::from(leap(year)),
-        31,
-        30,
-        31,
-        30,
-        31,
-        31,
-        30,
-        31,
-        30,
-        31,
-    ];
-    let mut month = 1;
-    for length in lengths {
-        if rest < length {
-            break;
-        }
-        rest -= length;
-        month += 1;
-    }
-    (year, month, rest + 1)
 }
 
 #[cfg(test)]

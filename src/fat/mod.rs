@@ -17,6 +17,7 @@
 //! | `sparse`, `clock` | the memory; the time |
 //! | `chains` | which clusters belong to which path, ours or not |
 //! | `probe` | what the boot sector of a volume says, ours or not |
+//! | `read` | files and directories of any volume |
 
 mod chains;
 mod clock;
@@ -24,11 +25,13 @@ mod finish;
 mod geometry;
 mod map;
 mod probe;
+mod read;
 mod sparse;
 mod volume;
 
 pub use chains::{Chains, FatItem, chains};
 pub use probe::{FatInfo, probe};
+pub use read::{FatReadError, FatReader, Item, Run};
 pub use volume::{FatFile, FatSpec, Piece, PieceKind, Volume, volume};
 
 use std::io;

@@ -99,7 +99,7 @@ pub fn build_and_tell(
             ..spec.clone()
         }
     };
-    let seed = seed(&ingest.tree, &sorted, &spelled);
+    let seed = seed(&ingest.tree, &sorted, &spelled, time(spec, &ingest.tree));
     let facts = facts(spec, &seed, &ingest.tree);
     if let Some(days @ 1..) = days_ahead(facts.time) {
         ingest.warn(&format!(

@@ -3,13 +3,13 @@
 use super::grow::{FSTAB_OPTION, Grower, REPART_CONF, REPART_TEXT};
 use super::ingest::Ingest;
 use super::mode::Mode;
-use super::wanted::{FSTAB, GRUB_CFG, HOSTS};
+use super::wanted::{FSTAB, GRUB_CFG, HOSTNAME, HOSTS, READ_MAX};
 use super::{BuildError, Spec};
 use crate::entry::{Entry, EntryKind};
 use crate::grub::{
     Config, Files, MARKER, RootNamed, bears_marker, grub_cfg, is_module_file, root_named,
 };
-use crate::tree::{NodeId, NodeKind, Sorted, Tree};
+use crate::tree::{Meta, NodeId, NodeKind, Sorted, Tree};
 use crate::units::{Timestamp, count, hi16, lo16};
 use bytes::Bytes;
 
@@ -18,7 +18,6 @@ pub(super) const BOOT_EFI: &str = "boot/efi";
 /// GRUB loads the modules of a platform from its folder below.
 const BOOT_GRUB: &str = "boot/grub";
 const GRUB_CFG_ORIG: &str = "boot/grub/grub.cfg.orig";
-const HOSTNAME: &str = "etc/hostname";
 /// What the system calls itself in [`HOSTS`]: Debian's installer, Debian Reference 5.1.1.
 const OWN_ADDRESS: &[u8] = b"127.0.1.1";
 const HOSTS_NEW: &str =
@@ -63,10 +62,32 @@ impl<'a, 'b> Editor<'a, 'b> {
         pieces: Vec<Bytes>,
     ) -> Result<(), BuildError> {
         let size = count(pieces.iter().map(Bytes::len).sum());
+        if self.stands(path, size, &pieces)? {
+            self.edits.push(format!("/{path}"));
+            return Ok(());
+        }
         let entry = self.entry(path, EntryKind::File { size, data: None });
         self.ingest.edit(&entry, pieces)?;
         self.edits.push(format!("/{path}"));
         Ok(())
+    }
+
+    /// Whether the archive has the very file, as that of an image does which was built alike: it keeps its
+    /// place, and the image is the same once more.
+    fn stands(&mut self, path: &str, size: u64, pieces: &[Bytes]) -> Result<bool, BuildError> {
+        let tree = &self.ingest.tree;
+        let Some(id) = tree.find(path.as_bytes()) else {
+            return Ok(false);
+        };
+        let node = tree.node(id);
+        let meta = Meta::new(0o644).at(self.time);
+        let same = matches!(node.kind, NodeKind::File { size: is, .. } if is == size);
+        let plain = node.links == 1 && node.xattrs.is_none() && node.meta == meta;
+        if !same || !plain || size > READ_MAX {
+            return Ok(false);
+        }
+        let bytes = self.ingest.read(path.as_bytes())?;
+        Ok(bytes.is_some_and(|bytes| bytes == pieces.concat()))
     }
 
     /// A directory, where there is none.

@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 
 /// What [`super::prepare`] writes, or may have written into the rootfs by an earlier build: none of it
 /// is part of the seed, so that an image made from an image is the same image.
-const OURS: [&[u8]; 9] = [
+const OURS: [&[u8]; 10] = [
+    b"boot/efi",
     b"boot/grub",
     b"etc/default/grub.d",
     b"etc/default/grub.d/50-diskwright.cfg",
@@ -23,7 +24,10 @@ const OURS: [&[u8]; 9] = [
 
 /// The seed of `tree`, before any edit, built as `spec` says. How the tree came does not matter: a tar, a
 /// folder and an image of several layers that come to the same files give the same seed.
-pub(super) fn seed(tree: &Tree, sorted: &Sorted, spec: &Spec) -> Seed {
+///
+/// `newest` is the latest time that the image shows: later ones, and those of directories that no entry
+/// describes, count as that, as they will be read from the image.
+pub(super) fn seed(tree: &Tree, sorted: &Sorted, spec: &Spec, newest: Timestamp) -> Seed {
     if let Some(text) = &spec.seed {
         return Seed::from_text(text);
     }
@@ -39,7 +43,7 @@ pub(super) fn seed(tree: &Tree, sorted: &Sorted, spec: &Spec) -> Seed {
             return;
         }
         record.clear();
-        describe(&mut record, tree, path, id);
+        describe(&mut record, tree, path, id, newest);
         h.update(&record);
     });
     Seed::new(h.finalize().into())
@@ -71,7 +75,7 @@ fn fields(spec: &Spec) -> Vec<String> {
     fields
 }
 
-fn describe(out: &mut Vec<u8>, tree: &Tree, path: &[u8], id: NodeId) {
+fn describe(out: &mut Vec<u8>, tree: &Tree, path: &[u8], id: NodeId, newest: Timestamp) {
     let node = tree.node(id);
     let bytes = |out: &mut Vec<u8>, b: &[u8]| {
         out.extend_from_slice(&count(b.len()).to_le_bytes());
@@ -82,15 +86,19 @@ fn describe(out: &mut Vec<u8>, tree: &Tree, path: &[u8], id: NodeId) {
     let name = path.iter().rposition(|&b| b == b'/').map_or(0, |at| at + 1);
     out.extend_from_slice(&count(name).to_le_bytes());
     bytes(out, &path[name..]);
-    // Directories that no entry describes, and the times of directories that gained our files, are
-    // not the rootfs's own.
+    // The times of directories that gained our files are not the rootfs's own.
     let parent_of_ours = matches!(path, b"boot" | b"etc" | b"etc/default");
     kind(out, tree, node);
     out.extend_from_slice(&node.meta.mode.to_le_bytes());
     out.extend_from_slice(&node.meta.uid.to_le_bytes());
     out.extend_from_slice(&node.meta.gid.to_le_bytes());
     if !parent_of_ours {
-        time(out, node.meta.mtime);
+        let shown = if node.implied {
+            newest
+        } else {
+            node.meta.mtime.min(newest)
+        };
+        time(out, shown);
     }
     out.extend_from_slice(&node.links.to_le_bytes());
     // Sorted: a tar lists them as its maker did, a folder as its filesystem does.

@@ -1,7 +1,9 @@
 //! The few files of the rootfs that are read again when the archive has ended: a spool keeps them.
 
 use super::arch::SHELLS;
+use super::grow::REPART_CONF;
 use super::places;
+use crate::grub::DROP_IN_PATH;
 use crate::units::MIB;
 
 /// No file that is read here is larger.
@@ -21,6 +23,8 @@ pub(super) const MENU_LST: &str = crate::grub::MENU_LST_PATH;
 pub(super) const FSTAB: &str = "etc/fstab";
 /// Addresses of names.
 pub(super) const HOSTS: &str = "etc/hosts";
+/// The system's own name.
+pub(super) const HOSTNAME: &str = "etc/hostname";
 /// Numbers of users' names.
 pub(super) const PASSWD: &str = "etc/passwd";
 /// Numbers of groups' names.
@@ -49,7 +53,12 @@ pub(super) fn wants(path: &[u8]) -> bool {
     let in_dpkg = path.strip_prefix(DPKG_INFO.as_bytes());
     let in_dpkg = in_dpkg.and_then(|rest| rest.strip_prefix(b"/"));
     let in_dpkg = in_dpkg.unwrap_or_default();
-    in_lib
+    // What an earlier build put there, to be compared with what this one would.
+    let ours = path.starts_with(b"boot/grub/")
+        || [HOSTNAME, REPART_CONF, DROP_IN_PATH.trim_start_matches('/')]
+            .iter()
+            .any(|p| p.as_bytes() == path);
+    ours || in_lib
         .and_then(|rest| std::str::from_utf8(rest).ok())
         .is_some_and(places::is_input)
         || places::LISTS.iter().any(|l| l.as_bytes() == in_dpkg)

@@ -10,6 +10,7 @@ use crate::read_at::ReadAt;
 use crate::units::{SECTOR, hi16, lo16};
 use serde::Serialize;
 use std::io;
+use std::path::PathBuf;
 use uuid::Uuid;
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -33,6 +34,37 @@ pub enum InspectError {
          is it a raw disk image?"
     )]
     NoRoot,
+    /// It cannot be opened.
+    #[error("cannot read {path}")]
+    Open {
+        /// The image.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is a file of another kind.
+    #[error("{path} is {is}, not a disk image")]
+    NotDisk {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        is: &'static str,
+    },
+    /// There is no filesystem that can be read.
+    #[error(
+        "no ext2, ext3, ext4 or FAT filesystem on it: neither at byte 0 nor in a partition of an MBR or GPT"
+    )]
+    NoFilesystem,
+    /// There is no such partition, or none that can be read.
+    #[error(
+        "there is no ext2, ext3, ext4 or FAT filesystem in partition {number}; there is in: {known}"
+    )]
+    NoPartition {
+        /// The number that was asked for.
+        number: u32,
+        /// Those that have one, as `p1, p2`.
+        known: String,
+    },
 }
 
 /// Where the root filesystem lies, in bytes.

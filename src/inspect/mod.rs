@@ -1,10 +1,34 @@
 //! Looking at an image, ours or not, without mounting it.
+//!
+//! | file | what |
+//! |---|---|
+//! | `image` | an image's path, to the bytes of its disk |
+//! | `info`, `features`, `format` | partition tables, filesystems by their superblocks |
+//! | `disk`, `files` | all volumes of a disk, and their files, of ext4 and FAT alike |
+//! | `address`, `resolve`, `walk` | `IMG:p1:/path`, symbolic links, everything below |
+//! | `extract` | files out of it, into a tar or a folder |
+//! | `accounts` | the names of owners, by the image's own `/etc/passwd` |
 
+mod accounts;
+mod address;
+mod disk;
+mod extract;
 pub mod explain;
 mod features;
+mod files;
 mod format;
+mod image;
 mod info;
+mod resolve;
+mod walk;
 pub mod map;
 
+pub use accounts::Accounts;
+pub use address::Address;
+pub use disk::{Disk, Volume};
+pub use extract::{ExtractError, Extracted, to_folder, to_tar};
+pub use files::{Child, Data, Files, FilesError, Kind, Node};
 pub use format::{is_fixed_vhd, not_raw};
+pub use image::open_image;
 pub use info::{Fat, Fault, Filesystem, Info, InspectError, Partition, Root, info, root};
+pub use walk::{Met, Unread, Walk};

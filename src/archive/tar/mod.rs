@@ -29,9 +29,11 @@ mod pax_value;
 mod reader;
 mod report;
 mod sparse;
+mod write;
 
 pub(super) use header::looks_like_header;
 pub(super) use reader::TarReader;
+pub use write::TarWriter;
 
 /// The block of tar, in bytes: headers and data are padded to it.
 const BLOCK: u64 = 512;

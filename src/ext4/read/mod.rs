@@ -18,6 +18,7 @@
 //! The journal is not replayed: a filesystem that was not unmounted cleanly is read as it lies there, with
 //! a warning.
 
+mod bitmap;
 mod cache;
 mod content;
 mod directory;
@@ -171,6 +172,14 @@ impl Reader {
     #[must_use]
     pub fn group_offset(&self, group: u32) -> u64 {
         groups::offset(&self.geo, group)
+    }
+
+    /// How many of the blocks from `start` up to `end` nobody uses, by the block bitmaps.
+    ///
+    /// # Errors
+    /// When a bitmap cannot be read.
+    pub fn free_blocks(&self, start: u64, end: u64) -> Result<u64, ReadError> {
+        bitmap::free(self, start, end)
     }
 
     /// Inodes in use, ascending: those with links, and those reserved that hold blocks. Groups whose table

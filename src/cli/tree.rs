@@ -1,0 +1,121 @@
+//! `diskwright tree`: what is in an image, as a tree.
+
+use super::exit::Code;
+use super::look::{Opened, Out, TARGETS, tell_unread};
+use diskwright::display::display_path;
+use diskwright::inspect::{Files, Kind, Node};
+use std::collections::HashSet;
+use std::ffi::OsString;
+
+const EXAMPLES: &str = "\
+Examples:
+  diskwright tree -L 2 disk.img
+  diskwright tree disk.img:/etc/systemd";
+
+/// Show what is in an image as a tree, as tree(1) does
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{TARGETS}\n\n{EXAMPLES}"))]
+pub(super) struct Args {
+    /// Where to begin: IMG, IMG:/PATH or IMG:pN:/PATH
+    #[arg(value_name = "TARGET", value_hint = clap::ValueHint::FilePath)]
+    target: OsString,
+
+    /// How many levels to show
+    #[arg(short = 'L', long, value_name = "N")]
+    levels: Option<usize>,
+
+    /// Names that begin with a dot too
+    #[arg(short, long)]
+    all: bool,
+
+    /// Directories alone
+    #[arg(short, long)]
+    directories: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
+    let opened = Opened::new(&args.target)?;
+    let files = opened.files()?;
+    let mut out = Out::new();
+    out.text(&format!("{}\n", args.target.display()))?;
+    let mut drawn = Drawing {
+        args,
+        files,
+        entered: HashSet::new(),
+        counts: [0; 2],
+    };
+    drawn.draw(&mut out, opened.node(true)?)?;
+    let [directories, others] = drawn.counts;
+    let noun = |n: u64, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
+    let mut text = format!("\n{}", noun(directories, "directory", "directories"));
+    if !args.directories {
+        text.push_str(&format!(", {}", noun(others, "file", "files")));
+    }
+    out.text(&format!("{text}\n"))?;
+    out.end()?;
+    opened.tell_warnings();
+    Ok(Code::Done)
+}
+
+struct Drawing<'a> {
+    args: &'a Args,
+    files: &'a Files,
+    entered: HashSet<u64>,
+    /// Directories, and all else.
+    counts: [u64; 2],
+}
+
+impl Drawing<'_> {
+    fn draw(&mut self, out: &mut Out, start: Node) -> anyhow::Result<()> {
+        // The directories under way: what is left of each, and whether more follows behind it.
+        let mut stack = vec![self.level(&start)];
+        while let Some(level) = stack.last_mut() {
+            let Some((name, node)) = level.next() else {
+                stack.pop();
+                continue;
+            };
+            let last = level.len() == 0;
+            let above = &stack[..stack.len() - 1];
+            let bars = above
+                .iter()
+                .map(|l| if l.len() > 0 { "│   " } else { "    " });
+            let branch = if last { "└── " } else { "├── " };
+            let mut line: String = bars.chain([branch]).collect();
+            line.push_str(&display_path(&name).to_string());
+            if node.kind == Kind::Symlink {
+                let target = self.files.target(&node).unwrap_or_default();
+                line.push_str(&format!(" -> {}", display_path(&target)));
+            }
+            line.push('\n');
+            out.text(&line)?;
+            self.counts[usize::from(!node.is_directory())] += 1;
+            if self.args.levels.is_none_or(|most| stack.len() < most) {
+                stack.push(self.level(&node));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is to be shown of a directory; nothing of what is none, or was entered already.
+    fn level(&mut self, node: &Node) -> std::vec::IntoIter<(Vec<u8>, Node)> {
+        if !node.is_directory() || !self.entered.insert(node.id) {
+            return Vec::new().into_iter();
+        }
+        let children = self.files.children(node).unwrap_or_else(|e| {
+            tell_unread(&(format!("inode {}", node.id).into_bytes(), e));
+            Vec::new()
+        });
+        let mut list = Vec::new();
+        for child in children {
+            if child.name.starts_with(b".") && !self.args.all {
+                continue;
+            }
+            match self.files.node(child.id) {
+                Ok(node) if self.args.directories && !node.is_directory() => {}
+                Ok(node) => list.push((child.name, node)),
+                Err(e) => tell_unread(&(child.name, e)),
+            }
+        }
+        list.into_iter()
+    }
+}

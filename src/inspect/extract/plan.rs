@@ -1,0 +1,170 @@
+//! Which files there are, and in which order they go: directories, then files with data in the order of
+//! their places, then what has none. A build places data in that order.
+
+use super::{ExtractError, Extracted};
+use crate::display::display_path;
+use crate::ext4::read::{Reader, Run};
+use crate::inspect::files::{Files, Kind, Node};
+use crate::observe::Observer;
+use std::collections::HashMap;
+
+/// More room than this is not kept for what replaced files left: the image is none of ours.
+const ROOM_MAX: u64 = 64 << 20;
+
+/// A file to be taken out.
+#[derive(Clone, Debug)]
+pub(super) struct Item {
+    /// Its path from where the extraction begins; empty there.
+    pub(super) path: Vec<u8>,
+    pub(super) id: u64,
+    /// Of another name of the same file: where the first one stands in [`Plan::items`].
+    pub(super) link: Option<Vec<u8>>,
+    /// Bytes of free blocks before its data.
+    pub(super) room: u64,
+    class: Class,
+}
+
+/// The order of files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Class {
+    Directory,
+    /// By the first block of its data.
+    Data(u64),
+    Bare,
+}
+
+/// All files, in order.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) items: Vec<Item>,
+    pub(super) done: Extracted,
+}
+
+/// A name that a file can have in a folder.
+fn is_name(name: &[u8]) -> bool {
+    !matches!(name, b"" | b"." | b"..") && !name.contains(&b'/') && !name.contains(&0)
+}
+
+/// Finds all files from `start` on.
+pub(super) fn plan(
+    files: &Files,
+    start: &Node,
+    observer: &dyn Observer,
+) -> Result<Plan, ExtractError> {
+    let mut plan = Plan::default();
+    let mut firsts: HashMap<u64, Vec<u8>> = HashMap::new();
+    // Directories that were left out, and with them what is in them.
+    let mut lost: Vec<Vec<u8>> = Vec::new();
+    for met in files.walk(start.clone()) {
+        if observer.cancelled() {
+            return Err(ExtractError::Interrupted);
+        }
+        let mut leave_out = |path: &[u8], why: &str| {
+            plan.done.left_out += 1;
+            observer.warn(&format!("/{}: left out: {why}", display_path(path)));
+        };
+        let met = match met {
+            Ok(met) => met,
+            Err((path, e)) => {
+                leave_out(&path, &e.to_string());
+                continue;
+            }
+        };
+        let node = &met.node;
+        while lost.last().is_some_and(|dir| !is_below(&met.path, dir)) {
+            lost.pop();
+        }
+        // The walk joins names with slashes: a name that has one, or is empty, shows as too deep a path.
+        let name = met.path.rsplit(|b| *b == b'/').next().unwrap_or_default();
+        let slashes = met.path.iter().filter(|b| **b == b'/').count() + 1;
+        if !lost.is_empty() {
+            continue;
+        }
+        if met.depth > 0 && (slashes != met.depth || !is_name(name)) {
+            leave_out(&met.path, "it bears a name that no file can have");
+            lost.extend(node.is_directory().then_some(met.path));
+            continue;
+        }
+        if matches!(node.kind, Kind::Socket | Kind::Unknown) {
+            leave_out(&met.path, &format!("it is {}", node.kind.words()));
+            continue;
+        }
+        let linked = node.links > 1 && !node.is_directory() && matches!(files, Files::Ext4(_));
+        let first = linked.then(|| firsts.get(&node.id).cloned()).flatten();
+        if linked && first.is_none() {
+            firsts.insert(node.id, met.path.clone());
+        }
+        let class = match (&first, node.kind) {
+            (Some(_), _) => Class::Bare,
+            (None, Kind::Directory) => Class::Directory,
+            (None, Kind::File) => place(files, node),
+            _ => Class::Bare,
+        };
+        plan.items.push(Item {
+            path: met.path,
+            id: node.id,
+            link: first,
+            room: 0,
+            class,
+        });
+    }
+    // Stable: what has no place keeps the order of the walk, so that a link comes behind its file.
+    plan.items.sort_by_key(|item| item.class);
+    if let Files::Ext4(reader) = files {
+        keep_room(reader, &mut plan.items);
+    }
+    Ok(plan)
+}
+
+/// Whether a path is below a directory.
+fn is_below(path: &[u8], directory: &[u8]) -> bool {
+    let rest = path.strip_prefix(directory);
+    rest.is_some_and(|rest| rest.first() == Some(&b'/'))
+}
+
+/// Where a file's data begins.
+fn place(files: &Files, node: &Node) -> Class {
+    let (Files::Ext4(reader), Some(inode)) = (files, node.inode()) else {
+        return Class::Bare;
+    };
+    let mapping = reader.mapping(inode).unwrap_or_default();
+    match mapping.runs.first() {
+        Some(run) => Class::Data(run.physical),
+        None => Class::Bare,
+    }
+}
+
+/// Notes the free blocks before each file's data: room that replaced files left behind, which a build keeps
+/// free too when the archive replaces a file there. Only where all data lies as a build places it, one file
+/// behind the other.
+fn keep_room(reader: &Reader, items: &mut [Item]) {
+    let (mut reached, mut total) = (0, 0);
+    let mut rooms = Vec::new();
+    for (n, item) in items.iter().enumerate() {
+        let Class::Data(_) = item.class else { continue };
+        let inode = reader.inode(u32::try_from(item.id).unwrap_or_default());
+        let Some(runs) = inode.ok().and_then(|i| reader.mapping(&i).ok()) else {
+            return;
+        };
+        let Some(first) = runs.runs.first() else {
+            continue;
+        };
+        let free = reader.free_blocks(reached, first.physical).unwrap_or(0);
+        for Run { physical, len, .. } in runs.runs {
+            if physical < reached {
+                return;
+            }
+            reached = physical + len;
+        }
+        if free > 0 {
+            let room = free * reader.block_size();
+            total += room;
+            rooms.push((n, room));
+        }
+    }
+    if total <= ROOM_MAX {
+        for (n, room) in rooms {
+            items[n].room = room;
+        }
+    }
+}
