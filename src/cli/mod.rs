@@ -14,6 +14,7 @@ mod bundle;
 mod bundle_files;
 mod bundle_input;
 mod cat;
+mod completions;
 mod doctor;
 mod du;
 mod exit;
@@ -25,6 +26,7 @@ mod info;
 mod listing;
 mod look;
 mod ls;
+mod man;
 mod map;
 mod packing;
 mod pipeline;
@@ -32,7 +34,10 @@ mod plan;
 mod progress;
 mod reading;
 mod records;
+mod repro;
 mod resolved;
+mod sbom;
+mod schema;
 mod shape;
 mod signals;
 mod sizes;
@@ -83,6 +88,8 @@ enum Verb {
     Explain(explain::Args),
     Boot(boot::Args),
     Verify(verify::Args),
+    Sbom(sbom::Args),
+    Repro(repro::Args),
     Doctor(Box<doctor::Args>),
     Aki(aki::Args),
     Bundle(Box<bundle::Args>),
@@ -91,6 +98,9 @@ enum Verb {
     #[cfg(feature = "aws")]
     #[command(flatten)]
     Aws(aws::Verb),
+    Man(man::Args),
+    Completions(completions::Args),
+    Schema(schema::Args),
 }
 
 impl Verb {
@@ -129,6 +139,8 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Explain(args) => explain::run(&args),
         Verb::Boot(args) => boot::run(&args),
         Verb::Verify(args) => verify::run(&args),
+        Verb::Sbom(args) => sbom::run(args),
+        Verb::Repro(args) => repro::run(args),
         Verb::Doctor(args) => doctor::run(*args),
         Verb::Aki(args) => aki::run(&args),
         Verb::Bundle(args) => bundle::run(*args),
@@ -136,6 +148,9 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::VerifyBundle(args) => verify_bundle::run(&args),
         #[cfg(feature = "aws")]
         Verb::Aws(verb) => aws::run(verb),
+        Verb::Man(args) => man::run(&args),
+        Verb::Completions(args) => completions::run(&args),
+        Verb::Schema(args) => schema::run(&args),
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::Context;
 use diskwright::archive::{self, Origin, Rootfs};
 use diskwright::ext4::check;
 use diskwright::hex::hex;
-use diskwright::image::{self, BuildError, PlanSpool, Report, Spec, Structure};
+use diskwright::image::{self, Asked, BuildError, PlanSpool, Report, Spec, Structure, Told};
 use diskwright::inspect::{self, Info};
 use diskwright::observe::{Observer, Stage};
 use diskwright::read_at::{FileAt, Window};
@@ -159,6 +159,20 @@ pub(super) fn plan(
     let built = image::build(&mut rootfs, spec, &mut PlanSpool::default(), observer)?;
     built.image.verify()?;
     Ok((built.report, built.image.structures()))
+}
+
+/// What [`build`] would tell besides the image. Reads the archive, writes nothing.
+pub(super) fn told(
+    rootfs: &[Origin],
+    reading: &archive::Options,
+    spec: &Spec,
+    asked: Asked,
+    observer: &dyn Observer,
+) -> anyhow::Result<Told> {
+    let mut rootfs = Rootfs::open_with(rootfs, reading)?;
+    let mut spool = PlanSpool::default();
+    let built = image::build_and_tell(&mut rootfs, spec, asked, &mut spool, observer)?;
+    Ok(built.told)
 }
 
 /// One thing that is wrong with an image.

@@ -12,16 +12,16 @@
 mod accounts;
 mod address;
 mod disk;
-mod extract;
 pub mod explain;
+mod extract;
 mod features;
 mod files;
 mod format;
 mod image;
 mod info;
+pub mod map;
 mod resolve;
 mod walk;
-pub mod map;
 
 pub use accounts::Accounts;
 pub use address::Address;

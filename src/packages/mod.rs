@@ -99,11 +99,18 @@ pub enum PackagesError {
 /// Whether [`Inventory::read`] may look at the file at `path` (without a leading `/`).
 #[must_use]
 pub fn is_input(path: &[u8]) -> bool {
-    path == DPKG_STATUS
-        || path.starts_with(DPKG_STATUS_D)
-        || APK.contains(&path)
-        || OS_RELEASE.contains(&path)
-        || NOT_READ.iter().any(|(other, _)| *other == path)
+    path.starts_with(DPKG_STATUS_D) || inputs().any(|input| input == path)
+}
+
+/// What [`Inventory::read`] looks at, without a leading `/`: files, and the folder `var/lib/dpkg/status.d`.
+pub fn inputs() -> impl Iterator<Item = &'static [u8]> {
+    let folder = DPKG_STATUS_D.strip_suffix(b"/").unwrap_or(DPKG_STATUS_D);
+    let not_read = NOT_READ.iter().map(|(path, _)| *path);
+    [DPKG_STATUS, folder]
+        .into_iter()
+        .chain(APK)
+        .chain(OS_RELEASE)
+        .chain(not_read)
 }
 
 impl Inventory {

@@ -41,8 +41,20 @@ fn help_names_every_verb_and_exit_code() {
           build          Build a bootable disk image from a root filesystem archive
           plan           Show what build would write, without writing
           info           Show partitions and filesystems of an image, without mounting it
+          ls             List files in an image, as ls(1) does
+          tree           Show what is in an image as a tree, as tree(1) does
+          cat            Print files of an image, as cat(1) does
+          stat           Show all there is to know of a file in an image: as stat(1), with its attributes
+                         and where its data lies
+          du             Show what takes the space in an image, as du(1) does
+          extract        Take files out of an image: into a tar, or into a folder
+          map            Draw what lies where on an image
+          explain        Say what lies at a byte of an image: structure, field and value, or file
           boot           Boot an image in qemu, its serial console on the terminal
           verify         Check the root filesystem of an image; findings give exit code 1
+          sbom           Print the packages in a disk image or a root filesystem, as SPDX or CycloneDX
+          repro          Build twice in different environments and say what differs; differences give exit
+                         code 1
           doctor         Say what this machine has, and which package brings what is missing
           aki            Print the PV-GRUB (AKI) of a region, to register an image of --boot pv with
           bundle         Pack a disk image, or one made of a root filesystem, into an S3 bundle of EC2
@@ -57,6 +69,9 @@ fn help_names_every_verb_and_exit_code() {
           console        Print what an instance has printed on its serial console
           iam-policy     Print the least policy that a run needs
           prune          Remove old AMIs and their snapshots
+          man            Write the manual pages into a folder, one for each verb
+          completions    Print what a shell needs to complete verbs, flags and their values
+          schema         Print the JSON Schema of the spec file, for editors and validators
           help           Print this message or the help of the given subcommand(s)
 
         Options:
