@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! archive ──► tree ──► prepare ──► ext4 | fat | partition | grub ──► image ──► sink
-//! (bytes)    (files)  (our edits)     (plans: what lies where)       (extents)  (raw file)
+//! (bytes)    (files)  (our edits)     (plans: what lies where)       (extents)  (raw, qcow2 …)
 //! ```
 //!
 //! An image is a value: a list of extents, sorted, disjoint, covering the disk exactly, each of which says
@@ -67,6 +67,8 @@
 //!
 //! A disk with two partitions is at [`image::Disk`], the format's options at [`ext4::Format`].
 //!
+//! [`vdisk`] reads and writes qcow2, VMDK and VHD; any of them is then a [`read_at::ReadAt`].
+//!
 //! [`bundle`] packs any image, or any other bytes, as EC2 takes them from S3, and takes them out again.
 //!
 //! # Features
@@ -82,7 +84,7 @@
 //! # What a version promises
 //!
 //! Semantic versioning covers what the modules `archive`, `entry`, `tree`, `ext4`, `partition`, `image`,
-//! `bundle`, `sink`, `extent`, `read_at` and `units` make public. It does not cover the texts of messages, the
+//! `bundle`, `vdisk`, `sink`, `extent`, `read_at` and `units` make public. It does not cover the texts of messages, the
 //! structs of [`ext4::disk`] (they follow the format), what a strategy makes, and the bytes of an image:
 //! whether those changed is told under **Image bytes** in the changelog, for every version. Before 1.0 a
 //! minor version may break all of it.

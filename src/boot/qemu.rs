@@ -149,13 +149,20 @@ pub(super) struct Chosen {
     pub(super) arch: Arch,
     /// Never [`Firmware::Auto`].
     pub(super) firmware: Firmware,
+    /// qemu's driver for the image's format.
+    driver: &'static str,
     flash: Option<Flash>,
     kvm: bool,
 }
 
 impl Machine {
     /// Looks for qemu and firmware that can start what `image` has.
-    pub(super) fn choose(&self, image: &Path, loaders: &Loaders) -> Result<Chosen, BootError> {
+    pub(super) fn choose(
+        &self,
+        image: &Path,
+        driver: &'static str,
+        loaders: &Loaders,
+    ) -> Result<Chosen, BootError> {
         let (bios, uefi) = (loaders.bios, &loaders.uefi);
         let only_arm = !bios && uefi == &[Arch::Arm64];
         let arch = self
@@ -214,6 +221,7 @@ impl Machine {
             program,
             arch,
             firmware,
+            driver,
             flash,
             kvm,
         })
@@ -291,7 +299,7 @@ impl Machine {
             Disk::Virtio => &["-device", "virtio-blk-pci,drive=disk,serial=diskwright"],
         });
         args.push("-drive".into());
-        args.push(self.drive(image));
+        args.push(self.drive(chosen.driver, image));
         if let Some(flash) = &chosen.flash {
             args.push("-drive".into());
             args.push(option(
@@ -314,14 +322,14 @@ impl Machine {
     }
 
     /// The value of `-drive` for the image.
-    fn drive(&self, image: &Path) -> OsString {
+    fn drive(&self, driver: &str, image: &Path) -> OsString {
         // Nobody reads the overlay after a crash, so the guest's flushes need not reach the disk.
         let mode = if self.persist {
             "snapshot=off"
         } else {
             "snapshot=on,cache=unsafe"
         };
-        let start = format!("if=none,id=disk,format=raw,discard=unmap,{mode},file=");
+        let start = format!("if=none,id=disk,format={driver},discard=unmap,{mode},file=");
         option(&start, image)
     }
 }
@@ -351,6 +359,7 @@ mod tests {
             program: "qemu".into(),
             arch,
             firmware,
+            driver: "raw",
             flash: (firmware != Firmware::Bios).then(flash),
             kvm: false,
         }
@@ -390,7 +399,7 @@ mod tests {
         };
         let choose = |machine: Machine, bios, uefi: &[Arch]| {
             let uefi = uefi.to_vec();
-            let chosen = machine.choose(Path::new("disk.img"), &Loaders { bios, uefi });
+            let chosen = machine.choose(Path::new("disk.img"), "raw", &Loaders { bios, uefi });
             chosen
                 .map(|c| (c.arch, c.firmware))
                 .map_err(|e| e.to_string())

@@ -8,11 +8,12 @@ use super::verdict::{Next, Progress};
 use super::{BootError, Machine, Outcome, Script, Verdict, find_loaders};
 use crate::observe::Observer;
 use crate::read_at::FileAt;
+use crate::vdisk;
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::{ChildStdin, ChildStdout, Stdio};
 use std::sync::mpsc::channel;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -45,10 +46,13 @@ pub fn run(
         .open(&path)
         .map_err(wrong)?;
     let disk = FileAt::new(file).map_err(wrong)?;
-    let loaders = find_loaders(&disk).map_err(wrong)?;
+    let opened = vdisk::open(Arc::new(disk)).map_err(|e| wrong(e.into()))?;
+    let driver = opened.format.qemu_driver();
+    let driver = driver.expect("vdisk::open opens nothing compressed");
+    let loaders = find_loaders(&*opened.disk).map_err(wrong)?;
     // qemu locks the image: nothing here may keep it open.
-    drop(disk);
-    let chosen = machine.choose(image, &loaders)?;
+    drop(opened);
+    let chosen = machine.choose(image, driver, &loaders)?;
     let input = if script.interactive {
         Input::Terminal
     } else {

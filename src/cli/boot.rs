@@ -31,7 +31,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(180);
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Raw disk image
+    /// Disk image: raw, qcow2, VMDK or VHD
     image: PathBuf,
 
     /// What the console must show; several are expected in this order

@@ -1,10 +1,12 @@
 //! `diskwright build`: the main job.
 
 use super::exit::{self, Code, Usage};
+use super::output::{self, is_stdout};
 use super::pipeline::{self, Job};
 use super::progress::Progress;
 use super::{reading, records, shape, summary};
-use std::path::{Path, PathBuf};
+use diskwright::vdisk::Format;
+use std::path::PathBuf;
 use std::time::Instant;
 
 const EXAMPLES: &str = "\
@@ -13,7 +15,8 @@ Examples:
   diskwright build rootfs.tar -o disk.img --size 8G --hostname web --sha256
   zstd -dc rootfs.tar.zst | diskwright build - -o disk.img
   diskwright build base.tar.zst overlay/ --owner 0:0 -o disk.img
-  diskwright build oci:layout:latest -o disk.img --manifest disk.json --sbom spdx
+  diskwright build oci:layout:latest -o disk.qcow2 --manifest disk.json --sbom spdx
+  diskwright build rootfs.tar -o - --format vmdk | aws s3 cp - s3://bucket/disk.vmdk
   diskwright build --spec image.toml --force
 
 A spec file has the same names as keys, paths relative to itself; flags override it:
@@ -29,7 +32,7 @@ pub(super) struct Args {
     #[command(flatten)]
     pub(super) reading: reading::Reading,
 
-    /// Where the image goes; appears whole or not at all
+    /// Where the image goes; appears whole or not at all. `-` is standard output
     #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     #[arg(required_unless_present = "spec")]
     output: Option<PathBuf>,
@@ -37,6 +40,9 @@ pub(super) struct Args {
     /// Read flags from a TOML file
     #[arg(long, value_name = "FILE")]
     pub(super) spec: Option<PathBuf>,
+
+    #[command(flatten)]
+    format: output::FormatFlag,
 
     #[command(flatten)]
     shape: shape::Shape,
@@ -49,13 +55,17 @@ pub(super) struct Args {
     #[arg(long)]
     sync: bool,
 
-    /// Show the SHA-256 of the image
+    /// Show the SHA-256 of the image's file
     #[arg(long)]
     sha256: bool,
 
     /// Write what is where in the image, as `qemu-img map --output=json` does: `snapshot` sends less with it
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     map_file: Option<PathBuf>,
+
+    /// Write a block map with SHA-256 sums: `bmaptool copy` leaves out what is free
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    bmap: Option<PathBuf>,
 
     #[command(flatten)]
     pub(super) records: records::Flags,
@@ -74,12 +84,26 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
     let output = args.output.ok_or_else(|| {
         Usage::new("neither the flags nor the spec file name the image (`output`)")
     })?;
+    let to_stdout = is_stdout(&output);
+    if to_stdout && args.json {
+        return Err(Usage::with_help(
+            "standard output carries the image, and --json would write there too",
+            "leave out --json; the summary goes to standard error",
+        )
+        .into());
+    }
+    let format = args.format.format(&output);
+    let raw = [Format::Raw, Format::RawZst, Format::RawGz];
+    if args.bmap.is_some() && !raw.contains(&format) {
+        return Err(Usage::with_help(
+            format!("--bmap is for raw images, compressed or not, and this one is {format}"),
+            "choose --format raw.zst: `bmaptool copy` decompresses it",
+        )
+        .into());
+    }
     // Where the image has room, so has what it is made of.
-    let spool = output.parent().map(|folder| match folder.as_os_str() {
-        name if name.is_empty() => Path::new("."),
-        _ => folder,
-    });
-    let (rootfs, mut reading) = args.reading.into_origins(spool)?;
+    let spool = output::folder_of(&output);
+    let (rootfs, mut reading) = args.reading.into_origins(Some(&spool))?;
     let spec = args.shape.into_spec()?;
     let records = args.records.into_records(&output, spec.source_date_epoch)?;
     reading.digest = records.digests_inputs();
@@ -87,33 +111,33 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
         rootfs,
         reading,
         output,
+        format,
         spec,
         records,
         force: args.force,
         sync: args.sync,
         sha256: args.sha256,
         map_file: args.map_file,
+        bmap: args.bmap,
     };
-    if job.output.as_os_str() == "-" {
-        return Err(Usage::with_help(
-            "an image cannot go to standard output yet",
-            "give -o a path; for a file of that name say -o ./-",
-        )
-        .into());
-    }
     let progress = Progress::new(args.quiet);
     let built = pipeline::build(&job, &progress);
     progress.finish();
     let report = built?;
     if !args.quiet {
-        exit::complain(&summary::built(&job.output, &report, begun.elapsed()));
+        exit::complain(&summary::built(
+            &job.output,
+            job.format,
+            &report,
+            begun.elapsed(),
+        ));
     }
     if args.json {
         exit::print_json(&summary::Built {
             path: &job.output,
             report: &report,
         })?;
-    } else {
+    } else if !to_stdout {
         exit::print(&format!("{}\n", job.output.display()))?;
     }
     Ok(Code::Done)

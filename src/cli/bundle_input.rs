@@ -140,13 +140,6 @@ pub(super) fn compressed_disk(e: anyhow::Error) -> anyhow::Error {
     }
 }
 
-/// Where there is room for an image: /tmp may be memory.
-#[cfg(feature = "aws")]
-pub(super) fn spool_folder() -> std::path::PathBuf {
-    let set = std::env::var_os("TMPDIR").filter(|v| !v.is_empty());
-    set.map_or_else(|| "/var/tmp".into(), Into::into)
-}
-
 /// Reads a disk image to its end into a file without a name in `folder`, where its zeros become holes: a tar
 /// tells the length and the holes before the data.
 pub(super) fn spool(

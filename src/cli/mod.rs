@@ -15,6 +15,7 @@ mod bundle_files;
 mod bundle_input;
 mod cat;
 mod completions;
+mod convert;
 mod doctor;
 mod du;
 mod exit;
@@ -28,6 +29,7 @@ mod look;
 mod ls;
 mod man;
 mod map;
+mod output;
 mod packing;
 mod pipeline;
 mod plan;
@@ -77,6 +79,7 @@ struct Cli {
 enum Verb {
     Build(Box<build::Args>),
     Plan(Box<plan::Args>),
+    Convert(convert::Args),
     Info(info::Args),
     Ls(ls::Args),
     Tree(tree::Args),
@@ -128,6 +131,7 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
     match parse(line)?.verb {
         Verb::Build(args) => build::run(*args),
         Verb::Plan(args) => plan::run(*args),
+        Verb::Convert(args) => convert::run(&args),
         Verb::Info(args) => info::run(&args),
         Verb::Ls(args) => ls::run(&args),
         Verb::Tree(args) => tree::run(&args),

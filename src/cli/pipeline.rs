@@ -1,24 +1,22 @@
 //! The one place where the command line meets the library's stages.
 
+use super::output::{Output, is_stdout};
 use super::records::Records;
-use super::signals;
 use anyhow::Context;
 use diskwright::archive::{self, Origin, Rootfs};
 use diskwright::ext4::check;
-use diskwright::hex::hex;
 use diskwright::image::{self, Asked, BuildError, PlanSpool, Report, Spec, Structure, Told};
 use diskwright::inspect::{self, Info};
-use diskwright::observe::{Observer, Stage};
+use diskwright::observe::Observer;
 use diskwright::read_at::{FileAt, Window};
 use diskwright::sink::beside::Beside;
 use diskwright::sink::blocks::{SNAPSHOT_BLOCK, Survey};
-use diskwright::sink::map::{self, Class};
-use diskwright::sink::raw::{RawFile, RawOptions, SinkError};
-use diskwright::units::{MIB, count, index};
-use sha2::{Digest, Sha256};
+use diskwright::sink::raw::{RawOptions, SinkError};
+use diskwright::sink::{bmap, map};
+use diskwright::vdisk::Format;
 use std::fs::File;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// What `build` was asked for.
@@ -27,13 +25,17 @@ pub(super) struct Job {
     /// Where the layers come from, lowest first.
     pub(super) rootfs: Vec<Origin>,
     pub(super) reading: archive::Options,
+    /// `-` is standard output.
     pub(super) output: PathBuf,
+    pub(super) format: Format,
     pub(super) spec: Spec,
     pub(super) force: bool,
     pub(super) sync: bool,
     pub(super) sha256: bool,
     /// Where the map of the image goes.
     pub(super) map_file: Option<PathBuf>,
+    /// Where the block map goes.
+    pub(super) bmap: Option<PathBuf>,
     pub(super) records: Records,
 }
 
@@ -43,51 +45,60 @@ pub(super) fn build(job: &Job, observer: &dyn Observer) -> anyhow::Result<Report
         force: job.force,
         sync: job.sync,
     };
-    for origin in &job.rootfs {
-        refuse_same_file(origin.path(), &job.output)?;
+    for origin in job.rootfs.iter().filter(|_| !is_stdout(&job.output)) {
+        refuse_same_file(origin.path(), "the archive", &job.output)?;
         refuse_inside(origin.path(), &job.output)?;
     }
     // The output first: nobody should wait for an archive to learn that it has no place to go.
-    let mut raw = RawFile::create(&job.output, options)?;
+    let block = job.spec.block_size.bytes();
+    let mut output = Output::create(&job.output, job.format, options, block)?;
     let map_file = job.map_file.as_deref();
-    let map_file = map_file.map(|p| Beside::create(p, options)).transpose()?;
+    let mut map_file = map_file.map(|p| Beside::create(p, options)).transpose()?;
+    let bmap_file = job.bmap.as_deref();
+    let mut bmap_file = bmap_file.map(|p| Beside::create(p, options)).transpose()?;
     let records = job.records.create(options)?;
-    let _guards = (raw.temporary().map(signals::guard), records.guards());
+    let _guards = (output.guard(), records.guards());
     let mut rootfs = Rootfs::open_with(&job.rootfs, &job.reading)?;
     let asked = job.records.asked();
-    let built = image::build_and_tell(&mut rootfs, &job.spec, asked, raw.spool(), observer);
+    let built = image::build_and_tell(&mut rootfs, &job.spec, asked, output.spool(), observer);
     let mut built = built.map_err(|e| match e {
-        // The library's build does not know where its spool lies; this one is the output.
-        BuildError::Spool(source) => anyhow::Error::new(SinkError::Write {
-            path: job.output.clone(),
-            source,
-        }),
+        // The library's build does not know where its spool lies.
+        BuildError::Spool(source) => output.spool_failed(source),
         other => other.into(),
     })?;
     built.image.verify()?;
-    raw.write(&built.image, observer)?;
-    if job.sha256 || job.records.digests_image() {
-        built.report.sha256 = Some(digest(raw.file(), built.image.size(), observer)?);
+    let digest = job.sha256 || job.records.digests_image();
+    output.write(&built.image, digest, observer)?;
+    if digest {
+        built.report.sha256 = Some(output.digest(observer)?);
     }
     let mut beside = records.write(&job.output, rootfs.inputs(), &built)?;
-    if let Some(mut map_file) = map_file {
-        let regions = map::of_extents(built.image.extents());
+    if map_file.is_some() || bmap_file.is_some() {
         let reading = "cannot read the image back";
-        let image = FileAt::new(raw.file().try_clone().context(reading)?).context(reading)?;
-        let survey = Survey::new(&image, &regions, SNAPSHOT_BLOCK, observer).context(reading)?;
-        map_file.write(|out| map::write(out, &regions, survey.digest()))?;
-        beside.push(map_file);
+        let regions = map::of_extents(built.image.extents());
+        let disk = output.disk(&built.image)?;
+        if let Some(file) = &mut map_file {
+            let survey = Survey::new(&*disk, &regions, SNAPSHOT_BLOCK, observer);
+            let survey = survey.context(reading)?;
+            file.write(|out| map::write(out, &regions, survey.digest()))?;
+        }
+        if let Some(file) = &mut bmap_file {
+            let text = bmap::bmap(&*disk, &regions, observer).context(reading)?;
+            file.write(|out| out.write_all(text.as_bytes()))?;
+        }
+    }
+    beside.extend([map_file, bmap_file].into_iter().flatten());
     }
     if observer.cancelled() {
         return Err(BuildError::Interrupted.into());
     }
-    publish(beside, raw)?;
+    publish(beside, output)?;
     Ok(built.report)
 }
 
 /// Gives all files their names, the image last: where it is, its records are. If one cannot have its name, none
 /// of them stays.
-fn publish(beside: Vec<Beside>, image: RawFile) -> Result<(), SinkError> {
+fn publish(beside: Vec<Beside>, image: Output) -> Result<(), SinkError> {
     let mut done = Vec::new();
     let all = || {
         for file in beside {
@@ -105,24 +116,24 @@ fn publish(beside: Vec<Beside>, image: RawFile) -> Result<(), SinkError> {
     result
 }
 
-/// Refuses an output that is the archive itself, `--force` or not: the image would replace it.
-fn refuse_same_file(rootfs: &Path, output: &Path) -> anyhow::Result<()> {
+/// Refuses an output that is the input itself, `--force` or not: the image would replace it.
+pub(super) fn refuse_same_file(input: &Path, what: &str, output: &Path) -> anyhow::Result<()> {
     // A symbolic link as output is replaced, not followed.
     let Ok(there) = output.symlink_metadata() else {
         return Ok(());
     };
-    let input = if rootfs == Path::new("-") {
+    let input = if input == Path::new("-") {
         std::io::stdin()
             .as_fd()
             .try_clone_to_owned()
             .and_then(|fd| File::from(fd).metadata())
     } else {
-        rootfs.metadata()
+        input.metadata()
     };
     // What cannot be looked at is told when it is opened.
     if input.is_ok_and(|i| (i.dev(), i.ino()) == (there.dev(), there.ino())) {
         anyhow::bail!(
-            "{} is the archive itself: the image would replace it; give the image another name",
+            "{} is {what} itself: the image would replace it; give the image another name",
             output.display()
         );
     }
@@ -230,53 +241,4 @@ fn root_findings(
         message: f.message,
     });
     Ok(findings.collect())
-}
-
-/// SHA-256 of a file's first `total` bytes, in hex. Its holes are not read.
-fn digest(file: &File, total: u64, observer: &dyn Observer) -> anyhow::Result<String> {
-    let reading = "cannot read the image back";
-    let zeros = vec![0; index(MIB)];
-    let mut buffer = zeros.clone();
-    let mut hasher = Sha256::new();
-    for region in map::of_holes(file, total, Class::Zero).context(reading)? {
-        let (mut at, end) = (region.start, region.start + region.len);
-        while at < end {
-            let len = buffer.len().min(index(end - at));
-            if region.class == Class::Zero {
-                hasher.update(&zeros[..len]);
-            } else {
-                file.read_exact_at(&mut buffer[..len], at)
-                    .context(reading)?;
-                hasher.update(&buffer[..len]);
-            }
-            at += count(len);
-            observer.progress(Stage::Digest, at, Some(total));
-            if observer.cancelled() {
-                return Err(BuildError::Interrupted.into());
-            }
-        }
-    }
-    Ok(hex(&hasher.finalize()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn digest_is_sha256_in_hex() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "abc").unwrap();
-        let digest = |total| digest(file.as_file(), total, &diskwright::observe::Silent).unwrap();
-        // FIPS 180-4, the one-block example.
-        assert_eq!(
-            digest(3),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
-        // A hole behind it.
-        file.as_file().set_len(5_000_000).unwrap();
-        let mut whole = vec![0; 5_000_000];
-        whole[..3].copy_from_slice(b"abc");
-        assert_eq!(digest(5_000_000), hex(&Sha256::digest(&whole)));
-    }
 }

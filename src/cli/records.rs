@@ -1,6 +1,7 @@
 //! Records beside an image: manifest, bill of materials, provenance.
 
 use super::exit::Usage;
+use super::output::is_stdout;
 use super::signals::{self, Guard};
 use anyhow::Context;
 use clap::ValueHint;
@@ -59,6 +60,10 @@ impl Flags {
         output: &Path,
         source_date_epoch: Option<i64>,
     ) -> Result<Records, Usage> {
+        if matches!(self.sbom, Some((_, None))) && is_stdout(output) {
+            let help = "say where it goes: --sbom spdx:FILE";
+            return Err(Usage::with_help("standard output has no name for --sbom to follow", help));
+        }
         let sbom = self.sbom.map(|(format, path)| {
             let path = path.unwrap_or_else(|| {
                 let mut name = OsString::from(output);

@@ -4,7 +4,8 @@ use clap::{ArgAction, ArgMatches, Command};
 use serde_json::{Map, Value};
 
 /// Flags that say where things go or what is told, and shape no byte of an image.
-const NOT_OF_THE_IMAGE: [&str; 14] = [
+const NOT_OF_THE_IMAGE: [&str; 15] = [
+    "bmap",
     "builder-id",
     "force",
     "help",

@@ -1,10 +1,12 @@
 //! What a build made, for people and for machines.
 
+use super::output::is_stdout;
 use super::sizes::{human, thousands};
 use diskwright::image::{Report, Structure};
 use diskwright::inspect::{Filesystem, Info};
 use diskwright::partition::{GPT_BACK, GPT_FRONT};
 use diskwright::units::{GIB, SECTOR};
+use diskwright::vdisk::Format;
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -19,7 +21,7 @@ pub(super) struct Built<'a> {
 }
 
 /// The summary of a finished build.
-pub(super) fn built(path: &Path, report: &Report, took: Duration) -> String {
+pub(super) fn built(path: &Path, format: Format, report: &Report, took: Duration) -> String {
     let mut text = format!(
         "{}: {} in {:.1} s\n{}",
         path.display(),
@@ -32,6 +34,8 @@ pub(super) fn built(path: &Path, report: &Report, took: Duration) -> String {
     }
     let next = match report.boot {
         "none" => return text,
+        // Nothing is left that could be booted as it is.
+        _ if is_stdout(path) || format.qemu_driver().is_none() => return text,
         // qemu has no Xen, and so no PV.
         "pv" => "diskwright aki --region REGION, the kernel image to register it with".into(),
         _ => format!("diskwright boot {}", path.display()),
@@ -377,7 +381,7 @@ mod tests {
               sha256  abababababababababababababababababababababababababababababababab
               next    diskwright boot disk.img
         "]]
-        .assert_eq(&built(Path::new("disk.img"), &report(), Duration::from_millis(1500)));
+        .assert_eq(&built(Path::new("disk.img"), Format::Raw, &report(), Duration::from_millis(1500)));
     }
 
     #[test]

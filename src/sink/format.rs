@@ -1,13 +1,12 @@
 //! A disk in any format, in one forward pass: to a file or a pipe.
 
-use super::outlet::Outlet;
 use super::packed;
 use super::raw::target::Target;
 use super::raw::{RawOptions, SinkError};
 use crate::extent::Layout;
 use crate::in_order::processors;
 use crate::observe::Observer;
-use crate::vdisk::{Format, Forward, copy, qcow2, vhd, vmdk};
+use crate::vdisk::{Format, Forward, Outlet, copy, qcow2, vhd, vmdk};
 use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;

@@ -14,7 +14,7 @@ use crate::extent::{Content, Extent};
 use crate::hex::hex;
 use crate::read_at::ReadAt;
 use crate::units::{count, index};
-use rustix::fs::{SeekFrom, seek};
+use crate::vdisk;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Write};
@@ -152,22 +152,13 @@ pub fn of_holes(file: &File, len: u64, hole: Class) -> io::Result<Vec<Region>> {
     let mut list = Vec::new();
     let mut at = 0;
     while at < len {
-        let data = match seek(file, SeekFrom::Data(at)) {
-            Ok(data) => data.min(len),
-            Err(rustix::io::Errno::NXIO) => len,
-            Err(rustix::io::Errno::INVAL) => at,
-            Err(e) => return Err(e.into()),
-        };
-        let end = match seek(file, SeekFrom::Hole(data)) {
-            Ok(end) => end.min(len),
-            Err(rustix::io::Errno::NXIO | rustix::io::Errno::INVAL) => len,
-            Err(e) => return Err(e.into()),
-        };
-        for (start, end, class) in [(at, data, hole), (data, end, Class::Data)] {
-            let len = end.saturating_sub(start);
-            push(&mut list, Region { start, len, class });
-        }
-        at = end.max(at + 1);
+        let run = vdisk::stored(file, at, len)?;
+        // A file that shrinks meanwhile has a run of nothing.
+        let len = run.len.max(1);
+        let class = if run.stored { Class::Data } else { hole };
+        let start = at;
+        push(&mut list, Region { start, len, class });
+        at += len;
     }
     Ok(list)
 }

@@ -11,10 +11,7 @@ pub mod blocks;
 pub mod bmap;
 pub mod format;
 pub mod map;
-mod outlet;
 mod packed;
 pub mod qcow2;
 pub mod raw;
 pub mod spool;
-
-pub use outlet::Outlet;

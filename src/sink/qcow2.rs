@@ -7,7 +7,6 @@
 //! ```
 //! The bytes are those of [`crate::vdisk::qcow2::write`] in either case.
 
-use super::outlet::Outlet;
 use super::raw::batch::Writer;
 use super::raw::target::Target;
 use super::raw::{RawOptions, SinkError, punch, read_back};
@@ -16,6 +15,7 @@ use crate::image::{Image, Spool};
 use crate::observe::{Observer, Stage};
 use crate::read_at::ReadAt;
 use crate::units::{KIB, count, index};
+use crate::vdisk::Outlet;
 use crate::vdisk::qcow2::{CLUSTER, Plan, write, write_tables};
 use bytes::Bytes;
 use std::collections::BTreeMap;

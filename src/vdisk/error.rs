@@ -1,5 +1,6 @@
 //! Why an image is not read or written.
 
+use super::Format;
 use std::io;
 
 /// Why an image of a format cannot be read, or a disk not be written in it.
@@ -12,6 +13,14 @@ pub enum VdiskError {
         what: &'static str,
         /// Its byte in the file.
         offset: u64,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file cannot be decompressed.
+    #[error("cannot decompress it as {format}")]
+    Unpack {
+        /// What it begins as.
+        format: Format,
         /// Why.
         source: io::Error,
     },

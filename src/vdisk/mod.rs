@@ -17,6 +17,7 @@ mod error;
 mod format;
 mod forward;
 mod open;
+mod outlet;
 mod part;
 pub mod qcow2;
 mod scan;
@@ -26,7 +27,8 @@ pub mod vmdk;
 pub use error::VdiskError;
 pub use format::Format;
 pub use forward::{Forward, copy};
-pub use open::{Opened, detect, open, unpack};
+pub use open::{Opened, detect, open, open_path, stored, unpack};
+pub use outlet::Outlet;
 pub use scan::Scanned;
 
 use crate::read_at::ReadAt;

@@ -1,11 +1,15 @@
 //! An image of any format as the disk that it holds.
 
 use super::forward::going_on;
-use super::{Format, Forward, MAX_DISK, Run, VdiskError, VirtualDisk, qcow2, vhd, vmdk};
+use super::{Format, Forward, MAX_DISK, Outlet, Run, VdiskError, VirtualDisk, qcow2, vhd, vmdk};
 use crate::observe::{Observer, Stage};
-use crate::read_at::ReadAt;
+use crate::read_at::{FileAt, ReadAt};
 use crate::units::{MIB, SECTOR, count, index};
-use std::io::{self, Read};
+use rustix::fs::{SeekFrom, seek};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::path::Path;
 use std::sync::Arc;
 
 /// zstd(1) decodes windows up to 2^27 bytes unless told otherwise.
@@ -27,25 +31,55 @@ impl std::fmt::Debug for Opened {
     }
 }
 
-/// All of a raw image is taken as stored: who has the file knows its holes.
-struct Raw(Arc<dyn ReadAt>);
+/// The bytes of the file are the disk's.
+struct Raw {
+    bytes: Arc<dyn ReadAt>,
+    /// Knows its holes; without it all is taken as stored.
+    file: Option<File>,
+}
 
 impl ReadAt for Raw {
     fn len(&self) -> u64 {
-        self.0.len()
+        self.bytes.len()
     }
 
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        self.0.read_exact_at(offset, buf)
+        self.bytes.read_exact_at(offset, buf)
     }
 }
 
 impl VirtualDisk for Raw {
     fn run(&self, at: u64) -> io::Result<Run> {
-        Ok(Run {
-            len: self.len().saturating_sub(at),
-            stored: true,
-        })
+        match &self.file {
+            Some(file) => stored(file, at, self.len()),
+            None => Ok(Run {
+                len: self.len().saturating_sub(at),
+                stored: true,
+            }),
+        }
+    }
+}
+
+/// Whether byte `at` of a file of `len` bytes is in a hole, and how far that goes. Where the filesystem knows no
+/// holes, all of it is stored.
+///
+/// # Errors
+/// When the file cannot be looked at.
+pub fn stored(file: &File, at: u64, len: u64) -> io::Result<Run> {
+    let run = |to: u64, stored| Run {
+        len: to.min(len).saturating_sub(at),
+        stored,
+    };
+    match seek(file, SeekFrom::Data(at)) {
+        Ok(data) if data > at => return Ok(run(data, false)),
+        Ok(_) | Err(Errno::INVAL) => {}
+        Err(Errno::NXIO) => return Ok(run(len, false)),
+        Err(e) => return Err(e.into()),
+    }
+    match seek(file, SeekFrom::Hole(at)) {
+        Ok(hole) if hole > at => Ok(run(hole, true)),
+        Ok(_) | Err(Errno::NXIO | Errno::INVAL) => Ok(run(len, true)),
+        Err(e) => Err(e.into()),
     }
 }
 
@@ -78,13 +112,12 @@ pub fn detect(file: &dyn ReadAt) -> io::Result<Format> {
 /// # Errors
 /// When it is damaged, compressed, encrypted, or needs another file.
 pub fn open(file: Arc<dyn ReadAt>) -> Result<Opened, VdiskError> {
-    let format = detect(&*file).map_err(|source| VdiskError::Read {
-        what: "the image",
-        offset: 0,
-        source,
-    })?;
+    let format = detect(&*file).map_err(unreadable)?;
     let disk: Arc<dyn VirtualDisk> = match format {
-        Format::Raw => Arc::new(Raw(file)),
+        Format::Raw => Arc::new(Raw {
+            bytes: file,
+            file: None,
+        }),
         Format::Qcow2 => Arc::new(qcow2::Reader::open(file)?),
         Format::Vmdk => Arc::new(vmdk::Reader::open(file)?),
         Format::Vhd | Format::VhdFixed => Arc::new(vhd::Reader::open(file)?),
@@ -96,6 +129,57 @@ pub fn open(file: Arc<dyn ReadAt>) -> Result<Opened, VdiskError> {
         }
     };
     Ok(Opened { format, disk })
+}
+
+/// Opens the image at `path`, whatever its format. A compressed one is decompressed into a file without a name in
+/// `folder`, where its zeros become holes.
+///
+/// # Errors
+/// As [`open`], and when `folder` has no room.
+pub fn open_path(
+    path: &Path,
+    folder: &Path,
+    observer: &dyn Observer,
+) -> Result<Opened, VdiskError> {
+    let file = File::open(path).map_err(unreadable)?;
+    let bytes = FileAt::new(file.try_clone().map_err(unreadable)?).map_err(unreadable)?;
+    let format = detect(&bytes).map_err(unreadable)?;
+    let raw = match format {
+        Format::Raw => file,
+        Format::RawZst | Format::RawGz => unpacked(format, file, folder, observer)
+            .map_err(|source| VdiskError::Unpack { format, source })?,
+        _ => return open(Arc::new(bytes)),
+    };
+    let bytes = FileAt::new(raw.try_clone().map_err(unreadable)?).map_err(unreadable)?;
+    let disk = Arc::new(Raw {
+        bytes: Arc::new(bytes),
+        file: Some(raw),
+    });
+    Ok(Opened { format, disk })
+}
+
+fn unreadable(source: io::Error) -> VdiskError {
+    VdiskError::Read {
+        what: "the image",
+        offset: 0,
+        source,
+    }
+}
+
+fn unpacked(
+    format: Format,
+    mut input: File,
+    folder: &Path,
+    observer: &dyn Observer,
+) -> io::Result<File> {
+    // Its cursor is where the length was looked for.
+    input.rewind()?;
+    // tempfile's error names the temporary.
+    let file = tempfile::tempfile_in(folder).map_err(|e| io::Error::from(e.kind()))?;
+    let mut outlet = Outlet::file(Arc::new(file.try_clone()?));
+    unpack(format, input, &mut outlet, observer)?;
+    outlet.finish()?;
+    Ok(file)
 }
 
 /// Decompresses an image that is `format`, and leaves runs of zeros out; gives its length.

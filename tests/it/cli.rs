@@ -40,6 +40,7 @@ fn help_names_every_verb_and_exit_code() {
         Commands:
           build          Build a bootable disk image from a root filesystem archive
           plan           Show what build would write, without writing
+          convert        Convert an image to another format; zeros are left out
           info           Show partitions and filesystems of an image, without mounting it
           ls             List files in an image, as ls(1) does
           tree           Show what is in an image as a tree, as tree(1) does
@@ -103,13 +104,18 @@ fn help_of_build_shows_every_flag_with_its_default() {
                        layers, lowest first
 
         Options:
-          -o, --output <FILE>    Where the image goes; appears whole or not at all
+          -o, --output <FILE>    Where the image goes; appears whole or not at all. `-` is standard output
               --spec <FILE>      Read flags from a TOML file
+              --format <FORMAT>  Format of the image [default: what its name ends in: .qcow2, .vmdk, .vhd,
+                                 .zst, .gz, else raw] [possible values: raw, raw.zst, raw.gz, qcow2, vmdk,
+                                 vhd, vhd-fixed]
               --force            Replace the output if it exists
               --sync             Flush the image to the disk before it gets its name
-              --sha256           Show the SHA-256 of the image
+              --sha256           Show the SHA-256 of the image's file
               --map-file <FILE>  Write what is where in the image, as `qemu-img map --output=json` does:
                                  `snapshot` sends less with it
+              --bmap <FILE>      Write a block map with SHA-256 sums: `bmaptool copy` leaves out what is
+                                 free
           -q, --quiet            No progress and no summary; warnings and errors only
               --json             Print the figures of the image as JSON instead of its path
           -h, --help             Print help (see more with '--help')
@@ -179,6 +185,8 @@ fn help_of_build_shows_every_flag_with_its_default() {
           zstd -dc rootfs.tar.zst | diskwright build - -o disk.img
           diskwright build base.tar.zst overlay/ --owner 0:0 -o disk.img
           diskwright build oci:layout:latest -o disk.img --manifest disk.json --sbom spdx
+          diskwright build oci:layout:latest -o disk.qcow2
+          diskwright build rootfs.tar -o - --format vmdk | aws s3 cp - s3://bucket/disk.vmdk
           diskwright build --spec image.toml --force
 
         A spec file has the same names as keys, paths relative to itself; flags override it:

@@ -153,3 +153,4 @@ mod signals;
 mod tidy;
 mod tools;
 mod vdisk;
+mod vdisk_cli;

@@ -13,17 +13,15 @@ use aws_sdk_ebs::types::ChecksumAlgorithm;
 use aws_smithy_types::base64;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::mpsc::error::TryRecvError;
+use std::task::Poll;
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::task::JoinSet;
 
 /// Blocks that wait for their turn; they are not read yet.
 const WAITING: usize = 64;
-/// How often a feed that has nothing ready is asked while blocks are in flight.
-const ASK: Duration = Duration::from_millis(20);
 
 /// What became of the blocks.
 #[derive(Debug, Default)]
@@ -52,7 +50,32 @@ pub(super) struct Known {
 enum Outcome {
     Sent(u32, Digest),
     Resumed(u32, Digest),
-    Inherited,
+    Inherited(u32),
+}
+
+type Puts = JoinSet<Result<Outcome, SnapshotError>>;
+
+/// What a sender waits for.
+enum Event {
+    Put(Result<Outcome, SnapshotError>),
+    Block(io::Result<Fed>),
+    Ended,
+}
+
+/// What comes first: a put that is through, or a block where `blocks` are wanted. One of both must be under way.
+async fn next(puts: &mut Puts, mut blocks: Option<&mut Receiver<io::Result<Fed>>>) -> Event {
+    poll_fn(|context| {
+        if let Poll::Ready(Some(outcome)) = puts.poll_join_next(context) {
+            let outcome = outcome.expect("a put neither panics nor is aborted");
+            return Poll::Ready(Event::Put(outcome));
+        }
+        let Some(blocks) = &mut blocks else {
+            return Poll::Pending;
+        };
+        let block = blocks.poll_recv(context);
+        block.map(|block| block.map_or(Event::Ended, Event::Block))
+    })
+    .await
 }
 
 /// One upload's blocks.
@@ -94,47 +117,43 @@ impl<'a> Sender<'a> {
     /// Sends all of a feed.
     pub(super) async fn send(&mut self, feed: Box<dyn Feed>) -> Result<(), SnapshotError> {
         let mut blocks = pumped(feed, self.started.block_size);
-        let mut tasks = JoinSet::new();
+        let mut puts = JoinSet::new();
+        // Blocks that a put is under way for.
+        let mut flying = BTreeSet::new();
         let mut ended = false;
         loop {
-            while !ended && self.aws.pace().allows(tasks.len()) {
-                let block = match blocks.try_recv() {
-                    Ok(block) => block?,
-                    Err(TryRecvError::Empty) if !tasks.is_empty() => break,
-                    Err(TryRecvError::Empty) => match blocks.recv().await {
-                        Some(block) => block?,
-                        None => {
-                            ended = true;
-                            break;
-                        }
-                    },
-                    Err(TryRecvError::Disconnected) => {
-                        ended = true;
-                        break;
-                    }
-                };
-                // Once more, and the later one must win: the first has to be through.
-                let again = !self.sent.matter.insert(block.index);
-                while again && let Some(outcome) = tasks.join_next().await {
-                    self.note(&outcome.expect("a put neither panics nor is aborted")?);
-                }
-                let put = Put {
-                    aws: self.aws.clone(),
-                    started: self.started.clone(),
-                    known: Arc::clone(&self.known),
-                    zero: self.zero.clone(),
-                    percent: self.percent(),
-                    again,
-                };
-                tasks.spawn(put.block(block));
+            let wanted = !ended && self.aws.pace().allows(puts.len());
+            if ended && puts.is_empty() {
+                return Ok(());
             }
-            match tokio::time::timeout(ASK, tasks.join_next()).await {
-                Ok(Some(outcome)) => {
-                    self.note(&outcome.expect("a put neither panics nor is aborted")?);
+            let block = match next(&mut puts, wanted.then_some(&mut blocks)).await {
+                Event::Put(outcome) => {
+                    flying.remove(&self.note(&outcome?));
+                    continue;
                 }
-                Ok(None) if ended => return Ok(()),
-                Ok(None) | Err(_) => {}
+                Event::Ended => {
+                    ended = true;
+                    continue;
+                }
+                Event::Block(block) => block?,
+            };
+            // Once more, and the later one must win: the first has to be through.
+            let again = !self.sent.matter.insert(block.index);
+            while again && flying.contains(&block.index) {
+                if let Event::Put(outcome) = next(&mut puts, None).await {
+                    flying.remove(&self.note(&outcome?));
+                }
             }
+            flying.insert(block.index);
+            let put = Put {
+                aws: self.aws.clone(),
+                started: self.started.clone(),
+                known: Arc::clone(&self.known),
+                zero: self.zero.clone(),
+                percent: self.percent(),
+                again,
+            };
+            puts.spawn(put.block(block));
         }
     }
 
@@ -177,24 +196,31 @@ impl<'a> Sender<'a> {
         self.sent.sent + self.sent.resumed + self.sent.inherited
     }
 
-    fn note(&mut self, outcome: &Outcome) {
-        match *outcome {
+    /// Counts what became of a block, and gives its number.
+    fn note(&mut self, outcome: &Outcome) -> u32 {
+        let nr = match *outcome {
             Outcome::Sent(nr, digest) => {
                 self.journal.acknowledged(nr, &digest, self.observer);
                 self.sent.written.insert(nr, digest);
                 self.sent.sent += 1;
+                nr
             }
             Outcome::Resumed(nr, digest) => {
                 self.sent.written.insert(nr, digest);
                 self.sent.resumed += 1;
+                nr
             }
-            Outcome::Inherited => self.sent.inherited += 1,
-        }
+            Outcome::Inherited(nr) => {
+                self.sent.inherited += 1;
+                nr
+            }
+        };
         let size = self.started.block_size;
         let total = self.total.map(|t| t * size);
         let done = self.through() * size;
         self.observer.progress(Stage::Upload, done, total);
         self.observer.detail(Stage::Upload, &self.figures());
+        nr
     }
 
     fn figures(&self) -> String {
@@ -284,7 +310,7 @@ impl Put {
         // What an earlier run put there hides the parent's.
         let parent = self.known.parent.as_ref()?.blocks.get(&nr);
         let same = parent == Some(&digest) && !self.known.journal.contains_key(&nr);
-        same.then_some(Outcome::Inherited)
+        same.then_some(Outcome::Inherited(nr))
     }
 
     async fn put(&self, nr: u32, bytes: Bytes, digest: Digest) -> Result<(), AwsError> {

@@ -1,8 +1,8 @@
 //! `diskwright upload-bundle`: a bundle goes to S3, finished or while it is made.
 
 use super::access::Access;
-use crate::cli::bundle_input::spool_folder;
 use crate::cli::exit::{self, Code, Usage};
+use crate::cli::output::spool_folder;
 use crate::cli::packing::{Job, KeyFiles, Packing};
 use crate::cli::progress::Progress;
 use crate::cli::sizes;

@@ -153,6 +153,8 @@ fn one(
     }
     if operation == "PutSnapshotBlock" {
         request.digest = Sha256::digest(&request.body).into();
+        let writing = state.lock().unwrap().manner.writing;
+        std::thread::sleep(writing);
     }
     let mut state = state.lock().unwrap();
     let now = state.manner.now();

@@ -91,6 +91,8 @@ pub struct Manner {
     pub settling: Duration,
     /// For how long EC2 calls a complete snapshot pending.
     pub completing: Duration,
+    /// For how long a block is being written.
+    pub writing: Duration,
     /// What the fake's clock is ahead of this machine's.
     pub ahead: Duration,
     /// What it is behind.
@@ -123,6 +125,7 @@ impl Default for Manner {
         Self {
             settling: Duration::ZERO,
             completing: Duration::ZERO,
+            writing: Duration::ZERO,
             ahead: Duration::ZERO,
             behind: Duration::ZERO,
             encrypts: false,

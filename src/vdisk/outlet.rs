@@ -1,7 +1,7 @@
 //! The end of a forward pass: a file that gets holes, or a pipe.
 
+use super::Forward;
 use crate::units::{KIB, count, index};
-use crate::vdisk::Forward;
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::{self, Write};
@@ -33,7 +33,7 @@ impl Outlet {
 
     /// Into a file that ends at byte `at`, from there on.
     #[must_use]
-    pub(super) fn file_from(file: Arc<File>, at: u64) -> Self {
+    pub(crate) fn file_from(file: Arc<File>, at: u64) -> Self {
         Self {
             at,
             ..Self::file(file)
