@@ -6,7 +6,7 @@
 TEST_PACKAGES = qemu-system-x86 qemu-system-arm seabios ovmf qemu-efi-aarch64 e2fsprogs grub-pc-bin \
 	grub-common grub-efi-amd64-signed shim-signed fuse2fs fdisk gdisk parted dosfstools mtools strace \
 	file zstd lz4 xz-utils bzip2 acl attr libarchive-tools busybox-static cpio mmdebstrap debian-archive-keyring \
-	python3 python3-venv libc6-i386 umoci skopeo buildah genext2fs openssl pigz \
+	python3 python3-venv libc6-i386 umoci skopeo buildah genext2fs genimage openssl pigz \
 	bubblewrap curl mandoc zsh fish \
 	qemu-utils bmap-tools
 

@@ -16,6 +16,7 @@ mod bundle_input;
 mod cat;
 mod completions;
 mod convert;
+mod diff;
 mod doctor;
 mod du;
 mod exit;
@@ -87,6 +88,7 @@ enum Verb {
     Stat(stat::Args),
     Du(du::Args),
     Extract(extract::Args),
+    Diff(diff::Args),
     Map(map::Args),
     Explain(explain::Args),
     Boot(boot::Args),
@@ -139,6 +141,7 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Stat(args) => stat::run(&args),
         Verb::Du(args) => du::run(&args),
         Verb::Extract(args) => extract::run(&args),
+        Verb::Diff(args) => diff::run(&args),
         Verb::Map(args) => map::run(&args),
         Verb::Explain(args) => explain::run(&args),
         Verb::Boot(args) => boot::run(&args),

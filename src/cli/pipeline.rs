@@ -88,7 +88,6 @@ pub(super) fn build(job: &Job, observer: &dyn Observer) -> anyhow::Result<Report
         }
     }
     beside.extend([map_file, bmap_file].into_iter().flatten());
-    }
     if observer.cancelled() {
         return Err(BuildError::Interrupted.into());
     }

@@ -62,7 +62,10 @@ impl Flags {
     ) -> Result<Records, Usage> {
         if matches!(self.sbom, Some((_, None))) && is_stdout(output) {
             let help = "say where it goes: --sbom spdx:FILE";
-            return Err(Usage::with_help("standard output has no name for --sbom to follow", help));
+            return Err(Usage::with_help(
+                "standard output has no name for --sbom to follow",
+                help,
+            ));
         }
         let sbom = self.sbom.map(|(format, path)| {
             let path = path.unwrap_or_else(|| {

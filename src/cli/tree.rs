@@ -44,7 +44,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
         entered: HashSet::new(),
         counts: [0; 2],
     };
-    drawn.draw(&mut out, opened.node(true)?)?;
+    drawn.draw(&mut out, &opened.node(true)?)?;
     let [directories, others] = drawn.counts;
     let noun = |n: u64, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
     let mut text = format!("\n{}", noun(directories, "directory", "directories"));
@@ -66,9 +66,9 @@ struct Drawing<'a> {
 }
 
 impl Drawing<'_> {
-    fn draw(&mut self, out: &mut Out, start: Node) -> anyhow::Result<()> {
+    fn draw(&mut self, out: &mut Out, start: &Node) -> anyhow::Result<()> {
         // The directories under way: what is left of each, and whether more follows behind it.
-        let mut stack = vec![self.level(&start)];
+        let mut stack = vec![self.level(start)];
         while let Some(level) = stack.last_mut() {
             let Some((name, node)) = level.next() else {
                 stack.pop();

@@ -7,10 +7,14 @@
 //! | `disk`, `files` | all volumes of a disk, and their files, of ext4 and FAT alike |
 //! | `address`, `resolve`, `walk` | `IMG:p1:/path`, symbolic links, everything below |
 //! | `extract` | files out of it, into a tar or a folder |
+//! | `diff`, `data` | what two images have not in common |
+//! | `map`, `explain` | what lies where on a disk |
 //! | `accounts` | the names of owners, by the image's own `/etc/passwd` |
 
 mod accounts;
 mod address;
+mod data;
+pub mod diff;
 mod disk;
 pub mod explain;
 mod extract;

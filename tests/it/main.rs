@@ -38,6 +38,8 @@
 //! | `layers*` | folders and container images against tar, umoci, skopeo and buildah; damaged images |
 //! | `props` | that replaced files leave no byte, and that very large directories are clean |
 //! | `props_disk`, `props_ext4` | what holds for any tree, any filesystem, any disk |
+//! | `diff` | every kind of change between two images or archives is told, and nothing else |
+//! | `look`, `extract` | ls, cat, stat, du on images that others made; a tar that builds the same image again; a folder that nothing leads out of |
 //! | `limits` | the limits of ext4, from both sides |
 //! | `oracle` | every shape of image against e2fsck, sfdisk, blkid, file; what each of them proves |
 //! | `partition` | the MBR against sfdisk |
@@ -103,6 +105,7 @@ mod bundle_prop;
 mod cli;
 mod common;
 mod determinism;
+mod diff;
 mod disk_damage;
 mod disk_full;
 mod efi;
@@ -112,6 +115,7 @@ mod ext4_check;
 mod ext4_geometry;
 mod ext4_read;
 mod ext4_shapes;
+mod extract;
 mod fake_ebs;
 mod fake_s3;
 mod fat;
@@ -134,6 +138,7 @@ mod layers_bad;
 mod layers_folder;
 mod layers_tools;
 mod limits;
+mod look;
 mod map;
 mod oracle;
 mod partition;

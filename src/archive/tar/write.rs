@@ -4,6 +4,11 @@
 //! attributes as GNU tar and star have them (`SCHILY.xattr.*`), ACLs as text (`SCHILY.acl.*`, numbers for
 //! names), holes as GNU tar's sparse format 1.0 (GNU tar manual, "Storing Sparse Files").
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "what is written is ours; sums past 2^64 are a bug, and overflow checks are on"
+)]
+
 use crate::acl::{Acl, text};
 use crate::entry::{DataRun, Entry, EntryKind};
 use crate::units::{Timestamp, count, index};
@@ -156,7 +161,15 @@ fn attributes(entry: &Entry, records: &mut Records) {
         match parsed {
             Some((key, acl)) => records.add(key, text::format(&acl).as_bytes()),
             None => {
-                let key = [&b"SCHILY.xattr."[..], name].concat();
+                // The first `=` of a record ends its key: GNU tar and we write it as URLs do.
+                let mut key = b"SCHILY.xattr.".to_vec();
+                for &b in name {
+                    match b {
+                        b'=' => key.extend_from_slice(b"%3D"),
+                        b'%' => key.extend_from_slice(b"%25"),
+                        b => key.push(b),
+                    }
+                }
                 records.add_bytes(&key, value);
             }
         }
@@ -355,7 +368,7 @@ mod tests {
             nsec: 250_000_000,
         };
         entries[2].uid = u32::MAX - 1;
-        entries[2].xattrs = vec![(b"user.a".to_vec(), b"\0=\n".to_vec())];
+        entries[2].xattrs = vec![(b"user.a=%3D".to_vec(), b"\0=\n".to_vec())];
         entries[3].atime = Some(Timestamp {
             sec: 1 << 34,
             nsec: 5,

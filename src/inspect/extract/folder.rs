@@ -7,7 +7,7 @@
 use super::plan::{Item, plan};
 use super::{ExtractError, Extracted};
 use crate::display::display_path;
-use crate::inspect::files::{Files, Kind, Node};
+use crate::inspect::files::{Files, FilesError, Kind, Node};
 use crate::observe::Observer;
 use crate::units::{KIB, Timestamp, count, index};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags};
@@ -174,7 +174,7 @@ impl Writer<'_> {
                 return Ok(());
             }
             Kind::Symlink => {
-                let target = self.files.target(node).map_err(left_out)?;
+                let target = self.files.target(node).map_err(Failed::from)?;
                 std::os::unix::fs::symlink(OsStr::from_bytes(&target), &to)?;
             }
             Kind::File => self.file(item, node, &to)?,
@@ -188,7 +188,7 @@ impl Writer<'_> {
     }
 
     fn file(&mut self, item: &Item, node: &Node, to: &Path) -> Result<(), Failed> {
-        let data = self.files.data(node, &item.path).map_err(left_out)?;
+        let data = self.files.data(node, &item.path).map_err(Failed::from)?;
         let file = File::create_new(to)?;
         let stop = |source| {
             Failed::Stop(ExtractError::Write {
@@ -204,7 +204,7 @@ impl Writer<'_> {
                     return Err(Failed::Stop(ExtractError::Interrupted));
                 }
                 let part = &mut buf[..index((end - at).min(CHUNK))];
-                let n = data.read_at(at, part).map_err(left_out)?;
+                let n = data.read_at(at, part).map_err(Failed::from)?;
                 if n == 0 {
                     break;
                 }
@@ -292,6 +292,8 @@ impl From<io::Error> for Failed {
     }
 }
 
-fn left_out(e: crate::inspect::files::FilesError) -> Failed {
-    Failed::LeftOut(e.to_string())
+impl From<FilesError> for Failed {
+    fn from(e: FilesError) -> Self {
+        Self::LeftOut(e.to_string())
+    }
 }

@@ -11,6 +11,9 @@ use std::collections::HashMap;
 /// More room than this is not kept for what replaced files left: the image is none of ours.
 const ROOM_MAX: u64 = 64 << 20;
 
+/// Neither are files of ours so far apart, in bytes.
+const GAP_MAX: u64 = 1 << 30;
+
 /// A file to be taken out.
 #[derive(Clone, Debug)]
 pub(super) struct Item {
@@ -149,6 +152,9 @@ fn keep_room(reader: &Reader, items: &mut [Item]) {
         let Some(first) = runs.runs.first() else {
             continue;
         };
+        if first.physical.saturating_sub(reached) > GAP_MAX / reader.block_size() {
+            return;
+        }
         let free = reader.free_blocks(reached, first.physical).unwrap_or(0);
         for Run { physical, len, .. } in runs.runs {
             if physical < reached {

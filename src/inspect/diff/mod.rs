@@ -1,0 +1,116 @@
+//! What two images, or the root filesystems that they are made from, have not in common.
+//!
+//! | file | what |
+//! |---|---|
+//! | `side` | one of the two: an image, or an archive |
+//! | `archive` | the files of an archive, with digests of their data |
+//! | `compare` | files |
+//! | `packages` | what dpkg has installed |
+//! | `structures` | partition table and superblocks |
+//! | `blocks` | blocks of a snapshot |
+
+mod archive;
+mod blocks;
+mod compare;
+mod packages;
+mod side;
+mod structures;
+
+pub use blocks::{BLOCK, Blocks};
+pub use compare::{Changed, Entry, FileChanges};
+pub use packages::{Package, PackageChanges, Upgrade};
+pub use side::Side;
+pub use structures::Field;
+
+use super::files::FilesError;
+use super::info::InspectError;
+use crate::archive::ArchiveError;
+use crate::ext4::EntryError;
+use crate::observe::Observer;
+use crate::tree::TreeError;
+use serde::Serialize;
+
+/// All that differs.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Diff {
+    /// Files of the root filesystems.
+    pub files: FileChanges,
+    /// Packages of dpkg.
+    pub packages: PackageChanges,
+    /// Fields of the partition table and of superblocks; of two images alone.
+    pub structures: Vec<Field>,
+    /// Blocks of 512 KiB, as EBS snapshots have them; of two images alone.
+    pub blocks: Option<Blocks>,
+}
+
+impl Diff {
+    /// Whether nothing differs.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+            && self.packages.is_empty()
+            && self.structures.is_empty()
+            && self.blocks.as_ref().is_none_or(|b| b.differ == 0)
+    }
+}
+
+/// Why two sides cannot be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum DiffError {
+    /// An image cannot be opened.
+    #[error(transparent)]
+    Inspect(#[from] InspectError),
+    /// An archive cannot be read.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// An archive has what no tree holds.
+    #[error(transparent)]
+    Entry(#[from] EntryError),
+    /// An archive has what no tree holds.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// A filesystem cannot be read.
+    #[error("the filesystem in {image} cannot be read: {why}")]
+    Filesystem {
+        /// The image.
+        image: String,
+        /// Why.
+        why: String,
+    },
+    /// A file cannot be read.
+    #[error("{path} cannot be read")]
+    File {
+        /// Its path.
+        path: String,
+        /// Why.
+        source: FilesError,
+    },
+    /// Bytes of a disk cannot be read.
+    #[error("{image} cannot be read at byte {offset}")]
+    Disk {
+        /// The image.
+        image: String,
+        /// Byte of the disk.
+        offset: u64,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Somebody said stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Compares two sides.
+///
+/// # Errors
+/// When one of them cannot be read.
+pub fn diff(a: &Side, b: &Side, observer: &dyn Observer) -> Result<Diff, DiffError> {
+    let mut diff = Diff::default();
+    if let (Some((a_name, a)), Some((b_name, b))) = (a.disk(), b.disk()) {
+        diff.structures = structures::compare(a.info(), b.info());
+        diff.blocks = Some(blocks::compare((a_name, a), (b_name, b), observer)?);
+    }
+    diff.files = compare::files(a, b, diff.blocks.as_ref(), observer)?;
+    diff.packages = packages::compare(&packages::of(a)?, &packages::of(b)?);
+    Ok(diff)
+}
