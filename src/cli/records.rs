@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::ValueHint;
 use diskwright::archive::Input;
 use diskwright::image::{Asked, Built, Digests};
-use diskwright::packages::{self, Inventory};
+use diskwright::packages::{self, Databases, Inventory};
 use diskwright::provenance::{Builder, Files, ImageRecord, Manifest, Sbom, SbomFormat, Statement};
 use diskwright::sink::beside::Beside;
 use diskwright::sink::raw::{RawOptions, SinkError};
@@ -274,11 +274,7 @@ impl Writing<'_> {
 }
 
 /// A bill of materials of the databases among `files`.
-pub(super) fn document(
-    files: &std::collections::BTreeMap<Vec<u8>, Vec<u8>>,
-    time: i64,
-    format: SbomFormat,
-) -> anyhow::Result<Value> {
+pub(super) fn document(files: &Databases, time: i64, format: SbomFormat) -> anyhow::Result<Value> {
     let inventory = Inventory::read(files).context("cannot list the packages of the image")?;
     let inventory = &inventory;
     Ok(Sbom { inventory, time }.document(format))

@@ -8,9 +8,8 @@ use diskwright::archive::{LOOKS_AT, Looks, Options, Origin, Platform, looks};
 use diskwright::ext4::disk::superblock::Superblock;
 use diskwright::image::{Asked, Boot, Scheme, Spec};
 use diskwright::inspect::{Disk, Files, InspectError};
-use diskwright::packages;
+use diskwright::packages::{self, Databases};
 use diskwright::provenance::SbomFormat;
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
@@ -107,7 +106,7 @@ fn is_image(path: &Path) -> bool {
 }
 
 /// The databases in an image, and the newest time that its root shows.
-fn of_image(path: &Path) -> anyhow::Result<(BTreeMap<Vec<u8>, Vec<u8>>, i64)> {
+fn of_image(path: &Path) -> anyhow::Result<(Databases, i64)> {
     let disk = Disk::open(path)?;
     let root = disk.root().ok_or(InspectError::NoRoot)?;
     let root = root.files().map_err(|e| anyhow::anyhow!("{e}"))?;
@@ -115,7 +114,7 @@ fn of_image(path: &Path) -> anyhow::Result<(BTreeMap<Vec<u8>, Vec<u8>>, i64)> {
         Files::Ext4(reader) => made(reader.superblock()),
         Files::Fat(_) => 0,
     };
-    let mut files = BTreeMap::new();
+    let mut files = Databases::new();
     for path in packages::inputs() {
         let Ok(node) = root.resolve(path, true) else {
             continue;

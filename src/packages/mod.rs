@@ -75,6 +75,9 @@ pub struct Inventory {
     pub packages: Vec<Package>,
 }
 
+/// Files of a root filesystem, by their paths without a leading `/`.
+pub type Databases = BTreeMap<Vec<u8>, Vec<u8>>;
+
 /// Why there is no list of packages.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PackagesError {
@@ -114,11 +117,11 @@ pub fn inputs() -> impl Iterator<Item = &'static [u8]> {
 }
 
 impl Inventory {
-    /// Reads the databases among `files`, which bear paths without a leading `/`.
+    /// Reads the databases among `files`.
     ///
     /// # Errors
     /// When there is none, or one of a kind that is not read.
-    pub fn read(files: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<Self, PackagesError> {
+    pub fn read(files: &Databases) -> Result<Self, PackagesError> {
         let not_read = NOT_READ.iter().find(|(path, _)| files.contains_key(*path));
         if let Some(&(path, manager)) = not_read {
             let path = String::from_utf8_lossy(path).into_owned();
