@@ -80,7 +80,7 @@ fn every_kind_of_change_is_told_and_nothing_else() {
             file("kind").bytes(),
             Member::symlink("target", "one").bytes(),
             Member::special("device", b'3', (1, 3)).bytes(),
-            Member::file("content", &big).bytes(),
+            Member::file("content", big).bytes(),
             Member::file("var/lib/dpkg/status", old).bytes(),
             file("newest").mtime("1000").bytes(),
         ],
