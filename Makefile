@@ -8,7 +8,7 @@ TEST_PACKAGES = qemu-system-x86 qemu-system-arm seabios ovmf qemu-efi-aarch64 e2
 	file zstd lz4 xz-utils bzip2 acl attr libarchive-tools busybox-static cpio mmdebstrap debian-archive-keyring \
 	python3 python3-venv libc6-i386 umoci skopeo buildah genext2fs genimage openssl pigz \
 	bubblewrap curl mandoc zsh fish \
-	qemu-utils bmap-tools
+	qemu-utils bmap-tools chromium
 
 # From PyPI, the same versions everywhere: somebody else's AWS; those who own the formats of records judge them.
 TEST_PYTHON = moto[server]==5.2.5 spdx-tools==0.8.5 cyclonedx-python-lib[json-validation]==11.12.0 \

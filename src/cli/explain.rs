@@ -1,16 +1,15 @@
 //! `diskwright explain`: what lies at a byte of an image.
 
 use super::exit::{self, Code, Usage};
+use super::opened;
 use super::sizes;
 use anyhow::Context;
 use diskwright::inspect::explain::{Explanation, explain};
 use diskwright::inspect::{Info, info};
-use diskwright::read_at::{FileAt, ReadAt};
 use diskwright::units::SECTOR;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::Arc;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -126,8 +125,7 @@ impl Place {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
     let reading = || format!("cannot read {}", args.image.display());
-    let file = std::fs::File::open(&args.image).with_context(reading)?;
-    let disk: Arc<dyn ReadAt> = Arc::new(FileAt::new(file).with_context(reading)?);
+    let disk = opened::disk(&args.image)?;
     let byte = args.offset.byte(&info(&disk).with_context(reading)?)?;
     let explained = explain(&disk, byte).with_context(reading)?;
     if args.json {

@@ -25,11 +25,14 @@ mod ext4_shape;
 mod extract;
 mod grub_folders;
 mod info;
+mod lint;
+mod lint_sarif;
 mod listing;
 mod look;
 mod ls;
 mod man;
 mod map;
+mod opened;
 mod output;
 mod packing;
 mod pipeline;
@@ -91,6 +94,7 @@ enum Verb {
     Diff(diff::Args),
     Map(map::Args),
     Explain(explain::Args),
+    Lint(lint::Args),
     Boot(boot::Args),
     Verify(verify::Args),
     Sbom(sbom::Args),
@@ -144,6 +148,7 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Diff(args) => diff::run(&args),
         Verb::Map(args) => map::run(&args),
         Verb::Explain(args) => explain::run(&args),
+        Verb::Lint(args) => lint::run(&args),
         Verb::Boot(args) => boot::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Sbom(args) => sbom::run(args),

@@ -8,6 +8,7 @@ use crate::fat;
 use crate::partition::{self, GptFound, PartitionError, read_gpt};
 use crate::read_at::ReadAt;
 use crate::units::{SECTOR, hi16, lo16};
+use crate::vdisk::VdiskError;
 use serde::Serialize;
 use std::io;
 use std::path::PathBuf;
@@ -41,6 +42,14 @@ pub enum InspectError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// Its format is damaged, or needs more than the file.
+    #[error("cannot read {path}")]
+    Format {
+        /// The image.
+        path: PathBuf,
+        /// Why.
+        source: VdiskError,
     },
     /// It is a file of another kind.
     #[error("{path} is {is}, not a disk image")]

@@ -23,6 +23,7 @@ mod files;
 mod format;
 mod image;
 mod info;
+pub mod lint;
 pub mod map;
 mod resolve;
 mod walk;

@@ -326,6 +326,16 @@ fn partitions_of_foreign_disks_are_read_and_fat_as_mtools_reads_it() {
     }
     disk(&desk, "dos", &[("c", "fat.img"), ("83", "fs.img")]);
     assert_eq!(said(&desk, &["ls", "disk.img:p1"]), "EFI\n");
+    if have("qemu-img") {
+        let args = ["convert", "-O", "qcow2", "disk.img", "disk.qcow2"];
+        run(desk.folder(), "qemu-img", &args);
+        let link = said(&desk, &["cat", "disk.qcow2:/link"]);
+        assert_eq!(link, "proc /proc proc\n");
+        assert_eq!(
+            said(&desk, &["diff", "--json", "disk.img", "disk.qcow2"]).len(),
+            said(&desk, &["diff", "--json", "disk.img", "disk.img"]).len()
+        );
+    }
     assert_eq!(said(&desk, &["cat", "disk.img:/link"]), "proc /proc proc\n");
 }
 

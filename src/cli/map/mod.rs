@@ -14,14 +14,13 @@ mod svg;
 mod terminal;
 
 use super::exit::{self, Code};
+use super::opened;
 use super::sizes::human;
 use anyhow::Context;
 use diskwright::inspect::map::{Map, map};
-use diskwright::read_at::{FileAt, ReadAt};
 use palette::Depth;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -62,10 +61,8 @@ enum Color {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
-    let reading = || format!("cannot read {}", args.image.display());
-    let file = std::fs::File::open(&args.image).with_context(reading)?;
-    let disk: Arc<dyn ReadAt> = Arc::new(FileAt::new(file).with_context(reading)?);
-    let map = map(&disk).with_context(reading)?;
+    let disk = opened::disk(&args.image)?;
+    let map = map(&disk).with_context(|| format!("cannot read {}", args.image.display()))?;
     let areas = areas::areas(&map);
     let name = args.image.file_name().unwrap_or(args.image.as_os_str());
     let title = title(&name.to_string_lossy(), &map);

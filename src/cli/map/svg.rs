@@ -132,18 +132,25 @@ impl Page {
             let x = MARGIN + n * (width + gap);
             let area = &areas[i];
             self.y = top;
-            let room = index(width / 7);
-            self.text(x, "b", &cut(&area.title(), room));
+            let room = index(width / 8);
+            self.text(x, "b", &cut(&area.name, room));
+            self.y = top + 15;
+            let size = human(area.len());
+            let holds = match area.holds.as_str() {
+                "" => size,
+                holds => format!("{holds}, {size}"),
+            };
+            self.text(x, "s", &cut(&holds, room));
             let list = segments(area.regions, SEGMENTS_BESIDE.min(index(width / CELL)));
             let lens: Vec<u64> = list.iter().map(|s| s.len).collect();
             let cells = share(&lens, width / CELL);
             for (segment, (from, to)) in list.iter().zip(spans_of(&cells, x)) {
-                self.cell(segment, from, top + 8, to - from, 28);
+                self.cell(segment, from, top + 23, to - from, 28);
             }
             let right = x + width / CELL * CELL;
-            self.zoom((x, right), top + 38, spans[i], top + 64);
+            self.zoom((x, right), top + 53, spans[i], top + 79);
         }
-        self.y = top + 64;
+        self.y = top + 79;
     }
 
     /// The bar of the disk: a box with a name for each area, and what is in it as a thin strip.

@@ -13,8 +13,16 @@ const LINES: u64 = 8;
 /// Columns that a line begins with.
 const INDENT: usize = 2;
 
-/// What a cell looks like in colour: a thin line stays between two lines of cells.
-const CELL: char = '▇';
+/// What a cell looks like in colour: a thin line stays between two lines of cells, and nothing is lighter
+/// than something.
+fn cell(kind: Kind) -> char {
+    match kind {
+        Kind::Free => '░',
+        Kind::Unpartitioned => '╌',
+        Kind::Unknown => '▒',
+        _ => '▇',
+    }
+}
 
 /// The map as text, `width` columns wide.
 pub(super) fn draw(areas: &[Area<'_>], width: usize, depth: Depth) -> String {
@@ -96,7 +104,7 @@ impl Pen {
         let cell = if self.depth == Depth::None {
             look.letter
         } else {
-            CELL
+            cell(kind)
         };
         self.coloured(text, look, &cell.to_string().repeat(cells));
     }
