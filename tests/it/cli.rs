@@ -49,8 +49,12 @@ fn help_names_every_verb_and_exit_code() {
                          and where its data lies
           du             Show what takes the space in an image, as du(1) does
           extract        Take files out of an image: into a tar, or into a folder
+          diff           Show what two images have not in common: files, packages, structures, blocks of a
+                         snapshot
           map            Draw what lies where on an image
           explain        Say what lies at a byte of an image: structure, field and value, or file
+          lint           Say what makes an image, or a root filesystem, unfit to be an AMI; warnings and
+                         errors give exit code 1
           boot           Boot an image in qemu, its serial console on the terminal
           verify         Check the root filesystem of an image; findings give exit code 1
           sbom           Print the packages in a disk image or a root filesystem, as SPDX or CycloneDX
@@ -184,8 +188,7 @@ fn help_of_build_shows_every_flag_with_its_default() {
           diskwright build rootfs.tar -o disk.img --size 8G --hostname web --sha256
           zstd -dc rootfs.tar.zst | diskwright build - -o disk.img
           diskwright build base.tar.zst overlay/ --owner 0:0 -o disk.img
-          diskwright build oci:layout:latest -o disk.img --manifest disk.json --sbom spdx
-          diskwright build oci:layout:latest -o disk.qcow2
+          diskwright build oci:layout:latest -o disk.qcow2 --manifest disk.json --sbom spdx
           diskwright build rootfs.tar -o - --format vmdk | aws s3 cp - s3://bucket/disk.vmdk
           diskwright build --spec image.toml --force
 

@@ -70,7 +70,12 @@ fn what_differs_is_named_by_structure_field_and_file() {
     let ran = ran(&child.wait_with_output().unwrap());
     assert_eq!(ran.code, Some(1), "{ran:?}");
     writer.join().unwrap();
-    expect_test::expect![[r#""#]].assert_eq(&ran.stdout);
+    expect_test::expect![[r#"
+        different: 2 sectors of 6840320 bytes
+          byte 2101248: data of inode 15 in partition 1, /etc/motd at byte 0
+          byte 2153472: inode table of group 0 in partition 1, inode 13, i_mode = 0100755, /bin/tool
+    "#]]
+    .assert_eq(&ran.stdout);
 }
 
 #[test]
