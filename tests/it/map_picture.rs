@@ -146,7 +146,7 @@ fn the_map_in_letters_shows_every_part() {
              partition 15 esp     partition 1 root
           -. .................... #################################################### -
 
-        boot code and partition table, 1.0 MiB
+        boot code, partition table, 1.0 MiB
           BPP---------------------------------------------------------------------------
 
         partition 14 bios: BIOS boot, 3.0 MiB

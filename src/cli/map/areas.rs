@@ -136,5 +136,5 @@ fn outside(parts: &Parts) -> String {
     if names.is_empty() {
         return Kind::Unpartitioned.name().to_owned();
     }
-    names.join(" and ")
+    names.join(", ")
 }

@@ -202,13 +202,22 @@ impl Reader {
     fn table_used(&self, desc: &GroupDesc) -> u32 {
         let all = self.geo.inodes_per_group;
         if !self.geo.group_checksums() {
-            return all;
+            // Tables of ext2 and ext3 are read whole, but for those of which nothing is in use.
+            return if self.is_unused(desc) { 0 } else { all };
         }
         if desc.bg_flags.get() & BG_INODE_UNINIT != 0 {
             return 0;
         }
         let unused = groups::pair(desc.bg_itable_unused_hi, desc.bg_itable_unused_lo);
         all.saturating_sub(unused)
+    }
+
+    /// Whether the inode bitmap of a group says that none is in use.
+    fn is_unused(&self, desc: &GroupDesc) -> bool {
+        let bitmap = groups::inode_bitmap(desc);
+        let bytes = index(u64::from(self.geo.inodes_per_group).div_ceil(8));
+        let block = self.block(bitmap, || format!("the inode bitmap in block {bitmap}"));
+        block.is_ok_and(|bits| bits.iter().take(bytes).all(|&b| b == 0))
     }
 
     /// An inode by its number.

@@ -6,7 +6,7 @@ use crate::ext4::disk::group_desc::GroupDesc;
 use crate::ext4::disk::inode::{
     EXT4_EA_INODE_FL, EXT4_JOURNAL_INO, EXT4_RESIZE_INO, EXT4_ROOT_INO,
 };
-use crate::ext4::disk::superblock::{EXT4_GOOD_OLD_FIRST_INO, SUPERBLOCK_OFFSET};
+use crate::ext4::disk::superblock::{EXT4_GOOD_OLD_FIRST_INO, INCOMPAT_MMP, SUPERBLOCK_OFFSET};
 use crate::ext4::read::{Inode, Kind, ReadError, Reader};
 use crate::inspect::InspectError;
 use crate::read_at::ReadAt;
@@ -102,6 +102,11 @@ impl Volume<'_> {
         let meta: Vec<u64> = self.reader.meta_descriptors().take(MAX_META).collect();
         for block in meta {
             self.blocks(block, 1, What::MetaDescriptors);
+        }
+        let sb = self.reader.superblock();
+        if sb.s_feature_incompat.get() & INCOMPAT_MMP != 0 {
+            let block = sb.s_mmp_block.get();
+            self.blocks(block, 1, What::Mmp);
         }
         for group in 0..self.reader.groups() {
             if self.reader.group_offset(group) >= self.len {

@@ -62,6 +62,8 @@ pub enum What {
     Journal,
     /// The orphan file.
     OrphanFile,
+    /// The block of multiple-mount protection.
+    Mmp,
     /// The resize inode's own blocks.
     ResizeInode,
     /// Quota, bad blocks, and what else an inode below the first ordinary one has.
@@ -187,6 +189,7 @@ impl What {
             Self::Journal => Kind::Journal,
             Self::FatDirectory(_) | Self::Directory(_) => Kind::Directories,
             Self::OrphanFile
+            | Self::Mmp
             | Self::ResizeInode
             | Self::System(_)
             | Self::Symlink(_)
@@ -254,6 +257,7 @@ impl fmt::Display for What {
             Self::InodeTable(group) => write!(f, "inode table of group {group}"),
             Self::Journal => f.write_str("journal"),
             Self::OrphanFile => f.write_str("orphan file"),
+            Self::Mmp => f.write_str("multiple-mount protection"),
             Self::ResizeInode => f.write_str("resize inode"),
             Self::System(ino) => write!(f, "system inode {ino}"),
             Self::Directory(ino) => write!(f, "directory, inode {ino}"),
