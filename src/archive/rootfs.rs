@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::digested::{Input, Receipt};
 use super::docker;
 use super::error::ArchiveError;
+use super::filter::{Filter, Filtered};
 use super::folder::FolderReader;
 use super::layer::LayerReader;
 use super::members::Members;
@@ -31,6 +32,8 @@ pub struct Options {
     pub spool: Option<PathBuf>,
     /// Whether tars are digested while they are read: see [`Rootfs::inputs`].
     pub digest: bool,
+    /// A command through which the one tar archive goes.
+    pub filter: Option<Filter>,
 }
 
 /// What comes next.
@@ -76,12 +79,16 @@ pub struct Rootfs {
     inputs: Vec<Input>,
     /// Of the tar under way: its place among the inputs, and where its digest will be.
     receipt: Option<(usize, Receipt)>,
+    /// The command of [`Options::filter`].
+    filter: Option<String>,
 }
 
 /// A layer that has not begun.
 enum Waiting {
     /// And its place among the inputs, where it is to be digested.
     Tar(Opened, Option<usize>),
+    /// Its bytes go to a command: what is read is the command's.
+    Filtered(Opened, Filter),
     Reader(Box<ArchiveReader>),
     Layer(LayerBlob),
     Folder(PathBuf, Option<(u32, u32)>),
@@ -90,6 +97,7 @@ enum Waiting {
 /// The layer under way.
 enum Layer {
     Tar(Box<ArchiveReader>),
+    Filtered(Box<Filtered>),
     Image(Box<LayerReader>),
     Folder(Box<FolderReader>),
 }
@@ -127,6 +135,9 @@ impl Rootfs {
         let (mut waiting, mut warnings) = (VecDeque::new(), Vec::new());
         let mut inputs = Vec::new();
         let platform = options.platform.as_ref();
+        if let Some(filter) = &options.filter {
+            return Self::filtered(origins, filter);
+        }
         for origin in origins {
             let image = origin.image();
             let nr = options.digest.then_some(inputs.len());
@@ -171,6 +182,29 @@ impl Rootfs {
         })
     }
 
+    /// The archive as `filter` gives it out.
+    fn filtered(origins: &[Origin], filter: &Filter) -> Result<Self, ArchiveError> {
+        let [Origin::Path(path)] = origins else {
+            return Err(ArchiveError::FilterOfOther);
+        };
+        if path.is_dir() {
+            return Err(ArchiveError::FilterOfOther);
+        }
+        let waiting = Waiting::Filtered(Opened::new(path)?, filter.clone());
+        Ok(Self {
+            filter: Some(filter.command.clone()),
+            // What the command makes of it is no input: it has no digest.
+            inputs: origins.iter().map(Input::of).collect(),
+            ..Self::new(VecDeque::from([waiting]), None)
+        })
+    }
+
+    /// The command that an archive goes through, where one does: [`Options::filter`].
+    #[must_use]
+    pub fn filter(&self) -> Option<&str> {
+        self.filter.as_deref()
+    }
+
     /// Reads the image that `tag` and `options` choose from an OCI layout that lies anywhere: in memory,
     /// behind a cache. `name` is what messages call it.
     ///
@@ -207,6 +241,7 @@ impl Rootfs {
             warnings: Vec::new(),
             inputs: Vec::new(),
             receipt: None,
+            filter: None,
         }
     }
 
@@ -288,7 +323,7 @@ impl Waiting {
             Self::Tar(opened, _) => opened.total,
             Self::Reader(reader) => reader.progress().1,
             Self::Layer(layer) => Some(layer.size),
-            Self::Folder(..) => None,
+            Self::Folder(..) | Self::Filtered(..) => None,
         }
     }
 
@@ -299,6 +334,9 @@ impl Waiting {
                 return Ok((Layer::Tar(Box::new(reader)), Some((nr, receipt))));
             }
             Self::Tar(opened, None) => Layer::Tar(Box::new(opened.start()?)),
+            Self::Filtered(opened, filter) => {
+                Layer::Filtered(Box::new(Filtered::start(opened, &filter)?))
+            }
             Self::Reader(reader) => Layer::Tar(reader),
             Self::Layer(layer) => Layer::Image(Box::new(LayerReader::open(layer, pool)?)),
             Self::Folder(path, owner) => Layer::Folder(Box::new(FolderReader::open(&path, owner)?)),
@@ -311,6 +349,7 @@ impl Layer {
     fn next_item(&mut self) -> Result<Option<Item>, ArchiveError> {
         match self {
             Self::Tar(tar) => Ok(tar.next_entry()?.map(Item::Entry)),
+            Self::Filtered(tar) => Ok(tar.next_entry()?.map(Item::Entry)),
             Self::Image(layer) => layer.next_item(),
             Self::Folder(folder) => Ok(folder.next_entry()?.map(Item::Entry)),
         }
@@ -319,6 +358,7 @@ impl Layer {
     fn next_data(&mut self) -> Result<Option<Bytes>, ArchiveError> {
         match self {
             Self::Tar(tar) => tar.next_data(),
+            Self::Filtered(tar) => tar.next_data(),
             Self::Image(layer) => layer.next_data(),
             Self::Folder(folder) => Ok(folder.next_data()?),
         }
@@ -327,6 +367,7 @@ impl Layer {
     fn progress(&self) -> u64 {
         match self {
             Self::Tar(tar) => tar.progress().0,
+            Self::Filtered(tar) => tar.progress(),
             Self::Image(layer) => layer.progress(),
             Self::Folder(folder) => folder.progress(),
         }
@@ -335,6 +376,7 @@ impl Layer {
     fn take_warnings(&mut self) -> Vec<String> {
         match self {
             Self::Tar(tar) => tar.take_warnings(),
+            Self::Filtered(tar) => tar.tar().take_warnings(),
             Self::Image(layer) => layer.take_warnings(),
             Self::Folder(folder) => folder.take_warnings(),
         }

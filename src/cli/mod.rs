@@ -16,6 +16,7 @@ mod bundle_input;
 mod cat;
 mod completions;
 mod convert;
+mod customize_shape;
 mod diff;
 mod doctor;
 mod du;

@@ -5,7 +5,9 @@ use super::records::Records;
 use anyhow::Context;
 use diskwright::archive::{self, Origin, Rootfs};
 use diskwright::ext4::check;
-use diskwright::image::{self, Asked, BuildError, PlanSpool, Report, Spec, Structure, Told};
+use diskwright::image::{
+    self, Asked, BuildError, Customize, PlanSpool, Report, Spec, Structure, Told,
+};
 use diskwright::inspect::{self, Info};
 use diskwright::observe::Observer;
 use diskwright::read_at::{FileAt, Window};
@@ -48,6 +50,9 @@ pub(super) fn build(job: &Job, observer: &dyn Observer) -> anyhow::Result<Report
     for origin in job.rootfs.iter().filter(|_| !is_stdout(&job.output)) {
         refuse_same_file(origin.path(), "the archive", &job.output)?;
         refuse_inside(origin.path(), &job.output)?;
+    }
+    if !is_stdout(&job.output) {
+        refuse_customized(&job.spec.customize, &job.output)?;
     }
     // The output first: nobody should wait for an archive to learn that it has no place to go.
     let block = job.spec.block_size.bytes();
@@ -135,6 +140,17 @@ pub(super) fn refuse_same_file(input: &Path, what: &str, output: &Path) -> anyho
             "{} is {what} itself: the image would replace it; give the image another name",
             output.display()
         );
+    }
+    Ok(())
+}
+
+/// Refuses an output that is one of the files, or lies in one of the folders, that customise the image.
+pub(super) fn refuse_customized(customize: &Customize, output: &Path) -> anyhow::Result<()> {
+    for overlay in &customize.overlays {
+        refuse_inside(&overlay.folder, output)?;
+    }
+    for file in &customize.files {
+        refuse_same_file(&file.source, "the file for the image", output)?;
     }
     Ok(())
 }

@@ -242,7 +242,6 @@ impl Writing<'_> {
                     name: &name,
                     report: &built.report,
                 },
-                customized: &[],
                 esp: &built.told.esp,
                 files: Files {
                     tree: built.image.filesystem().tree(),

@@ -5,6 +5,7 @@ use super::arch;
 use super::asked::{Asked, Told};
 use super::assemble::Assembly;
 use super::bios::Bios;
+use super::customize::{self, Applied};
 use super::digests::Digesting;
 use super::grow;
 use super::ingest::Ingest;
@@ -14,7 +15,8 @@ use super::prepare::{self, Facts, Prepared, Read};
 use super::pv::Ahead;
 use super::report::PartitionReport;
 use super::{
-    Boot, BuildError, Free, Image, Profile, Report, Scheme, Size, Spec, Spool, seed::seed,
+    Boot, BuildError, Customize, Free, Image, Profile, Report, Scheme, Size, Spec, Spool,
+    seed::seed,
 };
 use crate::archive::Rootfs as Archive;
 use crate::ext4::{Available, Fit, FitSize, Formatter, Identity, lost_found};
@@ -73,11 +75,20 @@ pub fn build_and_tell(
     ingest.kernels = (spec.boot == Boot::Pv).then(Ahead::default);
     ingest.asked = asked;
     ingest.digesting = asked.digests.then(Digesting::start);
+    ingest.customizes = spec.customize != Customize::default();
     info_span!("archive").in_scope(|| ingest.archive(rootfs))?;
 
     let prepare_span = info_span!("prepare").entered();
     observer.progress(Stage::Prepare, 0, None);
-    // The tree as it was read: edits come behind it, and look nothing up among themselves.
+    let now = time(spec, &ingest.tree);
+    let mut customized: Vec<Applied> = Vec::new();
+    customized.extend(rootfs.filter().map(|command| Applied {
+        flag: "filter",
+        value: command.to_owned(),
+        files: 0,
+    }));
+    customized.extend(customize::apply(&mut ingest, spec, now)?);
+    // The tree as it was read and customised: our edits come behind it, and look nothing up among themselves.
     let sorted = ingest.tree.sorted();
     accounts::settle_acls(&mut ingest, &sorted)?;
     let places = Places::find(&ingest.tree, &sorted, &spec.grub)?;
@@ -116,6 +127,11 @@ pub fn build_and_tell(
         places: &places,
         bios: bios.as_ref(),
     };
+    customized.extend(spec.hostname.iter().map(|name| Applied {
+        flag: "hostname",
+        value: name.clone(),
+        files: 1,
+    }));
     let prepared = prepare::prepare(&mut ingest, &read, spec, &mode, &facts)?;
     // Before the plan does it: a file of that name in the archive must leave the spool.
     if let Some(entry) = lost_found(&ingest.tree, facts.time) {
@@ -167,7 +183,8 @@ pub fn build_and_tell(
         size,
     };
     let (image, partitions) = disk.assemble(plan, &zeros.finish(), bios)?;
-    let report = report(&image, spec, &mode, &facts, prepared, partitions, data);
+    let mut report = report(&image, spec, &mode, &facts, prepared, partitions, data);
+    report.customized = customized;
     Ok(Built {
         image,
         report,
@@ -200,6 +217,7 @@ fn check(spec: &Spec) -> Result<(), BuildError> {
             return Err(BuildError::Hostname { name: name.clone() });
         }
     }
+    customize::check(&spec.customize)?;
     if let Size::Bytes(size) = spec.size {
         if size % SECTOR != 0 {
             return Err(BuildError::DiskNotSectors { size });
@@ -358,6 +376,7 @@ fn report(
         available: plan.available(),
         grow_at_boot: prepared.grower.name(),
         edits: prepared.edits,
+        customized: Vec::new(),
         sha256: None,
     }
 }

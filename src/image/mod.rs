@@ -1,7 +1,7 @@
 //! Plans in, an image out: what was asked for, what was made.
 //!
 //! [`build`] runs the stages: entries are put into the tree and their data into the spool as they come
-//! (`ingest`), `prepare` decides what the image adds, `mode` how the image boots; `ext4`, `fat`, `partition` and `grub` plan their parts,
+//! (`ingest`), [`customize`] edits the tree as the user wants it, `prepare` decides what the image adds, `mode` how the image boots; `ext4`, `fat`, `partition` and `grub` plan their parts,
 //! and the extents of all of them make one [`Image`].
 
 mod accounts;
@@ -10,6 +10,7 @@ mod asked;
 mod assemble;
 mod bios;
 mod build;
+pub mod customize;
 mod digests;
 mod disk;
 mod editor;
@@ -31,6 +32,7 @@ mod zeros;
 
 pub use asked::{Asked, EspEntry, Told};
 pub use build::{Built, build, build_and_tell};
+pub use customize::Customize;
 pub use digests::Digests;
 pub use disk::{Disk, DiskError};
 pub use error::BuildError;

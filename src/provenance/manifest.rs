@@ -23,8 +23,6 @@ pub struct Manifest<'a> {
     pub source_date_epoch: Option<i64>,
     /// The image.
     pub image: ImageRecord<'a>,
-    /// Edits of the tree that were asked for, in the order in which they were made.
-    pub customized: &'a [String],
     /// Files of the EFI system partition.
     pub esp: &'a [EspEntry],
     /// Files of the root filesystem.
@@ -58,7 +56,6 @@ struct Head<'a> {
     inputs: &'a [Input],
     spec: &'a Value,
     source_date_epoch: Option<i64>,
-    customized: &'a [String],
     image: ImageRecord<'a>,
     esp: Vec<EspRecord>,
 }
@@ -80,7 +77,6 @@ impl Manifest<'_> {
             inputs: self.inputs,
             spec: self.spec,
             source_date_epoch: self.source_date_epoch,
-            customized: self.customized,
             image: self.image,
             esp: esp.collect(),
         })?;

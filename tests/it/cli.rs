@@ -128,6 +128,9 @@ fn help_of_build_shows_every_flag_with_its_default() {
               --platform <OS/ARCH[/VARIANT]>  Which image of several [default: the host's, or the only one]
               --owner <UID:GID>               Owner of everything that comes from a folder [default: as the
                                               filesystem shows it]
+              --filter <CMD>                  Shell command that takes the archive as a plain tar from
+                                              standard input and gives a tar to standard output: for what
+                                              must run code, in a sandbox of yours
 
         Image:
               --size <SIZE|fit>      Size of the disk, or `fit`: the smallest that holds everything and
@@ -170,8 +173,36 @@ fn help_of_build_shows_every_flag_with_its_default() {
                                              patient NVMe]
               --grub <DIR>                   Folder like /usr/lib/grub, for a rootfs without GRUB [default:
                                              see vendor-grub/README.md]
-              --hostname <NAME>              Host name to write to /etc/hostname and, at 127.0.1.1, to
-                                             /etc/hosts
+
+        Customize (in this order, whatever that of the flags):
+              --remove <GLOB>
+                  Leave out what matches, as in '/usr/share/doc/**'; may be given several times
+              --overlay <DIR[:OWNER[:GROUP]]>
+                  Lay a folder over the tree; root:root owns its files unless told. Several times: in this
+                  order
+              --file <SRC:DEST[:MODE[:OWNER[:GROUP]]]>
+                  Put a file into the image, as in motd:/etc/motd:0644; several times
+              --user <NAME[:UID][:GROUP,…]>
+                  Add a user without a password, its home from /etc/skel, to these groups; several times
+              --ssh-key <USER:FILE>
+                  Let a user log in over ssh with the public keys of a file; several times
+              --timezone <ZONE>
+                  Time zone, as in Europe/Berlin
+              --locale <NAME>
+                  LANG of the system, as in C.UTF-8
+              --enable <UNIT>
+                  Start a unit at boot, as `systemctl --root enable`; several times
+              --disable <UNIT>
+                  Start it no longer, as `systemctl --root disable`; several times
+              --mask <UNIT>
+                  Let nobody start it, as `systemctl --root mask`; several times
+              --cloud-init <FILE|DIR>
+                  User-data for cloud-init, or a folder with user-data, meta-data …: its source NoCloud
+              --machine-id <MACHINE_ID>
+                  What becomes of /etc/machine-id [default: keep] [possible values: keep, empty,
+                  uninitialized]
+              --hostname <NAME>
+                  Host name to write to /etc/hostname and, at 127.0.1.1, to /etc/hosts
 
         Records:
               --manifest <FILE>               Write what the image was made of and every file in it with its
