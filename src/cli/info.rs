@@ -4,7 +4,6 @@ use super::exit::{self, Code};
 use super::summary;
 use anyhow::Context;
 use diskwright::inspect;
-use diskwright::read_at::FileAt;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -16,7 +15,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Raw disk image, or a bare ext4 filesystem
+    /// Disk image of any format, or a bare ext4 filesystem
     image: PathBuf,
 
     /// Print as JSON
@@ -26,8 +25,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
     let reading = || format!("cannot read {}", args.image.display());
-    let file = std::fs::File::open(&args.image).with_context(reading)?;
-    let disk = FileAt::new(file).with_context(reading)?;
+    let disk = super::opened::disk(&args.image)?;
     let info = inspect::info(&disk).with_context(reading)?;
     if info.scheme == "none" && info.filesystem.is_none() {
         return Err(inspect::InspectError::NoRoot).with_context(reading);

@@ -14,7 +14,7 @@ use diskwright::sink::qcow2::Qcow2File;
 use diskwright::sink::raw::{RawFile, RawOptions, SinkError};
 use diskwright::sink::spool::FileSpool;
 use diskwright::units::{MIB, count, index};
-use diskwright::vdisk::{Format, Outlet, qcow2};
+use diskwright::vdisk::{Format, Outlet, qcow2, spool_folder};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, IsTerminal};
@@ -57,12 +57,6 @@ pub(super) fn folder_of(path: &Path) -> PathBuf {
         Some(folder) if !folder.as_os_str().is_empty() => folder.into(),
         _ => ".".into(),
     }
-}
-
-/// Where there is room for an image: /tmp may be memory.
-pub(super) fn spool_folder() -> PathBuf {
-    let set = std::env::var_os("TMPDIR").filter(|v| !v.is_empty());
-    set.map_or_else(|| "/var/tmp".into(), Into::into)
 }
 
 /// Standard output, to be given an image.

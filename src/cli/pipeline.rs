@@ -10,7 +10,7 @@ use diskwright::image::{
 };
 use diskwright::inspect::{self, Info};
 use diskwright::observe::Observer;
-use diskwright::read_at::{FileAt, Window};
+use diskwright::read_at::{ReadAt, Window};
 use diskwright::sink::beside::Beside;
 use diskwright::sink::blocks::{SNAPSHOT_BLOCK, Survey};
 use diskwright::sink::raw::{RawOptions, SinkError};
@@ -222,8 +222,7 @@ pub(super) struct Verified {
 /// Checks the partition table and the root filesystem of an image.
 pub(super) fn verify(path: &Path, observer: &dyn Observer) -> anyhow::Result<Verified> {
     let reading = || format!("cannot read {}", path.display());
-    let file = File::open(path).with_context(reading)?;
-    let disk = FileAt::new(file).with_context(reading)?;
+    let disk = super::opened::disk(path)?;
     let info = inspect::info(&disk).with_context(reading)?;
     let inside = root_findings(&disk, &info, observer).with_context(reading);
     let table = info.faults.into_iter().map(|f| Finding {
@@ -243,7 +242,7 @@ pub(super) fn verify(path: &Path, observer: &dyn Observer) -> anyhow::Result<Ver
 
 /// Of the root filesystem.
 fn root_findings(
-    disk: &FileAt,
+    disk: &dyn ReadAt,
     info: &Info,
     observer: &dyn Observer,
 ) -> anyhow::Result<Vec<Finding>> {

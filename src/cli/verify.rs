@@ -14,7 +14,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Raw disk image, or a bare ext4 filesystem
+    /// Disk image of any format, or a bare ext4 filesystem
     image: PathBuf,
 
     /// No progress; findings, warnings and errors only

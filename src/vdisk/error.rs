@@ -6,7 +6,10 @@ use std::io;
 /// Why an image of a format cannot be read, or a disk not be written in it.
 #[derive(Debug, thiserror::Error)]
 pub enum VdiskError {
-    /// The file cannot be read.
+    /// The file cannot be opened or looked at.
+    #[error(transparent)]
+    Open(io::Error),
+    /// A part of the file cannot be read.
     #[error("cannot read {what} at byte {offset}")]
     Read {
         /// The structure.
@@ -60,6 +63,9 @@ pub enum VdiskError {
 
 impl From<VdiskError> for io::Error {
     fn from(e: VdiskError) -> Self {
-        Self::new(io::ErrorKind::InvalidData, e)
+        match e {
+            VdiskError::Open(source) => source,
+            other => Self::new(io::ErrorKind::InvalidData, other),
+        }
     }
 }

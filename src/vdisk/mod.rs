@@ -27,13 +27,14 @@ pub mod vmdk;
 pub use error::VdiskError;
 pub use format::Format;
 pub use forward::{Forward, copy};
-pub use open::{Opened, detect, open, open_path, stored, unpack};
+pub use open::{Opened, detect, open, open_file, open_path, spool_folder, stored, unpack};
 pub use outlet::Outlet;
 pub use scan::Scanned;
 
 use crate::read_at::ReadAt;
 use crate::units::TIB;
 use std::io;
+use std::ops::Range;
 
 /// The largest disk that is read: that of an EBS volume, io2 Block Express.
 pub const MAX_DISK: u64 = 64 * TIB;
@@ -54,4 +55,19 @@ pub trait VirtualDisk: ReadAt {
     /// # Errors
     /// When a table of the image cannot be read or is none.
     fn run(&self, at: u64) -> io::Result<Run>;
+}
+
+/// [`ReadAt::hole`] of a disk that knows its runs.
+fn hole(disk: &dyn VirtualDisk, offset: u64) -> io::Result<Range<u64>> {
+    let mut at = offset;
+    loop {
+        let run = disk.run(at)?;
+        if run.len == 0 {
+            return Ok(disk.len()..disk.len());
+        }
+        if !run.stored {
+            return Ok(at..at + run.len);
+        }
+        at += run.len;
+    }
 }

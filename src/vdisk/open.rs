@@ -9,7 +9,8 @@ use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, Read, Seek};
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// zstd(1) decodes windows up to 2^27 bytes unless told otherwise.
@@ -45,6 +46,10 @@ impl ReadAt for Raw {
 
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         self.bytes.read_exact_at(offset, buf)
+    }
+
+    fn hole(&self, offset: u64) -> io::Result<Range<u64>> {
+        self.bytes.hole(offset)
     }
 }
 
@@ -112,7 +117,7 @@ pub fn detect(file: &dyn ReadAt) -> io::Result<Format> {
 /// # Errors
 /// When it is damaged, compressed, encrypted, or needs another file.
 pub fn open(file: Arc<dyn ReadAt>) -> Result<Opened, VdiskError> {
-    let format = detect(&*file).map_err(unreadable)?;
+    let format = detect(&*file).map_err(VdiskError::Open)?;
     let disk: Arc<dyn VirtualDisk> = match format {
         Format::Raw => Arc::new(Raw {
             bytes: file,
@@ -131,6 +136,23 @@ pub fn open(file: Arc<dyn ReadAt>) -> Result<Opened, VdiskError> {
     Ok(Opened { format, disk })
 }
 
+/// Opens an image that is no compressed one; a raw one knows its holes.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_file(file: File) -> Result<Opened, VdiskError> {
+    let bytes = FileAt::new(file.try_clone().map_err(VdiskError::Open)?);
+    let bytes = Arc::new(bytes.map_err(VdiskError::Open)?);
+    if detect(&*bytes).map_err(VdiskError::Open)? != Format::Raw {
+        return open(bytes);
+    }
+    let file = Some(file);
+    Ok(Opened {
+        format: Format::Raw,
+        disk: Arc::new(Raw { bytes, file }),
+    })
+}
+
 /// Opens the image at `path`, whatever its format. A compressed one is decompressed into a file without a name in
 /// `folder`, where its zeros become holes.
 ///
@@ -141,29 +163,26 @@ pub fn open_path(
     folder: &Path,
     observer: &dyn Observer,
 ) -> Result<Opened, VdiskError> {
-    let file = File::open(path).map_err(unreadable)?;
-    let bytes = FileAt::new(file.try_clone().map_err(unreadable)?).map_err(unreadable)?;
-    let format = detect(&bytes).map_err(unreadable)?;
-    let raw = match format {
-        Format::Raw => file,
-        Format::RawZst | Format::RawGz => unpacked(format, file, folder, observer)
-            .map_err(|source| VdiskError::Unpack { format, source })?,
-        _ => return open(Arc::new(bytes)),
-    };
-    let bytes = FileAt::new(raw.try_clone().map_err(unreadable)?).map_err(unreadable)?;
-    let disk = Arc::new(Raw {
-        bytes: Arc::new(bytes),
-        file: Some(raw),
-    });
-    Ok(Opened { format, disk })
+    let mut file = File::open(path).map_err(VdiskError::Open)?;
+    let bytes = FileAt::new(file.try_clone().map_err(VdiskError::Open)?);
+    let format = bytes.and_then(|bytes| detect(&bytes));
+    let format = format.map_err(VdiskError::Open)?;
+    if matches!(format, Format::RawZst | Format::RawGz) {
+        let unpacked = unpacked(format, file, folder, observer);
+        file = unpacked.map_err(|source| VdiskError::Unpack { format, source })?;
+    }
+    // What was compressed may be anything again; a raw disk is all that is made that way.
+    Ok(Opened {
+        format,
+        ..open_file(file)?
+    })
 }
 
-fn unreadable(source: io::Error) -> VdiskError {
-    VdiskError::Read {
-        what: "the image",
-        offset: 0,
-        source,
-    }
+/// Where there is room for an image: `$TMPDIR`, or /var/tmp, because /tmp may be memory.
+#[must_use]
+pub fn spool_folder() -> PathBuf {
+    let set = std::env::var_os("TMPDIR").filter(|v| !v.is_empty());
+    set.map_or_else(|| "/var/tmp".into(), Into::into)
 }
 
 fn unpacked(

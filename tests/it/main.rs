@@ -168,4 +168,6 @@ mod signals;
 mod tidy;
 mod tools;
 mod vdisk;
+mod vdisk_boot;
 mod vdisk_cli;
+mod vdisk_damage;

@@ -40,10 +40,16 @@ fn program(running: &Running, traced: bool) -> u32 {
 
 /// A build that has written some of its data and waits for the rest of its archive on a pipe.
 fn half_way(desk: &Desk, traced: bool) -> (Running, u32, ChildStdin) {
+    half_way_to("raw", desk, traced)
+}
+
+/// The same in any format.
+fn half_way_to(format: &str, desk: &Desk, traced: bool) -> (Running, u32, ChildStdin) {
+    let line = [&BUILD[..], &["--format", format]].concat();
     let (calls, fault) = NO_TMPFILE;
     let mut command = match traced {
-        true => desk.traced(calls, Some(fault), &BUILD),
-        false => desk.command(&BUILD),
+        true => desk.traced(calls, Some(fault), &line),
+        false => desk.command(&line),
     };
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut running = Running(command.stderr(Stdio::piped()).spawn().unwrap());
@@ -77,6 +83,28 @@ fn a_signal_in_the_middle_leaves_nothing() {
         assert_eq!(ran.stderr, "error: interrupted\n");
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(code), ""), "{ran:?}");
         assert_eq!(desk.out(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_signal_leaves_nothing_in_any_format() {
+    for format in ["qcow2", "vmdk", "vhd-fixed", "raw.zst"] {
+        for traced in [false, true] {
+            if traced && !have("strace") {
+                continue;
+            }
+            let desk = Desk::new();
+            let (running, id, mut pipe) = half_way_to(format, &desk, traced);
+            send("INT", id);
+            let _ = pipe.write_all(&vec![7; 8 << 20]);
+            let ran = running.end();
+            assert_eq!(
+                (ran.code, ran.stdout.as_str()),
+                (Some(130), ""),
+                "{format}: {ran:?}"
+            );
+            assert_eq!(desk.out(), Vec::<String>::new(), "{format}");
+        }
     }
 }
 

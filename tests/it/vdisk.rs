@@ -324,6 +324,9 @@ proptest! {
                 prop_assert!(run.len > 0);
                 let bytes = &disk.bytes[index(at)..index(at + run.len)];
                 prop_assert!(run.stored || bytes.iter().all(|b| *b == 0));
+                let hole = back.hole(at).unwrap();
+                let bytes = &disk.bytes[index(hole.start)..index(hole.end)];
+                prop_assert!(hole.start >= at && bytes.iter().all(|b| *b == 0));
                 at += run.len;
             }
             prop_assert_eq!(at, back.len());

@@ -5,6 +5,7 @@ use crate::common::tarball::{archive, file};
 use crate::tools::{have, stdout};
 use diskwright::vdisk::Format;
 use expect_test::expect;
+use std::collections::BTreeMap;
 use std::fs::File;
 
 /// A desk with an archive: small files, zeros, a file that a later entry replaces when `replaced`.
@@ -265,4 +266,71 @@ fn a_stream_into_a_file_begins_where_the_file_stands() {
     }
     let one = bytes(&desk, "out/disk.img");
     assert!(bytes(&desk, "both") == [&one[..], &one].concat());
+}
+
+/// Every write of a build, and of a conversion, that fails is told, and nothing is left.
+#[test]
+fn a_disk_that_fills_up_is_told_in_every_format() {
+    if !have("strace") {
+        return;
+    }
+    let calls = "pwrite64,pwritev,pwritev2";
+    for format in ["qcow2", "vmdk", "vhd", "vhd-fixed", "raw.zst", "raw.gz"] {
+        // What is replaced makes qcow2 write all of it once more.
+        for replaced in [false, true] {
+            let desk = desk(replaced && format == "qcow2");
+            build(&desk, "in.img", &[]);
+            let built = [
+                &["build", "a.tar", "-o", "out/d", "--format", format],
+                &NONE[..],
+            ];
+            let built = built.concat();
+            let converted = ["convert", "in.img", "out/d", "--format", format, "--quiet"];
+            for line in [&built[..], &converted] {
+                let whole = ran(&desk.traced(calls, None, line).output().unwrap());
+                assert_eq!(whole.code, Some(0), "{whole:?}");
+                // strace counts the calls of each thread by itself.
+                let log = desk.trace();
+                let mut threads = BTreeMap::<&str, usize>::new();
+                for thread in log.lines().filter_map(|l| l.split(' ').next()) {
+                    *threads.entry(thread).or_default() += 1;
+                }
+                let writes = threads.values().max().copied().unwrap_or_default();
+                assert!(writes > 0, "{format}");
+                std::fs::remove_file(desk.path("out/d")).unwrap();
+                for nth in [1, writes / 2, writes] {
+                    let fault = format!("error=ENOSPC:when={}", nth.max(1));
+                    let told = desk.run_with_fault(calls, &fault, line);
+                    assert_eq!(told.code, Some(3), "{format} {nth}: {told:?}");
+                    assert!(told.stderr.contains("No space left on device"), "{told:?}");
+                    assert_eq!(desk.out(), Vec::<String>::new(), "{format} {nth}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_looks_at_images_takes_every_format() {
+    let desk = desk(false);
+    build(&desk, "out/raw.img", &[]);
+    let look = |verb: &str, name: &str, more: &[&str]| {
+        let ran = desk.run(&[&[verb, name], more].concat());
+        assert_eq!(ran.code, Some(0), "{verb} {name}: {ran:?}");
+        ran.stdout
+    };
+    for format in Format::ALL {
+        let name = format!("out/disk.{format}");
+        build(&desk, &name, &["--format", format.word()]);
+        for (verb, more) in [
+            ("info", &["--json"][..]),
+            ("verify", &["--json"]),
+            ("explain", &["1049600"]),
+        ] {
+            let raw = look(verb, "out/raw.img", more);
+            assert_eq!(look(verb, &name, more), raw, "{verb} of {format}");
+        }
+        // What it calls zero depends on what the format does not store.
+        look("map", &name, &["--json"]);
+    }
 }

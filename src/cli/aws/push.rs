@@ -7,7 +7,6 @@ use super::snapshot_import::{Route, Way};
 use super::snapshot_shape::{self, OfImage};
 use crate::cli::bundle_input::{self, Input};
 use crate::cli::exit::{self, Code};
-use crate::cli::output::spool_folder;
 use crate::cli::packing::{Signing, refuse_shape};
 use crate::cli::progress::Progress;
 use crate::cli::{reading, shape};
@@ -16,6 +15,7 @@ use diskwright::aws::image::Image;
 use diskwright::aws::push::{Inputs, Release, release};
 use diskwright::image::{Boot, Size};
 use diskwright::units::GIB;
+use diskwright::vdisk::spool_folder;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -2,7 +2,6 @@
 
 use super::access::Access;
 use crate::cli::exit::{self, Code, Usage};
-use crate::cli::output::spool_folder;
 use crate::cli::packing::{Job, KeyFiles, Packing};
 use crate::cli::progress::Progress;
 use crate::cli::sizes;
@@ -13,6 +12,7 @@ use diskwright::aws::s3::{
 };
 use diskwright::bundle::{self, Signed};
 use diskwright::observe::Observer;
+use diskwright::vdisk::spool_folder;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};

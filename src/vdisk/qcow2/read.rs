@@ -9,8 +9,9 @@ use crate::read_at::ReadAt;
 use crate::units::{SECTOR, count, index, index32};
 use crate::vdisk::cache::Cache;
 use crate::vdisk::part::{part, read};
-use crate::vdisk::{MAX_DISK, Run, VdiskError, VirtualDisk};
+use crate::vdisk::{MAX_DISK, Run, VdiskError, VirtualDisk, hole};
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use zerocopy::IntoBytes;
 use zerocopy::big_endian::U64;
@@ -307,6 +308,10 @@ impl ReadAt for Reader {
             rest = more;
         }
         Ok(())
+    }
+
+    fn hole(&self, offset: u64) -> io::Result<Range<u64>> {
+        hole(self, offset)
     }
 }
 

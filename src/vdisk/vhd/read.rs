@@ -7,8 +7,9 @@ use crate::read_at::ReadAt;
 use crate::units::{KIB, MIB, SECTOR, count, index};
 use crate::vdisk::open::last_sector;
 use crate::vdisk::part::{part, read};
-use crate::vdisk::{Format, MAX_DISK, Run, VdiskError, VirtualDisk};
+use crate::vdisk::{Format, MAX_DISK, Run, VdiskError, VirtualDisk, hole};
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use zerocopy::big_endian::{U32, U64};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
@@ -184,6 +185,10 @@ impl ReadAt for Reader {
             rest = more;
         }
         Ok(())
+    }
+
+    fn hole(&self, offset: u64) -> io::Result<Range<u64>> {
+        hole(self, offset)
     }
 }
 

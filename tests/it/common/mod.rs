@@ -24,6 +24,7 @@ pub mod seal;
 pub mod server;
 pub mod tarball;
 pub mod upgrade;
+pub mod vdisk_probe;
 pub mod view;
 
 use std::io::Cursor;
