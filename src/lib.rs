@@ -126,6 +126,7 @@ pub mod tree;
 pub mod ext4;
 pub mod fat;
 pub mod grub;
+pub mod packages;
 pub mod partition;
 pub mod vdisk;
 
@@ -138,6 +139,7 @@ pub mod strategy;
 #[cfg(feature = "cli")]
 pub mod boot;
 pub mod inspect;
+pub mod provenance;
 pub mod sink;
 
 #[cfg(feature = "aws")]

@@ -1,14 +1,14 @@
 //! A root filesystem: one source or several, lowest first, read as one sequence of layers.
 
 use std::collections::VecDeque;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fmt;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::digested::{Input, Receipt};
 use super::docker;
 use super::error::ArchiveError;
 use super::filter::{Filter, Filtered};
@@ -16,91 +16,10 @@ use super::folder::FolderReader;
 use super::layer::LayerReader;
 use super::members::Members;
 use super::oci::{self, Folder, LayerBlob, Named, Platform, Store};
+use super::origin::Origin;
 use super::pool::Pool;
 use super::reader::{ArchiveReader, Opened};
-use crate::display::display_path;
 use crate::entry::Entry;
-
-/// Where a root filesystem comes from, as the command line writes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// A tar archive, `-` for standard input, or a folder.
-    Path(PathBuf),
-    /// `oci:DIR[:TAG]`: an image of an OCI layout.
-    OciLayout {
-        /// The layout's folder.
-        dir: PathBuf,
-        /// Its `org.opencontainers.image.ref.name`.
-        tag: Option<String>,
-    },
-    /// `oci-archive:FILE[:TAG]`: the same as a tar.
-    OciArchive {
-        /// The tar, plain or compressed; `-` for standard input.
-        file: PathBuf,
-        /// As for a layout.
-        tag: Option<String>,
-    },
-    /// `docker-archive:FILE[:NAME]`: what `docker save` writes.
-    DockerArchive {
-        /// The tar, plain or compressed; `-` for standard input.
-        file: PathBuf,
-        /// One of its `RepoTags`.
-        name: Option<String>,
-    },
-}
-
-impl Origin {
-    /// Reads an argument. As for skopeo, the first colon behind the scheme ends the path. What bears no
-    /// scheme is a path; `./oci:x` is one too.
-    #[must_use]
-    pub fn parse(text: &OsStr) -> Self {
-        let bytes = text.as_bytes();
-        let split = |rest: &[u8]| {
-            let end = rest.iter().position(|&b| b == b':');
-            let path = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
-            let name = end.and_then(|at| rest.get(at.saturating_add(1)..));
-            let name = name.filter(|n| !n.is_empty());
-            (
-                PathBuf::from(OsString::from_vec(path.to_vec())),
-                name.map(|n| String::from_utf8_lossy(n).into_owned()),
-            )
-        };
-        if let Some(rest) = bytes.strip_prefix(b"oci:") {
-            let (dir, tag) = split(rest);
-            Self::OciLayout { dir, tag }
-        } else if let Some(rest) = bytes.strip_prefix(b"oci-archive:") {
-            let (file, tag) = split(rest);
-            Self::OciArchive { file, tag }
-        } else if let Some(rest) = bytes.strip_prefix(b"docker-archive:") {
-            let (file, name) = split(rest);
-            Self::DockerArchive { file, name }
-        } else {
-            Self::Path(text.into())
-        }
-    }
-
-    /// What messages call the image: its argument without the name in it.
-    fn image(&self) -> Arc<str> {
-        let path = display_path(self.path().as_os_str().as_bytes());
-        let scheme = match self {
-            Self::Path(_) => "",
-            Self::OciLayout { .. } => "oci:",
-            Self::OciArchive { .. } => "oci-archive:",
-            Self::DockerArchive { .. } => "docker-archive:",
-        };
-        format!("{scheme}{path}").into()
-    }
-
-    /// The file or folder that is read; `-` for standard input.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        match self {
-            Self::Path(path) => path,
-            Self::OciLayout { dir, .. } => dir,
-            Self::OciArchive { file, .. } | Self::DockerArchive { file, .. } => file,
-        }
-    }
-}
 
 /// How to read what leaves a choice.
 #[derive(Clone, Debug, Default)]
@@ -111,6 +30,8 @@ pub struct Options {
     pub platform: Option<Platform>,
     /// Folder for a compressed or piped image archive while it is read; by default `TMPDIR`.
     pub spool: Option<PathBuf>,
+    /// Whether tars are digested while they are read: see [`Rootfs::inputs`].
+    pub digest: bool,
     /// A command through which the one tar archive goes.
     pub filter: Option<Filter>,
 }
@@ -155,13 +76,18 @@ pub struct Rootfs {
     /// Bytes of all, where all are known.
     total: Option<u64>,
     warnings: Vec<String>,
+    inputs: Vec<Input>,
+    /// Of the tar under way: its place among the inputs, and where its digest will be.
+    receipt: Option<(usize, Receipt)>,
     /// The command of [`Options::filter`].
     filter: Option<String>,
 }
 
 /// A layer that has not begun.
 enum Waiting {
-    Tar(Opened),
+    /// And its place among the inputs, where it is to be digested.
+    Tar(Opened, Option<usize>),
+    /// Its bytes go to a command: what is read is the command's.
     Filtered(Opened, Filter),
     Reader(Box<ArchiveReader>),
     Layer(LayerBlob),
@@ -207,19 +133,22 @@ impl Rootfs {
     /// When one of them cannot be opened, or is no root filesystem.
     pub fn open_with(origins: &[Origin], options: &Options) -> Result<Self, ArchiveError> {
         let (mut waiting, mut warnings) = (VecDeque::new(), Vec::new());
+        let mut inputs = Vec::new();
         let platform = options.platform.as_ref();
         if let Some(filter) = &options.filter {
             return Self::filtered(origins, filter);
         }
         for origin in origins {
             let image = origin.image();
-            let layers = match origin {
+            let nr = options.digest.then_some(inputs.len());
+            inputs.push(Input::of(origin));
+            let found = match origin {
                 Origin::Path(path) if path.is_dir() => {
                     waiting.push_back(Waiting::Folder(path.clone(), options.owner));
                     continue;
                 }
                 Origin::Path(path) => {
-                    waiting.push_back(Waiting::Tar(Opened::new(path)?));
+                    waiting.push_back(Waiting::Tar(Opened::new(path)?, nr));
                     continue;
                 }
                 Origin::OciLayout { dir, tag } => {
@@ -237,7 +166,10 @@ impl Rootfs {
                     docker::layers(&Named { image, store }, name.as_deref())?
                 }
             };
-            waiting.extend(layers.into_iter().map(Waiting::Layer));
+            if let Some(input) = inputs.last_mut() {
+                input.found(&found);
+            }
+            waiting.extend(found.layers.into_iter().map(Waiting::Layer));
         }
         let total = waiting
             .iter()
@@ -245,6 +177,7 @@ impl Rootfs {
             .try_fold(0_u64, |sum, len| Some(sum.saturating_add(len?)));
         Ok(Self {
             warnings,
+            inputs,
             ..Self::new(waiting, total)
         })
     }
@@ -260,6 +193,8 @@ impl Rootfs {
         let waiting = Waiting::Filtered(Opened::new(path)?, filter.clone());
         Ok(Self {
             filter: Some(filter.command.clone()),
+            // What the command makes of it is no input: it has no digest.
+            inputs: origins.iter().map(Input::of).collect(),
             ..Self::new(VecDeque::from([waiting]), None)
         })
     }
@@ -283,11 +218,15 @@ impl Rootfs {
     ) -> Result<Self, ArchiveError> {
         let image = name.into();
         let (named, mut warnings) = (Named { image, store }, Vec::new());
-        let layers = oci::layers(&named, tag, options.platform.as_ref(), &mut warnings)?;
-        let total = layers.iter().map(|l| l.size).fold(0, u64::saturating_add);
-        let waiting = layers.into_iter().map(Waiting::Layer).collect();
+        let found = oci::layers(&named, tag, options.platform.as_ref(), &mut warnings)?;
+        let sizes = found.layers.iter().map(|l| l.size);
+        let total = sizes.fold(0, u64::saturating_add);
+        let mut input = Input::new(name.into(), "oci");
+        input.found(&found);
+        let waiting = found.layers.into_iter().map(Waiting::Layer).collect();
         Ok(Self {
             warnings,
+            inputs: vec![input],
             ..Self::new(waiting, Some(total))
         })
     }
@@ -300,8 +239,17 @@ impl Rootfs {
             done: 0,
             total,
             warnings: Vec::new(),
+            inputs: Vec::new(),
+            receipt: None,
             filter: None,
         }
+    }
+
+    /// What was opened, in the order of the arguments. Digests of tars are there, where [`Options::digest`]
+    /// asks for them, when the last item was read.
+    #[must_use]
+    pub fn inputs(&self) -> &[Input] {
+        &self.inputs
     }
 
     /// The next layer or entry; what is left of the data of the one before is skipped. `None` at the end
@@ -315,7 +263,9 @@ impl Rootfs {
                 let Some(waiting) = self.waiting.pop_front() else {
                     return Ok(None);
                 };
-                self.current = Some(waiting.begin(&self.pool)?);
+                let (layer, receipt) = waiting.begin(&self.pool)?;
+                self.current = Some(layer);
+                self.receipt = receipt;
                 return Ok(Some(Item::Layer));
             };
             if let Some(item) = current.next_item()? {
@@ -324,6 +274,11 @@ impl Rootfs {
             self.warnings.extend(current.take_warnings());
             self.done = self.done.saturating_add(current.progress());
             self.current = None;
+            if let Some((nr, receipt)) = self.receipt.take()
+                && let Some(input) = self.inputs.get_mut(nr)
+            {
+                input.read(&receipt)?;
+            }
         }
     }
 
@@ -365,23 +320,28 @@ impl Waiting {
     /// Bytes that it will read, where that is known.
     fn len(&self) -> Option<u64> {
         match self {
-            Self::Tar(opened) => opened.total,
+            Self::Tar(opened, _) => opened.total,
             Self::Reader(reader) => reader.progress().1,
             Self::Layer(layer) => Some(layer.size),
             Self::Folder(..) | Self::Filtered(..) => None,
         }
     }
 
-    fn begin(self, pool: &Pool) -> Result<Layer, ArchiveError> {
-        Ok(match self {
-            Self::Tar(opened) => Layer::Tar(Box::new(opened.start()?)),
+    fn begin(self, pool: &Pool) -> Result<(Layer, Option<(usize, Receipt)>), ArchiveError> {
+        let layer = match self {
+            Self::Tar(opened, Some(nr)) => {
+                let (reader, receipt) = opened.start_digested()?;
+                return Ok((Layer::Tar(Box::new(reader)), Some((nr, receipt))));
+            }
+            Self::Tar(opened, None) => Layer::Tar(Box::new(opened.start()?)),
             Self::Filtered(opened, filter) => {
                 Layer::Filtered(Box::new(Filtered::start(opened, &filter)?))
             }
             Self::Reader(reader) => Layer::Tar(reader),
             Self::Layer(layer) => Layer::Image(Box::new(LayerReader::open(layer, pool)?)),
             Self::Folder(path, owner) => Layer::Folder(Box::new(FolderReader::open(&path, owner)?)),
-        })
+        };
+        Ok((layer, None))
     }
 }
 

@@ -78,6 +78,7 @@ impl Reading {
             owner: self.owner,
             platform: self.platform,
             spool: spool.map(Into::into),
+            digest: false,
         };
         Ok((origins, options))
     }

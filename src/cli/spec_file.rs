@@ -89,24 +89,9 @@ impl File<'_> {
     }
 
     fn arg(&self, key: &str) -> Option<&Arg> {
-        self.keys()
+        keys(self.verb)
             .find(|(name, _)| *name == key)
             .map(|(_, arg)| arg)
-    }
-
-    /// Every flag but the one that names this file, and those that clap adds.
-    fn keys(&self) -> impl Iterator<Item = (&str, &Arg)> {
-        let named = |arg: &'_ Arg| !matches!(arg.get_long(), Some("spec" | "help" | "version"));
-        self.verb
-            .get_arguments()
-            .filter(move |arg| named(arg))
-            .filter_map(|arg| {
-                if arg.is_positional() {
-                    Some((ROOTFS, arg))
-                } else {
-                    Some((arg.get_long()?, arg))
-                }
-            })
     }
 
     /// What to hand to the flag; `None` for a switch that is off.
@@ -185,10 +170,10 @@ impl File<'_> {
     fn unknown(&self, key: &str, at: usize) -> Usage {
         let message = self.place(at, &format!("unknown key `{key}`"));
         let word = key.replace('_', "-");
-        match nearest(&word, self.keys().map(|(name, _)| name)) {
+        match nearest(&word, keys(self.verb).map(|(name, _)| name)) {
             Some(name) => Usage::with_help(message, format!("did you mean `{name}`?")),
             None => {
-                let names: Vec<_> = self.keys().map(|(name, _)| name).collect();
+                let names: Vec<_> = keys(self.verb).map(|(name, _)| name).collect();
                 Usage::with_help(message, format!("known keys: {}", names.join(", ")))
             }
         }
@@ -218,7 +203,25 @@ fn rebased(folder: &Path, text: &str) -> OsString {
     whole
 }
 
-fn takes_value(arg: &Arg) -> bool {
+/// The keys of a spec file of `verb`: every flag but the one that names the file, and those that clap adds.
+pub(super) fn keys(verb: &Command) -> impl Iterator<Item = (&str, &Arg)> {
+    let named = |arg: &&Arg| !matches!(arg.get_long(), Some("spec" | "help" | "version"));
+    verb.get_arguments().filter(named).filter_map(|arg| {
+        if arg.is_positional() {
+            Some((ROOTFS, arg))
+        } else {
+            Some((arg.get_long()?, arg))
+        }
+    })
+}
+
+/// Whether the command line takes it several times over.
+pub(super) fn is_list(arg: &Arg) -> bool {
+    matches!(arg.get_action(), ArgAction::Append)
+}
+
+/// Whether it is no switch.
+pub(super) fn takes_value(arg: &Arg) -> bool {
     !matches!(
         arg.get_action(),
         ArgAction::SetTrue | ArgAction::SetFalse | ArgAction::Count

@@ -2,9 +2,11 @@
 
 use super::accounts;
 use super::arch;
+use super::asked::{Asked, Told};
 use super::assemble::Assembly;
 use super::bios::Bios;
 use super::customize::{self, Applied};
+use super::digests::Digesting;
 use super::grow;
 use super::ingest::Ingest;
 use super::mode::{Mode, Room, choose, contradiction, room as room_of};
@@ -37,6 +39,8 @@ pub struct Built {
     pub image: Image,
     /// Its figures.
     pub report: Report,
+    /// What else was asked for.
+    pub told: Told,
 }
 
 /// Turns a root filesystem into an image. File data goes to `spool` while it is read; everything else is
@@ -50,11 +54,27 @@ pub fn build(
     spool: &mut dyn Spool,
     observer: &dyn Observer,
 ) -> Result<Built, BuildError> {
+    build_and_tell(rootfs, spec, Asked::default(), spool, observer)
+}
+
+/// As [`build`], and tells what is `asked` besides.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_and_tell(
+    rootfs: &mut Archive,
+    spec: &Spec,
+    asked: Asked,
+    spool: &mut dyn Spool,
+    observer: &dyn Observer,
+) -> Result<Built, BuildError> {
     check(spec)?;
     let room = room_of(spec);
     let base = room.base;
     let mut ingest = Ingest::new(formatter(spec, room)?, base, spool, observer);
     ingest.kernels = (spec.boot == Boot::Pv).then(Ahead::default);
+    ingest.asked = asked;
+    ingest.digesting = asked.digests.then(Digesting::start);
     ingest.customizes = spec.customize != Customize::default();
     info_span!("archive").in_scope(|| ingest.archive(rootfs))?;
 
@@ -81,16 +101,16 @@ pub fn build(
         None
     };
     // What was chosen and what was asked for by name have one seed where they have one layout.
-    let asked = mode.asked(spec);
-    let asked = if room_of(&asked) == room {
-        asked
+    let spelled = mode.asked(spec);
+    let spelled = if room_of(&spelled) == room {
+        spelled
     } else {
         Spec {
             grub: Vec::new(),
             ..spec.clone()
         }
     };
-    let seed = seed(&ingest.tree, &sorted, &asked, time(spec, &ingest.tree));
+    let seed = seed(&ingest.tree, &sorted, &spelled, time(spec, &ingest.tree));
     let facts = facts(spec, &seed, &ingest.tree);
     if let Some(days @ 1..) = days_ahead(facts.time) {
         ingest.warn(&format!(
@@ -123,6 +143,12 @@ pub fn build(
         }
         ingest.edit(&entry, Vec::new())?;
     }
+    let mut told = Told {
+        files: asked.files(&mut ingest)?,
+        esp: asked.esp(&prepared),
+        time: facts.time.sec,
+        digests: None,
+    };
     drop((sorted, prepare_span));
 
     let Ingest {
@@ -130,9 +156,13 @@ pub fn build(
         tree,
         zeros,
         data,
+        digesting,
         mut warnings,
         ..
     } = ingest;
+    if let Some(digesting) = digesting {
+        told.digests = Some(digesting.finish(observer)?);
+    }
     let plan = info_span!("ext4").in_scope(|| {
         observer.progress(Stage::Ext4, 0, None);
         let identity = identity(spec, &facts, &seed);
@@ -155,7 +185,11 @@ pub fn build(
     let (image, partitions) = disk.assemble(plan, &zeros.finish(), bios)?;
     let mut report = report(&image, spec, &mode, &facts, prepared, partitions, data);
     report.customized = customized;
-    Ok(Built { image, report })
+    Ok(Built {
+        image,
+        report,
+        told,
+    })
 }
 
 /// What can be refused before the archive is read.

@@ -1,5 +1,7 @@
 //! Entries into the tree, their data to where it will live.
 
+use super::asked::Asked;
+use super::digests::Digesting;
 use super::pv::Ahead;
 use super::zeros::Zeros;
 use super::{BuildError, Spool, customize, wanted};
@@ -30,6 +32,10 @@ pub(super) struct Ingest<'a> {
     pub(super) observer: &'a dyn Observer,
     /// Kernels that PV-GRUB is to read, when it is.
     pub(super) kernels: Option<Ahead>,
+    /// What is to be told besides.
+    pub(super) asked: Asked,
+    /// Where files are digested, when they are.
+    pub(super) digesting: Option<Digesting>,
     /// Whether the spool keeps what customising reads, too.
     pub(super) customizes: bool,
     /// Files that the spool keeps.
@@ -80,6 +86,8 @@ impl<'a> Ingest<'a> {
             spool,
             observer,
             kernels: None,
+            asked: Asked::default(),
+            digesting: None,
             customizes: false,
             kept: HashSet::new(),
             data: 0,
@@ -154,6 +162,7 @@ impl<'a> Ingest<'a> {
         let is_kernel = self.kernels.is_some() && wanted::is_kernel(&entry.path);
         let keep = is_kernel
             || wanted::wants(&entry.path)
+            || self.asked.keeps(&entry.path)
             || (self.customizes && customize::wants(&entry.path));
         let ahead = self.kernels.as_ref().filter(|_| is_kernel);
         let mut kernel = ahead.and_then(|a| a.buffer(entry));
@@ -193,10 +202,19 @@ impl<'a> Ingest<'a> {
             self.warn(&w);
         }
         self.punch(placed.dropped)?;
-        let (Some(id), EntryKind::File { size, data }) = (placed.data, &entry.kind) else {
+        let EntryKind::File { size, data } = &entry.kind else {
+            return Ok((placed.node, None));
+        };
+        let Some(id) = placed.data else {
+            if let Some(digesting) = &mut self.digesting {
+                digesting.hole(*size);
+            }
             return Ok((placed.node, None));
         };
         self.data += self.formatter.placed(id);
+        if let Some(digesting) = &mut self.digesting {
+            digesting.begin(id, *size);
+        }
         let runs = data.clone().unwrap_or_else(|| {
             vec![DataRun {
                 offset: 0,
@@ -214,6 +232,9 @@ impl<'a> Ingest<'a> {
         mut data: Bytes,
         keep: bool,
     ) -> Result<(), BuildError> {
+        if let Some(digesting) = &mut self.digesting {
+            digesting.data(offset, &data);
+        }
         if keep {
             self.kept.insert(id);
         }

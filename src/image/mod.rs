@@ -6,10 +6,12 @@
 
 mod accounts;
 mod arch;
+mod asked;
 mod assemble;
 mod bios;
 mod build;
 pub mod customize;
+mod digests;
 mod disk;
 mod editor;
 mod error;
@@ -28,8 +30,10 @@ mod spool;
 mod wanted;
 mod zeros;
 
-pub use build::{Built, build};
+pub use asked::{Asked, EspEntry, Told};
+pub use build::{Built, build, build_and_tell};
 pub use customize::Customize;
+pub use digests::Digests;
 pub use disk::{Disk, DiskError};
 pub use error::BuildError;
 pub use layout::{Image, ImageError, Source, Structure};

@@ -57,6 +57,9 @@ fn help_names_every_verb_and_exit_code() {
                          errors give exit code 1
           boot           Boot an image in qemu, its serial console on the terminal
           verify         Check the root filesystem of an image; findings give exit code 1
+          sbom           Print the packages in a disk image or a root filesystem, as SPDX or CycloneDX
+          repro          Build twice in different environments and say what differs; differences give exit
+                         code 1
           doctor         Say what this machine has, and which package brings what is missing
           aki            Print the PV-GRUB (AKI) of a region, to register an image of --boot pv with
           bundle         Pack a disk image, or one made of a root filesystem, into an S3 bundle of EC2
@@ -71,6 +74,9 @@ fn help_names_every_verb_and_exit_code() {
           console        Print what an instance has printed on its serial console
           iam-policy     Print the least policy that a run needs
           prune          Remove old AMIs and their snapshots
+          man            Write the manual pages into a folder, one for each verb
+          completions    Print what a shell needs to complete verbs, flags and their values
+          schema         Print the JSON Schema of the spec file, for editors and validators
           help           Print this message or the help of the given subcommand(s)
 
         Options:
@@ -198,12 +204,22 @@ fn help_of_build_shows_every_flag_with_its_default() {
               --hostname <NAME>
                   Host name to write to /etc/hostname and, at 127.0.1.1, to /etc/hosts
 
+        Records:
+              --manifest <FILE>               Write what the image was made of and every file in it with its
+                                              SHA-256, as JSON
+              --sbom <spdx|cyclonedx[:FILE]>  Write the packages in the image, as SPDX 2.3 or CycloneDX 1.6
+                                              [default FILE: the image's, with .spdx.json or .cdx.json]
+              --provenance <FILE>             Write how the image was made as an in-toto statement, SLSA
+                                              provenance v1; it is yours to sign
+              --builder-id <URI|ci>           Who runs the build, for --provenance; `ci` takes it from the
+                                              variables of GitHub or GitLab
+
         Examples:
           diskwright build rootfs.tar.zst -o disk.img
           diskwright build rootfs.tar -o disk.img --size 8G --hostname web --sha256
           zstd -dc rootfs.tar.zst | diskwright build - -o disk.img
           diskwright build base.tar.zst overlay/ --owner 0:0 -o disk.img
-          diskwright build oci:layout:latest -o disk.qcow2
+          diskwright build oci:layout:latest -o disk.qcow2 --manifest disk.json --sbom spdx
           diskwright build rootfs.tar -o - --format vmdk | aws s3 cp - s3://bucket/disk.vmdk
           diskwright build --spec image.toml --force
 

@@ -49,6 +49,9 @@
 //! | `partition` | the MBR against sfdisk |
 //! | `poison` | that nobody looks at what an image calls free |
 //! | `privilege` | that a build needs no privilege and little memory |
+//! | `around` | manual pages, completions, the schema of spec files, the action and workflows of GitHub |
+//! | `repro` | that what is the same is called so, and what differs is named |
+//! | `provenance`, `sbom` | manifests, bills of materials and statements against other readers and schemas |
 //! | `pv` | images for PV-GRUB: menu.lst by GRUB 0.97's grammar, refusals |
 //! | `pv_boot` | GRUB 0.97 and Xen's pygrub read such an image of Debian 12 and 13, what they find boots |
 //! | `readme` | that the README says what the program does |
@@ -71,6 +74,7 @@ mod archive_compression;
 mod archive_odd;
 mod archive_prop;
 mod archive_tools;
+mod around;
 mod aws_bundle;
 mod aws_bundle_faults;
 mod aws_bundle_servers;
@@ -153,9 +157,12 @@ mod privilege;
 mod props;
 mod props_disk;
 mod props_ext4;
+mod provenance;
 mod pv;
 mod pv_boot;
 mod readme;
+mod repro;
+mod sbom;
 mod scale;
 mod signals;
 mod tidy;
