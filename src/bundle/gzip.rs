@@ -64,6 +64,8 @@ struct Done {
 }
 
 type Answer = Receiver<io::Result<Done>>;
+/// `None` is the end of the input: without it the stream gets no end either, and nobody takes it for a whole one.
+type Order = Option<Answer>;
 type Job = (Chunk, SyncSender<io::Result<Done>>);
 
 /// Compresses all of `input` at `level` on `threads` threads. `output` takes the bytes in order, on a thread
@@ -75,7 +77,7 @@ pub(crate) fn compress(
     mut output: impl FnMut(&[u8]) -> io::Result<()> + Send,
 ) -> Result<(), Ended> {
     let (jobs, work) = sync_channel::<Job>(1);
-    let (order, answers) = sync_channel::<Answer>(threads.get() + 1);
+    let (order, answers) = sync_channel::<Order>(threads.get() + 1);
     let (give_back, pool) = sync_channel::<Vec<u8>>(2 * threads.get() + 4);
     let work = Mutex::new(work);
     thread::scope(|scope| {
@@ -99,7 +101,7 @@ pub(crate) fn compress(
 fn cut(
     input: &mut dyn Input,
     jobs: &SyncSender<Job>,
-    order: &SyncSender<Answer>,
+    order: &SyncSender<Order>,
     pool: &Receiver<Vec<u8>>,
 ) -> Result<(), Ended> {
     let mut before: Vec<u8> = Vec::new();
@@ -112,7 +114,7 @@ fn cut(
         let len = input.fill(&mut data[start..]).map_err(Ended::Read)?;
         data.truncate(start + len);
         if len == 0 {
-            return Ok(());
+            break;
         }
         if !input.looked(&data[start..]) {
             return Err(Ended::Stopped);
@@ -120,11 +122,18 @@ fn cut(
         before.clear();
         before.extend_from_slice(&data[data.len().saturating_sub(WINDOW)..]);
         let (tell, answer) = sync_channel(1);
-        let taken = order.send(answer).is_ok() && jobs.send((Chunk { data, start }, tell)).is_ok();
-        if !taken || len < CHUNK {
+        let taken =
+            order.send(Some(answer)).is_ok() && jobs.send((Chunk { data, start }, tell)).is_ok();
+        if !taken {
             return Ok(());
         }
+        if len < CHUNK {
+            break;
+        }
     }
+    // A writer that has failed takes no end.
+    let _ = order.send(None);
+    Ok(())
 }
 
 fn work_on(work: &Mutex<Receiver<Job>>, level: u32) {
@@ -164,16 +173,24 @@ fn deflate_chunk(deflate: &mut Compress, chunk: &Chunk) -> io::Result<Vec<u8>> {
 }
 
 fn write(
-    answers: &Receiver<Answer>,
+    answers: &Receiver<Order>,
     give_back: &SyncSender<Vec<u8>>,
     output: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut crc = Hasher::new();
     let mut len = 0;
     output(&HEADER)?;
-    for answer in answers {
+    loop {
+        let answer = match answers.recv() {
+            Ok(Some(answer)) => answer,
+            Ok(None) => break,
+            // The reader has failed or was stopped.
+            Err(_) => return Ok(()),
+        };
         // No answer: the reader stopped between announcing the chunk and handing it out.
-        let Ok(done) = answer.recv() else { break };
+        let Ok(done) = answer.recv() else {
+            return Ok(());
+        };
         let done = done?;
         output(&done.deflated)?;
         crc.combine(&done.crc);

@@ -5,6 +5,7 @@ use super::output::{self, is_stdout};
 use super::pipeline::{self, Job};
 use super::progress::Progress;
 use super::{reading, records, shape, summary};
+use diskwright::image::Size;
 use diskwright::vdisk::Format;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -104,7 +105,14 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
     // Where the image has room, so has what it is made of.
     let spool = output::folder_of(&output);
     let (rootfs, mut reading) = args.reading.into_origins(Some(&spool))?;
-    let spec = args.shape.into_spec()?;
+    let mut spec = args.shape.into_spec()?;
+    match spec.size {
+        Size::Bytes(size) => format.check_size(size)?,
+        Size::Fit if format.unit() > 1 => {
+            spec.round.get_or_insert(format.unit());
+        }
+        Size::Fit => {}
+    }
     let records = args.records.into_records(&output, spec.source_date_epoch)?;
     reading.digest = records.digests_inputs();
     let job = Job {

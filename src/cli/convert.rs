@@ -3,14 +3,13 @@
 use super::exit::{self, Code, Usage};
 use super::output::{self, To, folder_of, is_stdout};
 use super::progress::Progress;
-use super::{pipeline, sizes};
+use super::{opened, pipeline, sizes};
 use anyhow::Context;
 use diskwright::extent::Layout;
-use diskwright::inspect;
 use diskwright::observe::Observer;
 use diskwright::read_at::ReadAt;
-use diskwright::sink::raw::RawOptions;
-use diskwright::vdisk::{self, Format, Scanned};
+use diskwright::sink::raw::{RawOptions, SinkError};
+use diskwright::vdisk::{Format, Scanned};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -81,6 +80,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
         )
         .into());
     }
+    if args.input == Path::new("-") {
+        return Err(Usage::with_help(
+            "an image is not read from standard input: its tables may lie at its end",
+            "save it to a file first",
+        )
+        .into());
+    }
     let progress = Progress::new(args.quiet);
     let converted = convert(args, &progress);
     progress.finish();
@@ -119,28 +125,33 @@ fn convert<'a>(args: &'a Args, observer: &dyn Observer) -> anyhow::Result<Conver
     let mut output = To::create(path, options)?;
     let _guard = output.guard();
     let folder = folder_of(path);
-    let opened = vdisk::open_path(input, &folder, observer).with_context(reading)?;
-    // What is not known by name is taken for the bytes of a disk, but not an archive.
-    if opened.format == Format::Raw
-        && let Some(other) = inspect::not_raw(&*opened.disk).with_context(reading)?
-    {
-        anyhow::bail!(
-            "{} is {other}, and no image that can be read",
-            input.display()
-        );
+    let opened = opened::open(input, &folder, observer)?;
+    let (to, size) = (args.format.format(path), opened.disk.len());
+    if size == 0 {
+        anyhow::bail!("{} is empty: there is no disk in it", input.display());
+    }
+    to.check_size(size)?;
+    if to.unit() > 1 && !size.is_multiple_of(to.unit()) {
+        exit::complain(&format!(
+            "warning: the disk is no whole number of MiB, and not everyone takes such a {to}: Azure does not\n"
+        ));
     }
     let disk = Scanned::new(opened.disk, observer).with_context(reading)?;
     let stored = disk.extents().iter();
     let stored = stored.filter(|e| matches!(e.content, diskwright::extent::Content::File { .. }));
     let data = stored.map(|e| e.len).sum();
-    let to = args.format.format(path);
-    let sha256 = output.write(to, &disk, args.sha256, observer)?;
+    let written = output.write(to, &disk, args.sha256, observer);
+    let sha256 = written.map_err(|e| match e.downcast() {
+        Ok(SinkError::Read { source }) => anyhow::Error::new(source).context(reading()),
+        Ok(other) => other.into(),
+        Err(e) => e,
+    })?;
     output.finish()?;
     Ok(Converted {
         path,
         from: opened.format,
         to,
-        disk_size: disk.len(),
+        disk_size: size,
         data,
         sha256,
     })

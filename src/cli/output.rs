@@ -10,6 +10,7 @@ use diskwright::observe::{Observer, Stage};
 use diskwright::read_at::{FileAt, ReadAt};
 use diskwright::sink::format::{self, FormatFile};
 use diskwright::sink::map::{self, Class};
+use diskwright::sink::of_reading;
 use diskwright::sink::qcow2::Qcow2File;
 use diskwright::sink::raw::{RawFile, RawOptions, SinkError};
 use diskwright::sink::spool::FileSpool;
@@ -257,7 +258,11 @@ impl To {
                 let out = Outlet::pipe(out.try_clone().context(writing)?);
                 let mut out = if digests { out.hashing() } else { out };
                 let written = format::write(format, disk, &mut out, observer);
-                let (_, sum) = written.and_then(|()| out.finish()).context(writing)?;
+                let ended = written.and_then(|()| out.finish());
+                let (_, sum) = ended.map_err(|e| match of_reading(e) {
+                    Ok(source) => SinkError::Read { source }.into(),
+                    Err(source) => anyhow::Error::new(source).context(writing),
+                })?;
                 Ok(sum.map(|sum| hex(&sum)))
             }
         }

@@ -3,6 +3,7 @@
 use crate::archive::{Compression, LOOKS_AT, Looks, looks};
 use crate::read_at::ReadAt;
 use crate::units::{count, index};
+use crate::vdisk::{Format, Opened};
 use std::io;
 
 /// How the footer of a VHD begins, and its length: Microsoft's specification of the format.
@@ -25,6 +26,17 @@ pub fn not_raw(file: &dyn ReadAt) -> io::Result<Option<&'static str>> {
         Looks::Foreign(name) => Some(name),
         Looks::RawDisk | Looks::Unknown => is_fixed_vhd(file)?.then_some("a VHD of fixed size"),
     })
+}
+
+/// What an image holds that is taken for the bytes of a disk, compressed or not, and is known to be something else.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn not_disk(opened: &Opened) -> io::Result<Option<&'static str>> {
+    match opened.format {
+        Format::Raw | Format::RawZst | Format::RawGz => not_raw(&*opened.disk),
+        Format::Qcow2 | Format::Vmdk | Format::Vhd | Format::VhdFixed => Ok(None),
+    }
 }
 
 /// Whether it is a VHD of fixed size: a raw disk with a footer, by which the disk would have another size.

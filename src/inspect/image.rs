@@ -1,14 +1,15 @@
 //! Images from a path, as the bytes of their disk.
 
-use super::format::not_raw;
+use super::format::not_disk;
 use super::info::InspectError;
-use crate::read_at::{FileAt, ReadAt};
-use crate::vdisk::{self, Format};
-use std::fs::File;
+use crate::observe::Silent;
+use crate::read_at::ReadAt;
+use crate::vdisk::{VdiskError, open_path, spool_folder};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Opens an image of any format that can be read from the middle; what is read are the bytes of the disk in it.
+/// Opens an image of any format; what is read are the bytes of the disk in it. A compressed one is decompressed into
+/// a file without a name in [`spool_folder`].
 ///
 /// # Errors
 /// When it cannot be read, or is of a format that is not known.
@@ -17,20 +18,18 @@ pub fn open_image(path: &Path) -> Result<Arc<dyn ReadAt>, InspectError> {
         path: path.to_owned(),
         source,
     };
-    let file = File::open(path).map_err(fail)?;
-    let file: Arc<dyn ReadAt> = Arc::new(FileAt::new(file).map_err(fail)?);
-    if vdisk::detect(&*file).map_err(fail)? != Format::Raw {
-        let opened = vdisk::open(file).map_err(|source| InspectError::Format {
+    let opened = open_path(path, &spool_folder(), &Silent).map_err(|e| match e {
+        VdiskError::Open(source) => fail(source),
+        source => InspectError::Format {
             path: path.to_owned(),
             source,
-        })?;
-        return Ok(opened.disk);
-    }
-    if let Some(is) = not_raw(&*file).map_err(fail)? {
-        return Err(InspectError::NotDisk {
+        },
+    })?;
+    match not_disk(&opened).map_err(fail)? {
+        None => Ok(opened.disk),
+        Some(is) => Err(InspectError::NotDisk {
             path: path.to_owned(),
             is,
-        });
+        }),
     }
-    Ok(file)
 }

@@ -33,7 +33,7 @@ pub use address::Address;
 pub use disk::{Disk, Volume};
 pub use extract::{ExtractError, Extracted, to_folder, to_tar};
 pub use files::{Child, Data, Files, FilesError, Kind, Node};
-pub use format::{is_fixed_vhd, not_raw};
+pub use format::{is_fixed_vhd, not_disk, not_raw};
 pub use image::open_image;
 pub use info::{Fat, Fault, Filesystem, Info, InspectError, Partition, Root, info, root};
 pub use walk::{Met, Unread, Walk};

@@ -1,5 +1,6 @@
 //! A disk in any format, in one forward pass: to a file or a pipe.
 
+use super::blame::Marked;
 use super::packed;
 use super::raw::target::Target;
 use super::raw::{RawOptions, SinkError};
@@ -17,7 +18,7 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// When the format holds no disk of that size; whatever the disk or `out` says; `Interrupted` when `observer` asks
-/// for an end.
+/// for an end. [`super::of_reading`] knows which are the disk's.
 pub fn write(
     format: Format,
     disk: &dyn Layout,
@@ -38,6 +39,7 @@ pub fn write_on(
     out: &mut dyn Forward,
     observer: &dyn Observer,
 ) -> io::Result<()> {
+    let disk = &Marked(disk);
     match format {
         Format::Raw => copy(disk, out, observer),
         Format::RawZst => packed::zstd(threads, disk, out, observer),

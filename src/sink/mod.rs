@@ -7,6 +7,7 @@
 //! | every other, and all to a pipe | in a file without a name, [`spool`] | [`format`](mod@format): one forward pass |
 
 pub mod beside;
+mod blame;
 pub mod blocks;
 pub mod bmap;
 pub mod format;
@@ -15,3 +16,5 @@ mod packed;
 pub mod qcow2;
 pub mod raw;
 pub mod spool;
+
+pub use blame::of_reading;

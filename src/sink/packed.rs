@@ -14,6 +14,9 @@ use zstd::zstd_safe::CParameter;
 /// Bytes that make a frame of their own. Whoever knows only that zstd has frames can read any of them alone, and no
 /// window can be larger: 8 MiB is what every decoder must take (RFC 8878 section 3.1.1.1.2).
 const FRAME: u64 = 4 * MIB;
+/// The checksum that ends a frame: RFC 8878 section 3.1.1. It is held back until the next frame or the end, so that what
+/// is left of a pass that failed ends in the middle of a frame, and no decoder takes it for a whole disk.
+const HELD_BACK: usize = 4;
 /// zstd's own default.
 const ZSTD_LEVEL: i32 = 3;
 /// gzip's own default.
@@ -33,7 +36,7 @@ pub(super) fn zstd(
         compressor.set_parameter(CParameter::ChecksumFlag(true))?;
         Ok((compressor, Vec::new()))
     };
-    let mut done = 0;
+    let (mut done, mut held) = (0, Vec::new());
     in_order(
         threads,
         || {
@@ -56,11 +59,14 @@ pub(super) fn zstd(
         },
         |made| {
             let (frame, of) = made?;
+            let (frame, last) = frame.split_at(frame.len().saturating_sub(HELD_BACK));
+            out.bytes(&std::mem::replace(&mut held, last.into()))?;
             done += of;
             observer.progress(Stage::Sink, done, Some(len));
-            out.bytes(&frame)
+            out.bytes(frame)
         },
-    )
+    )?;
+    out.bytes(&held)
 }
 
 /// Reads a part of the disk; where nothing is stored, no source is asked.

@@ -15,8 +15,8 @@ use crate::image::{Image, Spool};
 use crate::observe::{Observer, Stage};
 use crate::read_at::ReadAt;
 use crate::units::{KIB, count, index};
-use crate::vdisk::Outlet;
 use crate::vdisk::qcow2::{CLUSTER, Plan, write, write_tables};
+use crate::vdisk::{Format, Outlet};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -170,12 +170,14 @@ impl Qcow2File {
     /// Writes the rest of `image`, whose file data was placed already.
     ///
     /// # Errors
-    /// When the disk is full, or the observer says stop.
+    /// When the disk is full or larger than the format holds, or the observer says stop.
     pub fn write(&mut self, image: &Image, observer: &dyn Observer) -> Result<(), SinkError> {
         let placed: Arc<dyn ReadAt> = Arc::new(Placed {
             file: Arc::clone(&self.file),
             clusters: self.clusters.clone(),
         });
+        let fits = Format::Qcow2.check_size(image.size());
+        fits.map_err(|e| self.target.failed(e.into()))?;
         let image = image.clone().with_data(&placed);
         let plan = Plan::new(image.extents(), image.size());
         let written = self
@@ -244,17 +246,16 @@ impl Qcow2File {
     fn once_more(&mut self, image: &Image, observer: &dyn Observer) -> io::Result<()> {
         let folder = self.target.folder();
         let other = tempfile::tempfile_in(folder).map_err(|e| io::Error::from(e.kind()))?;
-        let mut other = Arc::new(other);
+        let other = Arc::new(other);
         let mut outlet = Outlet::file(Arc::clone(&other));
         write(image, &mut outlet, observer)?;
         outlet.finish()?;
         let mut file = &*self.file;
         file.set_len(0)?;
         file.rewind()?;
-        if let Some(other) = Arc::get_mut(&mut other) {
-            other.rewind()?;
-            io::copy(other, &mut file)?;
-        }
+        let mut other = &*other;
+        other.rewind()?;
+        io::copy(&mut other, &mut file)?;
         Ok(())
     }
 

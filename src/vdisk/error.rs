@@ -19,6 +19,18 @@ pub enum VdiskError {
         /// Why.
         source: io::Error,
     },
+    /// A part of the file is not there.
+    #[error(
+        "{what} at byte {offset} ends past the file, which has {len} bytes: it was cut off or is damaged"
+    )]
+    CutOff {
+        /// The structure.
+        what: &'static str,
+        /// Its byte in the file.
+        offset: u64,
+        /// Bytes of the file.
+        len: u64,
+    },
     /// The file cannot be decompressed.
     #[error("cannot decompress it as {format}")]
     Unpack {
@@ -55,7 +67,7 @@ pub enum VdiskError {
         /// Size of the disk.
         size: u64,
         /// The format.
-        format: &'static str,
+        format: Format,
         /// The largest disk it holds.
         max: u64,
     },

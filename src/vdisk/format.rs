@@ -1,5 +1,7 @@
 //! The formats by name.
 
+use super::{MAX_DISK, VdiskError, vhd, vmdk};
+use crate::units::MIB;
 use std::fmt;
 use std::path::Path;
 
@@ -76,6 +78,36 @@ impl Format {
         }
     }
 
+    /// Whether it holds a disk of `size` bytes.
+    ///
+    /// # Errors
+    /// When the disk is too large.
+    pub const fn check_size(self, size: u64) -> Result<(), VdiskError> {
+        let max = match self {
+            Self::Raw | Self::RawZst | Self::RawGz | Self::Qcow2 => MAX_DISK,
+            Self::Vmdk => vmdk::MAX_SIZE,
+            Self::Vhd | Self::VhdFixed => vhd::MAX_SIZE,
+        };
+        if size > max {
+            return Err(VdiskError::TooLarge {
+                size,
+                format: self,
+                max,
+            });
+        }
+        Ok(())
+    }
+
+    /// Disks that everyone takes in it are a multiple of so many bytes: Azure takes VHDs of whole MiB alone, and the
+    /// capacity of a VMDK "should be a multiple of the grain size" (*Virtual Disk Format 5.0*).
+    #[must_use]
+    pub const fn unit(self) -> u64 {
+        match self {
+            Self::Raw | Self::RawZst | Self::RawGz | Self::Qcow2 => 1,
+            Self::Vmdk | Self::Vhd | Self::VhdFixed => MIB,
+        }
+    }
+
     /// qemu's name of the driver that reads it; `None` where qemu has none.
     #[must_use]
     pub const fn qemu_driver(self) -> Option<&'static str> {
@@ -110,5 +142,18 @@ mod tests {
         for format in Format::ALL {
             assert_eq!(Format::of_word(format.word()), Some(format));
         }
+    }
+
+    #[test]
+    fn every_format_ends_somewhere() {
+        for format in Format::ALL {
+            assert!(format.check_size(2040 << 30 >> 1).is_ok());
+            assert!(format.check_size(MAX_DISK + 1).is_err());
+        }
+        let told = Format::Vhd.check_size(3 << 40).unwrap_err().to_string();
+        let want = "a disk of 3298534883328 bytes does not fit vhd, which ends at 2190433320960; \
+                    choose another format";
+        assert_eq!(told, want);
+        assert!(Format::Qcow2.check_size(3 << 40).is_ok());
     }
 }

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::ops::Range;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -37,6 +38,19 @@ struct Raw {
     bytes: Arc<dyn ReadAt>,
     /// Knows its holes; without it all is taken as stored.
     file: Option<File>,
+}
+
+impl Raw {
+    fn new(bytes: Arc<dyn ReadAt>, file: Option<File>) -> Result<Arc<Self>, VdiskError> {
+        let len = bytes.len();
+        if len > MAX_DISK {
+            return Err(VdiskError::Unsupported {
+                what: format!("this is a raw disk of {len} bytes"),
+                instead: "disks of up to 64 TiB are read",
+            });
+        }
+        Ok(Arc::new(Self { bytes, file }))
+    }
 }
 
 impl ReadAt for Raw {
@@ -119,10 +133,7 @@ pub fn detect(file: &dyn ReadAt) -> io::Result<Format> {
 pub fn open(file: Arc<dyn ReadAt>) -> Result<Opened, VdiskError> {
     let format = detect(&*file).map_err(VdiskError::Open)?;
     let disk: Arc<dyn VirtualDisk> = match format {
-        Format::Raw => Arc::new(Raw {
-            bytes: file,
-            file: None,
-        }),
+        Format::Raw => Raw::new(file, None)?,
         Format::Qcow2 => Arc::new(qcow2::Reader::open(file)?),
         Format::Vmdk => Arc::new(vmdk::Reader::open(file)?),
         Format::Vhd | Format::VhdFixed => Arc::new(vhd::Reader::open(file)?),
@@ -146,10 +157,9 @@ pub fn open_file(file: File) -> Result<Opened, VdiskError> {
     if detect(&*bytes).map_err(VdiskError::Open)? != Format::Raw {
         return open(bytes);
     }
-    let file = Some(file);
     Ok(Opened {
         format: Format::Raw,
-        disk: Arc::new(Raw { bytes, file }),
+        disk: Raw::new(bytes, Some(file))?,
     })
 }
 
@@ -163,6 +173,14 @@ pub fn open_path(
     folder: &Path,
     observer: &dyn Observer,
 ) -> Result<Opened, VdiskError> {
+    // A pipe is not even opened: that would wait for somebody who fills it.
+    let kind = path.metadata().map_err(VdiskError::Open)?.file_type();
+    if kind.is_fifo() || kind.is_socket() || kind.is_char_device() {
+        return Err(VdiskError::Unsupported {
+            what: "this is a pipe or a device that is read forward only".into(),
+            instead: "an image is read from a file: save it first",
+        });
+    }
     let mut file = File::open(path).map_err(VdiskError::Open)?;
     let bytes = FileAt::new(file.try_clone().map_err(VdiskError::Open)?);
     let format = bytes.and_then(|bytes| detect(&bytes));

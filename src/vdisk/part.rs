@@ -2,6 +2,7 @@
 
 use super::VdiskError;
 use crate::read_at::ReadAt;
+use crate::units::count;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// The struct at `offset`.
@@ -22,6 +23,10 @@ pub(super) fn read(
     buf: &mut [u8],
     what: &'static str,
 ) -> Result<(), VdiskError> {
+    let (end, len) = (offset.checked_add(count(buf.len())), file.len());
+    if end.is_none_or(|end| end > len) {
+        return Err(VdiskError::CutOff { what, offset, len });
+    }
     file.read_exact_at(offset, buf)
         .map_err(|source| VdiskError::Read {
             what,

@@ -171,3 +171,4 @@ mod vdisk;
 mod vdisk_boot;
 mod vdisk_cli;
 mod vdisk_damage;
+mod vdisk_limits;

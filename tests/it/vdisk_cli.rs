@@ -7,6 +7,7 @@ use diskwright::vdisk::Format;
 use expect_test::expect;
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::Write;
 
 /// A desk with an archive: small files, zeros, a file that a later entry replaces when `replaced`.
 fn desk(replaced: bool) -> Desk {
@@ -27,7 +28,8 @@ fn desk(replaced: bool) -> Desk {
     desk
 }
 
-const NONE: [&str; 3] = ["--boot", "none", "--quiet"];
+/// VHD and VMDK have whole MiB anyway.
+const NONE: [&str; 5] = ["--boot", "none", "--quiet", "--round", "1M"];
 
 fn build(desk: &Desk, output: &str, flags: &[&str]) {
     let line = [&["build", "a.tar", "-o", output], &NONE[..], flags].concat();
@@ -192,6 +194,28 @@ fn what_makes_no_sense_is_refused() {
             error: a.tar is a tar archive, and no image that can be read
         "#]],
     );
+    let tar = bytes(&desk, "a.tar");
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gz.write_all(&tar).unwrap();
+    desk.write("a.tar.gz", &gz.finish().unwrap());
+    desk.write("a.tar.zst", &zstd::encode_all(&tar[..], 1).unwrap());
+    let mut vdi = vec![0; 4096];
+    vdi[64..68].copy_from_slice(b"\x7f\x10\xda\xbe");
+    desk.write("a.vdi.zst", &zstd::encode_all(&vdi[..], 1).unwrap());
+    for (name, is) in [
+        ("a.tar.gz", "a tar archive"),
+        ("a.tar.zst", "a tar archive"),
+        ("a.vdi.zst", "a VDI disk image"),
+    ] {
+        let told = desk.run(&["convert", name, "out/d.qcow2", "--quiet"]);
+        let want = format!("error: {name} is {is}, and no image that can be read\n");
+        assert_eq!((told.code, told.stderr), (Some(3), want));
+        for verb in ["info", "map", "verify"] {
+            let told = desk.run(&[verb, name]);
+            assert!(told.code == Some(3) && told.stderr.contains(is), "{told:?}");
+        }
+    }
+    assert_eq!(desk.out(), Vec::<String>::new());
     desk.write("raw", &vec![7; 4096]);
     desk.refused(
         &["convert", "raw", "raw", "--force"],
@@ -326,6 +350,7 @@ fn what_looks_at_images_takes_every_format() {
             ("info", &["--json"][..]),
             ("verify", &["--json"]),
             ("explain", &["1049600"]),
+            ("ls", &["--json"]),
         ] {
             let raw = look(verb, "out/raw.img", more);
             assert_eq!(look(verb, &name, more), raw, "{verb} of {format}");

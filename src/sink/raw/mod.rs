@@ -70,6 +70,12 @@ pub enum SinkError {
         /// Why.
         source: io::Error,
     },
+    /// What is written cannot be read.
+    #[error("cannot read the disk that is written")]
+    Read {
+        /// Why.
+        source: io::Error,
+    },
     /// The finished file cannot be put in its place.
     #[error("the image is written, but cannot be put at {path}")]
     Rename {

@@ -1,6 +1,7 @@
 //! The output's path: what may stand there, how the image comes to stand there.
 
 use super::SinkError;
+use crate::sink::of_reading;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use std::fs::File;
 use std::io;
@@ -98,9 +99,12 @@ impl Target {
         if source.kind() == io::ErrorKind::Interrupted {
             return SinkError::Interrupted;
         }
-        SinkError::Write {
-            path: self.path.clone(),
-            source,
+        match of_reading(source) {
+            Ok(source) => SinkError::Read { source },
+            Err(source) => SinkError::Write {
+                path: self.path.clone(),
+                source,
+            },
         }
     }
 

@@ -33,6 +33,7 @@ pub struct Reader {
     cluster: u64,
     codec: Codec,
     version: u32,
+    l1_offset: u64,
     l1: Vec<U64>,
     tables: Cache<Vec<U64>>,
     decompressed: Cache<Vec<u8>>,
@@ -114,6 +115,7 @@ impl Reader {
             cluster,
             codec,
             version,
+            l1_offset: offset,
             l1,
             tables: Cache::new(index(TABLES / cluster)),
             decompressed: Cache::new(index(DECOMPRESSED / cluster)),
@@ -133,25 +135,33 @@ impl Reader {
             return Ok(None);
         }
         let table = self.tables.get(offset, || {
-            self.inside("qcow2 L1 table", "L2 table offset", offset)?;
+            self.aligned("qcow2 L1 table", self.l1_offset, "L2 table offset", offset)?;
             let mut table = vec![U64::ZERO; index(self.cluster / 8)];
-            self.file.read_exact_at(offset, table.as_mut_bytes())?;
+            let what = "an L2 table of qcow2";
+            read(&*self.file, offset, table.as_mut_bytes(), what)?;
             Ok(table)
         })?;
         Ok(Some(table))
     }
 
-    fn inside(&self, structure: &'static str, field: &'static str, offset: u64) -> io::Result<()> {
-        if offset.is_multiple_of(self.cluster) && offset < self.file.len() {
+    /// Whether a field of the table at byte `at` names the beginning of a cluster. That the cluster is there is seen
+    /// when it is read: the last of a file may be a part of one.
+    fn aligned(
+        &self,
+        structure: &'static str,
+        at: u64,
+        field: &'static str,
+        offset: u64,
+    ) -> Result<(), VdiskError> {
+        if offset.is_multiple_of(self.cluster) {
             return Ok(());
         }
         Err(VdiskError::Bad {
             structure,
-            offset: 0,
+            offset: at,
             field,
-            why: format!("is {offset}, and that is no cluster of the file"),
-        }
-        .into())
+            why: format!("is {offset}, and no cluster begins there"),
+        })
     }
 
     fn mapping(&self, table: &[U64], at: u64) -> Mapping {
@@ -173,10 +183,11 @@ impl Reader {
             let offset = entry & ((1 << bits) - 1);
             let sectors = ((entry & (COMPRESSED - 1)) >> bits) + 1;
             let len = sectors * SECTOR - offset % SECTOR;
-            // The last sector may end with the file.
-            let room = self.file.len().saturating_sub(offset);
+            // The last sector may end with the file, but not before it has begun.
+            let room = self.file.len().saturating_sub(offset).max(1);
             let mut packed = vec![0; index(len.min(room))];
-            self.file.read_exact_at(offset, &mut packed)?;
+            let what = "a compressed cluster of qcow2";
+            read(&*self.file, offset, &mut packed, what)?;
             let made = cluster(self.codec, &packed, index(self.cluster));
             made.map_err(|e| {
                 VdiskError::Bad {
@@ -195,8 +206,9 @@ impl Reader {
         match self.mapping(table, at) {
             Mapping::None => out.fill(0),
             Mapping::Plain(offset) => {
-                self.inside("qcow2 L2 table", "host cluster offset", offset)?;
-                self.file.read_exact_at(offset + within, out)?;
+                let table_at = self.l1[index(at / self.covered())].get() & OFFSET;
+                self.aligned("qcow2 L2 table", table_at, "host cluster offset", offset)?;
+                read(&*self.file, offset + within, out, "a cluster of qcow2")?;
             }
             Mapping::Compressed(entry) => {
                 let made = self.decompress(entry)?;

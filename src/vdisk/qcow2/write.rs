@@ -5,8 +5,8 @@ use super::plan::{CLUSTER, CLUSTER_BITS, Plan, REFCOUNTS};
 use crate::extent::Layout;
 use crate::observe::Observer;
 use crate::units::{count, count32, index};
-use crate::vdisk::Forward;
 use crate::vdisk::forward::{Copier, going_on, pad};
+use crate::vdisk::{Format, Forward};
 use std::io;
 use zerocopy::IntoBytes;
 use zerocopy::big_endian::{U16, U32, U64};
@@ -14,8 +14,9 @@ use zerocopy::big_endian::{U16, U32, U64};
 /// Writes `disk` as qcow2, version 3.
 ///
 /// # Errors
-/// Whatever the disk or `out` says; `Interrupted` when `observer` asks for an end.
+/// When the disk is larger than [`crate::vdisk::MAX_DISK`]; whatever the disk or `out` says; `Interrupted` when `observer` asks for an end.
 pub fn write(disk: &dyn Layout, out: &mut dyn Forward, observer: &dyn Observer) -> io::Result<()> {
+    Format::Qcow2.check_size(disk.len())?;
     let plan = Plan::new(disk.extents(), disk.len());
     out.bytes(&plan.header())?;
     let total: u64 = plan.placed.iter().map(|p| p.clusters * CLUSTER).sum();

@@ -153,9 +153,23 @@ fn blocks(file: &dyn ReadAt, offset: u64, size: u64) -> Result<Blocks, VdiskErro
     let mut table = vec![U32::ZERO; index(need)];
     let what = "the block allocation table of VHD";
     read(file, table_at.get(), table.as_mut_bytes(), what)?;
+    let bitmap = (block / SECTOR).div_ceil(8).next_multiple_of(SECTOR);
+    for (nr, sector) in (0..).zip(&table) {
+        let place = u64::from(sector.get()) * SECTOR;
+        if sector.get() != UNUSED && place + bitmap + block > file.len() {
+            return Err(VdiskError::Bad {
+                structure: "VHD block allocation table",
+                offset: table_at.get() + 4 * nr,
+                field: "an entry",
+                why: format!(
+                    "has a block at byte {place}, past the file: it was cut off or is damaged"
+                ),
+            });
+        }
+    }
     Ok(Blocks {
         size: block,
-        bitmap: (block / SECTOR).div_ceil(8).next_multiple_of(SECTOR),
+        bitmap,
         table,
     })
 }
@@ -179,7 +193,7 @@ impl ReadAt for Reader {
             let (out, more) = rest.split_at_mut(index(blocks.size - within).min(rest.len()));
             match self.place(blocks, at) {
                 None => out.fill(0),
-                Some(place) => self.file.read_exact_at(place + within, out)?,
+                Some(place) => read(&*self.file, place + within, out, "a block of VHD")?,
             }
             at += count(out.len());
             rest = more;

@@ -8,7 +8,7 @@ use crate::observe::Observer;
 use crate::units::{GIB, KIB, MIB, SECTOR, count, count32, index, lo8, lo16, lo32};
 use crate::vdisk::chunks::{total, touched};
 use crate::vdisk::forward::{Copier, pad, read_padded};
-use crate::vdisk::{Forward, VdiskError, copy};
+use crate::vdisk::{Format, Forward, copy};
 use sha2::{Digest, Sha256};
 use std::io;
 use zerocopy::big_endian::{U16, U32, U64};
@@ -113,14 +113,7 @@ fn dynamic_header(entries: u32) -> DynamicHeader {
 
 fn footer(disk: &dyn Layout, kind: u32) -> io::Result<Footer> {
     let size = disk.len().next_multiple_of(SECTOR);
-    if size > MAX_SIZE {
-        return Err(VdiskError::TooLarge {
-            size,
-            format: "a VHD",
-            max: MAX_SIZE,
-        }
-        .into());
-    }
+    Format::Vhd.check_size(size)?;
     let mut footer = Footer::new_zeroed();
     footer.cookie = COOKIE;
     footer.features = U32::new(2);

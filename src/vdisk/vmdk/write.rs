@@ -12,7 +12,7 @@ use crate::units::{GIB, KIB, SECTOR, TIB, count, count32, index, lo32};
 use crate::vdisk::chunks::{total, touched};
 use crate::vdisk::forward::{going_on, pad, read_padded};
 use crate::vdisk::open::is_zero;
-use crate::vdisk::{Forward, VdiskError};
+use crate::vdisk::{Format, Forward};
 use flate2::{Compress, Compression, FlushCompress, Status};
 use std::io;
 use std::num::NonZeroUsize;
@@ -54,14 +54,7 @@ pub fn write_on(
     observer: &dyn Observer,
 ) -> io::Result<()> {
     let size = disk.len();
-    if size > MAX_SIZE {
-        return Err(VdiskError::TooLarge {
-            size,
-            format: "a VMDK",
-            max: MAX_SIZE,
-        }
-        .into());
-    }
+    Format::Vmdk.check_size(size)?;
     let data = |c| matches!(c, Content::Bytes { .. } | Content::File { .. });
     let grains = touched(disk.extents(), GRAIN, data);
     let sectors = size.div_ceil(SECTOR);
