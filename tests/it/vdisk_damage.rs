@@ -73,7 +73,7 @@ fn what_is_not_read_is_named() {
         qcow2 header at byte 0 is damaged: size is 18446744073709551615, above 70368744177664
         this qcow2 image is encrypted (LUKS); decrypt it first: qemu-img convert
         qcow2 header at byte 0 is damaged: l1_size is 0: 1 are needed, of at most 4194304
-        qcow2 header at byte 0 is damaged: l1_table_offset is 9223372036854775808: the table is no cluster of the file
+        the L1 table of qcow2 at byte 9223372036854775808 ends past the file, which has 589824 bytes: it was cut off or is damaged
         this qcow2 image has its data in another file; make a plain one of it: qemu-img convert -O qcow2 IN OUT
         this qcow2 image has incompatible features of a later qemu; make a plain one of it: qemu-img convert -O qcow2 IN OUT"#]]
     .assert_eq(

@@ -319,7 +319,7 @@ fn a_file_that_was_cut_off_is_told_with_what_is_missing() {
         error: cannot read d.qcow2
           because: qcow2 header at byte 0 ends past the file, which has 40 bytes: it was cut off or is damaged
         error: cannot read d.qcow2
-          because: qcow2 header at byte 0 is damaged: l1_table_offset is 5373952: the table is no cluster of the file
+          because: the L1 table of qcow2 at byte 5373952 ends past the file, which has 3145728 bytes: it was cut off or is damaged
         error: cannot read d.vmdk
           because: VMDK header at byte 0 ends past the file, which has 300 bytes: it was cut off or is damaged
         error: cannot read q.qcow2
