@@ -155,7 +155,11 @@ fn disks_for_clouds_are_whole_mib() {
         let ran = desk.run(&["convert", "out/d", "out/raw", "--force", "--quiet"]);
         assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
         let len = std::fs::metadata(desk.path("out/raw")).unwrap().len();
-        assert_eq!(len % (1 << 20) == 0, format != "raw", "{format}: {len}");
+        assert_eq!(
+            len.is_multiple_of(1 << 20),
+            format != "raw",
+            "{format}: {len}"
+        );
     }
 }
 
