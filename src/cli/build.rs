@@ -109,6 +109,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
     reading.digest = records.digests_inputs();
     let job = Job {
         rootfs,
+        spec_file: args.spec,
         reading,
         output,
         format,
