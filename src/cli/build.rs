@@ -6,7 +6,8 @@ use super::pipeline::{self, Job};
 use super::progress::Progress;
 use super::{reading, records, shape, summary};
 use diskwright::vdisk::Format;
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 const EXAMPLES: &str = "\
@@ -77,6 +78,23 @@ pub(super) struct Args {
     /// Print the figures of the image as JSON instead of its path
     #[arg(long)]
     json: bool,
+}
+
+impl Args {
+    /// Flags that, behind these, send every file that goes with the image into `folder`.
+    pub(super) fn redirected(&self, folder: &Path) -> Vec<OsString> {
+        let mut flags = self.records.redirected(folder);
+        let asked = [
+            (self.map_file.is_some(), "--map-file=", "disk.map"),
+            (self.bmap.is_some(), "--bmap=", "disk.bmap"),
+        ];
+        for (_, flag, name) in asked.into_iter().filter(|(asked, ..)| *asked) {
+            let mut flag = OsString::from(flag);
+            flag.push(folder.join(name));
+            flags.push(flag);
+        }
+        flags
+    }
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<Code> {

@@ -53,6 +53,25 @@ pub(super) struct Records {
 }
 
 impl Flags {
+    /// Flags that, behind these, send all records but the manifest into `folder`.
+    pub(super) fn redirected(&self, folder: &Path) -> Vec<OsString> {
+        let mut flags = Vec::new();
+        let mut send = |flag: &str, name: &str| {
+            let mut flag = OsString::from(flag);
+            flag.push(folder.join(name));
+            flags.push(flag);
+        };
+        match self.sbom {
+            Some((SbomFormat::Spdx, _)) => send("--sbom=spdx:", "disk.spdx.json"),
+            Some((SbomFormat::CycloneDx, _)) => send("--sbom=cyclonedx:", "disk.cdx.json"),
+            None => {}
+        }
+        if self.provenance.is_some() {
+            send("--provenance=", "disk.provenance.json");
+        }
+        flags
+    }
+
     /// Of an image at `output`.
     pub(super) fn into_records(
         self,
