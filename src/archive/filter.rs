@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use super::digested::{Digested, Receipt};
 use super::error::ArchiveError;
 use super::input::Input;
 use super::reader::{ArchiveReader, Opened};
@@ -46,9 +47,25 @@ pub(super) struct Filtered {
 }
 
 impl Filtered {
-    pub(super) fn start(opened: Opened, filter: &Filter) -> Result<Self, ArchiveError> {
-        let name = opened.name.clone();
-        let (mut process, stdout) = Process::start(opened, filter)?;
+    /// With a receipt for what the command is fed, where that is to be digested.
+    pub(super) fn start(
+        opened: Opened,
+        filter: &Filter,
+        digest: bool,
+    ) -> Result<(Self, Option<Receipt>), ArchiveError> {
+        let Opened { name, file, total } = opened;
+        let (reader, receipt): (Box<dyn Read + Send>, _) = if digest {
+            let (reader, receipt) = Digested::new(name.clone(), Box::new(file), total)?;
+            (Box::new(reader), Some(receipt))
+        } else {
+            (Box::new(file), None)
+        };
+        let fed = Fed {
+            name: name.clone(),
+            reader,
+            total,
+        };
+        let (mut process, stdout) = Process::start(fed, filter)?;
         let output = Output {
             stdout,
             group: process.group,
@@ -57,7 +74,7 @@ impl Filtered {
         let name = format!("{name}, filtered");
         let tar = ArchiveReader::from_reader(&name, Box::new(output), None);
         match tar {
-            Ok(tar) => Ok(Self { tar, process }),
+            Ok(tar) => Ok((Self { tar, process }, receipt)),
             Err(e) => Err(process.blamed(e)),
         }
     }
@@ -87,6 +104,13 @@ impl Filtered {
     }
 }
 
+/// The archive that the command is fed.
+struct Fed {
+    name: Arc<str>,
+    reader: Box<dyn Read + Send>,
+    total: Option<u64>,
+}
+
 /// The command under way.
 struct Process {
     child: Child,
@@ -99,7 +123,7 @@ struct Process {
 }
 
 impl Process {
-    fn start(opened: Opened, filter: &Filter) -> Result<(Self, ChildStdout), ArchiveError> {
+    fn start(fed: Fed, filter: &Filter) -> Result<(Self, ChildStdout), ArchiveError> {
         let fails = |source| ArchiveError::FilterStart {
             command: filter.command.clone(),
             source,
@@ -128,7 +152,7 @@ impl Process {
         let fault = process.fault.clone();
         thread::Builder::new()
             .name("filter".into())
-            .spawn(move || feed(opened, stdin, &fault))
+            .spawn(move || feed(fed, stdin, &fault))
             .map_err(fails)?;
         Ok((process, stdout))
     }
@@ -212,10 +236,9 @@ fn signal(group: Option<Pid>, signal: Signal) {
 }
 
 /// Gives the command the decoded archive.
-fn feed(opened: Opened, mut stdin: ChildStdin, fault: &Mutex<Option<ArchiveError>>) {
-    let Opened { name, file, total } = opened;
+fn feed(fed: Fed, mut stdin: ChildStdin, fault: &Mutex<Option<ArchiveError>>) {
     let told = |e| *fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(e);
-    let mut input = match Input::start(name, Box::new(file), total) {
+    let mut input = match Input::start(fed.name, fed.reader, fed.total) {
         Ok(input) => input,
         Err(e) => return told(e),
     };

@@ -88,7 +88,7 @@ enum Waiting {
     /// And its place among the inputs, where it is to be digested.
     Tar(Opened, Option<usize>),
     /// Its bytes go to a command: what is read is the command's.
-    Filtered(Opened, Filter),
+    Filtered(Opened, Filter, Option<usize>),
     Reader(Box<ArchiveReader>),
     Layer(LayerBlob),
     Folder(PathBuf, Option<(u32, u32)>),
@@ -136,7 +136,7 @@ impl Rootfs {
         let mut inputs = Vec::new();
         let platform = options.platform.as_ref();
         if let Some(filter) = &options.filter {
-            return Self::filtered(origins, filter);
+            return Self::filtered(origins, filter, options.digest);
         }
         for origin in origins {
             let image = origin.image();
@@ -183,17 +183,17 @@ impl Rootfs {
     }
 
     /// The archive as `filter` gives it out.
-    fn filtered(origins: &[Origin], filter: &Filter) -> Result<Self, ArchiveError> {
+    fn filtered(origins: &[Origin], filter: &Filter, digest: bool) -> Result<Self, ArchiveError> {
         let [Origin::Path(path)] = origins else {
             return Err(ArchiveError::FilterOfOther);
         };
         if path.is_dir() {
             return Err(ArchiveError::FilterOfOther);
         }
-        let waiting = Waiting::Filtered(Opened::new(path)?, filter.clone());
+        let waiting = Waiting::Filtered(Opened::new(path)?, filter.clone(), digest.then_some(0));
         Ok(Self {
             filter: Some(filter.command.clone()),
-            // What the command makes of it is no input: it has no digest.
+            // What the command is fed; what it makes of it is no input.
             inputs: origins.iter().map(Input::of).collect(),
             ..Self::new(VecDeque::from([waiting]), None)
         })
@@ -334,8 +334,9 @@ impl Waiting {
                 return Ok((Layer::Tar(Box::new(reader)), Some((nr, receipt))));
             }
             Self::Tar(opened, None) => Layer::Tar(Box::new(opened.start()?)),
-            Self::Filtered(opened, filter) => {
-                Layer::Filtered(Box::new(Filtered::start(opened, &filter)?))
+            Self::Filtered(opened, filter, nr) => {
+                let (layer, receipt) = Filtered::start(opened, &filter, nr.is_some())?;
+                return Ok((Layer::Filtered(Box::new(layer)), nr.zip(receipt)));
             }
             Self::Reader(reader) => Layer::Tar(reader),
             Self::Layer(layer) => Layer::Image(Box::new(LayerReader::open(layer, pool)?)),

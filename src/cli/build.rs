@@ -7,7 +7,8 @@ use super::progress::Progress;
 use super::{reading, records, shape, summary};
 use diskwright::image::Size;
 use diskwright::vdisk::Format;
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 const EXAMPLES: &str = "\
@@ -80,6 +81,23 @@ pub(super) struct Args {
     json: bool,
 }
 
+impl Args {
+    /// Flags that, behind these, send every file that goes with the image into `folder`.
+    pub(super) fn redirected(&self, folder: &Path) -> Vec<OsString> {
+        let mut flags = self.records.redirected(folder);
+        let asked = [
+            (self.map_file.is_some(), "--map-file=", "disk.map"),
+            (self.bmap.is_some(), "--bmap=", "disk.bmap"),
+        ];
+        for (_, flag, name) in asked.into_iter().filter(|(asked, ..)| *asked) {
+            let mut flag = OsString::from(flag);
+            flag.push(folder.join(name));
+            flags.push(flag);
+        }
+        flags
+    }
+}
+
 pub(super) fn run(args: Args) -> anyhow::Result<Code> {
     let begun = Instant::now();
     let output = args.output.ok_or_else(|| {
@@ -117,6 +135,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
     reading.digest = records.digests_inputs();
     let job = Job {
         rootfs,
+        spec_file: args.spec,
         reading,
         output,
         format,

@@ -3,7 +3,7 @@
 use super::exit::{self, Code, Usage};
 use super::output::{self, To, folder_of, is_stdout};
 use super::progress::Progress;
-use super::{opened, pipeline, sizes};
+use super::{opened, places, sizes};
 use anyhow::Context;
 use diskwright::extent::Layout;
 use diskwright::observe::Observer;
@@ -114,7 +114,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
 fn convert<'a>(args: &'a Args, observer: &dyn Observer) -> anyhow::Result<Converted<'a>> {
     let (input, path) = (&args.input, &args.output);
     if !is_stdout(path) {
-        pipeline::refuse_same_file(input, "the image that is read", path)?;
+        places::refuse_same_file(input, "the image that is read", path)?;
     }
     let reading = || format!("cannot read {}", input.display());
     let options = RawOptions {

@@ -82,7 +82,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
                 Ok(())
             })?;
             if done.is_ok() {
-                file.finish()?;
+                file.place()?.keep();
             }
             done
         }

@@ -37,6 +37,7 @@ mod opened;
 mod output;
 mod packing;
 mod pipeline;
+mod places;
 mod plan;
 mod progress;
 mod reading;

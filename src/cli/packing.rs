@@ -2,7 +2,7 @@
 
 use super::bundle_input::{self, Input};
 use super::exit::Usage;
-use super::{pipeline, reading, shape, spooled};
+use super::{places, reading, shape, spooled};
 use anyhow::Context;
 use diskwright::archive::Origin;
 use diskwright::bundle::{
@@ -187,9 +187,9 @@ impl Packing {
         if let Some(folder) = beside {
             let part = folder.join(&options.prefix);
             for origin in &origins {
-                pipeline::refuse_inside(origin.path(), &part)?;
+                places::refuse_inside(origin.path(), &part)?;
             }
-            pipeline::refuse_customized(&spec.customize, &part)?;
+            places::refuse_customized(&spec.customize, &part)?;
         }
         let input = bundle_input::open(&origins, &reading, "a bundle holds", observer)?;
         // As ec2-bundle-image, of the whole name: disk.img.part.0.

@@ -1,13 +1,12 @@
 //! The one place where the command line meets the library's stages.
 
-use super::output::{Output, is_stdout};
+use super::output::Output;
 use super::records::Records;
+use super::{places, signals};
 use anyhow::Context;
 use diskwright::archive::{self, Origin, Rootfs};
 use diskwright::ext4::check;
-use diskwright::image::{
-    self, Asked, BuildError, Customize, PlanSpool, Report, Spec, Structure, Told,
-};
+use diskwright::image::{self, Asked, BuildError, PlanSpool, Report, Spec, Structure, Told};
 use diskwright::inspect::{self, Info};
 use diskwright::observe::Observer;
 use diskwright::read_at::{ReadAt, Window};
@@ -16,9 +15,6 @@ use diskwright::sink::blocks::{SNAPSHOT_BLOCK, Survey};
 use diskwright::sink::raw::{RawOptions, SinkError};
 use diskwright::sink::{bmap, map};
 use diskwright::vdisk::Format;
-use std::fs::File;
-use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// What `build` was asked for.
@@ -26,6 +22,8 @@ use std::path::{Path, PathBuf};
 pub(super) struct Job {
     /// Where the layers come from, lowest first.
     pub(super) rootfs: Vec<Origin>,
+    /// Where flags were read from.
+    pub(super) spec_file: Option<PathBuf>,
     pub(super) reading: archive::Options,
     /// `-` is standard output.
     pub(super) output: PathBuf,
@@ -47,22 +45,20 @@ pub(super) fn build(job: &Job, observer: &dyn Observer) -> anyhow::Result<Report
         force: job.force,
         sync: job.sync,
     };
-    for origin in job.rootfs.iter().filter(|_| !is_stdout(&job.output)) {
-        refuse_same_file(origin.path(), "the archive", &job.output)?;
-        refuse_inside(origin.path(), &job.output)?;
-    }
-    if !is_stdout(&job.output) {
-        refuse_customized(&job.spec.customize, &job.output)?;
-    }
+    places::check(job)?;
     // The output first: nobody should wait for an archive to learn that it has no place to go.
     let block = job.spec.block_size.bytes();
     let mut output = Output::create(&job.output, job.format, options, block)?;
-    let map_file = job.map_file.as_deref();
-    let mut map_file = map_file.map(|p| Beside::create(p, options)).transpose()?;
-    let bmap_file = job.bmap.as_deref();
-    let mut bmap_file = bmap_file.map(|p| Beside::create(p, options)).transpose()?;
-    let records = job.records.create(options)?;
-    let _guards = (output.guard(), records.guards());
+    // Each is guarded before the next one is made.
+    let mut guards = vec![output.guard()];
+    let mut create = |path: &Path| {
+        let file = Beside::create(path, options)?;
+        guards.push(file.temporary().map(signals::guard));
+        Ok::<_, SinkError>(file)
+    };
+    let mut map_file = job.map_file.as_deref().map(&mut create).transpose()?;
+    let mut bmap_file = job.bmap.as_deref().map(&mut create).transpose()?;
+    let records = job.records.create(&mut create)?;
     let mut rootfs = Rootfs::open_with(&job.rootfs, &job.reading)?;
     let asked = job.records.asked();
     let built = image::build_and_tell(&mut rootfs, &job.spec, asked, output.spool(), observer);
@@ -96,82 +92,8 @@ pub(super) fn build(job: &Job, observer: &dyn Observer) -> anyhow::Result<Report
     if observer.cancelled() {
         return Err(BuildError::Interrupted.into());
     }
-    publish(beside, output)?;
+    places::publish(beside, || output.finish())?;
     Ok(built.report)
-}
-
-/// Gives all files their names, the image last: where it is, its records are. If one cannot have its name, none
-/// of them stays.
-fn publish(beside: Vec<Beside>, image: Output) -> Result<(), SinkError> {
-    let mut done = Vec::new();
-    let all = || {
-        for file in beside {
-            done.push(file.finish()?);
-        }
-        image.finish()
-    };
-    let result = all();
-    if result.is_err() {
-        for path in done {
-            // The first error is what matters.
-            let _ = std::fs::remove_file(path);
-        }
-    }
-    result
-}
-
-/// Refuses an output that is the input itself, `--force` or not: the image would replace it.
-pub(super) fn refuse_same_file(input: &Path, what: &str, output: &Path) -> anyhow::Result<()> {
-    // A symbolic link as output is replaced, not followed.
-    let Ok(there) = output.symlink_metadata() else {
-        return Ok(());
-    };
-    let input = if input == Path::new("-") {
-        std::io::stdin()
-            .as_fd()
-            .try_clone_to_owned()
-            .and_then(|fd| File::from(fd).metadata())
-    } else {
-        input.metadata()
-    };
-    // What cannot be looked at is told when it is opened.
-    if input.is_ok_and(|i| (i.dev(), i.ino()) == (there.dev(), there.ino())) {
-        anyhow::bail!(
-            "{} is {what} itself: the image would replace it; give the image another name",
-            output.display()
-        );
-    }
-    Ok(())
-}
-
-/// Refuses an output that is one of the files, or lies in one of the folders, that customise the image.
-pub(super) fn refuse_customized(customize: &Customize, output: &Path) -> anyhow::Result<()> {
-    for overlay in &customize.overlays {
-        refuse_inside(&overlay.folder, output)?;
-    }
-    for file in &customize.files {
-        refuse_same_file(&file.source, "the file for the image", output)?;
-    }
-    Ok(())
-}
-
-/// Refuses an output in a folder that is read: it would be read while it is written.
-pub(super) fn refuse_inside(rootfs: &Path, output: &Path) -> anyhow::Result<()> {
-    let folder = match output.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    // What cannot be looked at is told when it is opened.
-    let (Ok(rootfs), Ok(folder)) = (rootfs.canonicalize(), folder.canonicalize()) else {
-        return Ok(());
-    };
-    if rootfs.is_dir() && folder.starts_with(&rootfs) {
-        anyhow::bail!(
-            "{} lies in the folder that the image is made of; give it a place elsewhere",
-            output.display()
-        );
-    }
-    Ok(())
 }
 
 /// What [`build`] would build. Reads the archive, writes nothing.

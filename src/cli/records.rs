@@ -2,7 +2,6 @@
 
 use super::exit::Usage;
 use super::output::is_stdout;
-use super::signals::{self, Guard};
 use anyhow::Context;
 use clap::ValueHint;
 use diskwright::archive::Input;
@@ -10,7 +9,7 @@ use diskwright::image::{Asked, Built, Digests};
 use diskwright::packages::{self, Databases, Inventory};
 use diskwright::provenance::{Builder, Files, ImageRecord, Manifest, Sbom, SbomFormat, Statement};
 use diskwright::sink::beside::Beside;
-use diskwright::sink::raw::{RawOptions, SinkError};
+use diskwright::sink::raw::SinkError;
 use serde_json::Value;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -54,6 +53,25 @@ pub(super) struct Records {
 }
 
 impl Flags {
+    /// Flags that, behind these, send all records but the manifest into `folder`.
+    pub(super) fn redirected(&self, folder: &Path) -> Vec<OsString> {
+        let mut flags = Vec::new();
+        let mut send = |flag: &str, name: &str| {
+            let mut flag = OsString::from(flag);
+            flag.push(folder.join(name));
+            flags.push(flag);
+        };
+        match self.sbom {
+            Some((SbomFormat::Spdx, _)) => send("--sbom=spdx:", "disk.spdx.json"),
+            Some((SbomFormat::CycloneDx, _)) => send("--sbom=cyclonedx:", "disk.cdx.json"),
+            None => {}
+        }
+        if self.provenance.is_some() {
+            send("--provenance=", "disk.provenance.json");
+        }
+        flags
+    }
+
     /// Of an image at `output`.
     pub(super) fn into_records(
         self,
@@ -179,11 +197,28 @@ impl Records {
         self.digests_inputs()
     }
 
+    /// The flags that ask for them, and where they go.
+    pub(super) fn places(&self) -> Vec<(&'static str, &Path)> {
+        let sbom = self.sbom.as_ref().map(|(_, path)| path);
+        let provenance = self.provenance.as_ref().map(|(path, _)| path);
+        let all = [
+            ("--manifest", self.manifest.as_ref()),
+            ("--sbom", sbom),
+            ("--provenance", provenance),
+        ];
+        let asked = all.into_iter();
+        asked
+            .filter_map(|(flag, path)| Some((flag, path?.as_path())))
+            .collect()
+    }
+
     /// Makes room for all of them, before an archive is read in vain.
-    pub(super) fn create(&self, options: RawOptions) -> Result<Writing<'_>, SinkError> {
-        let create = |path: &Path| Beside::create(path, options);
+    pub(super) fn create(
+        &self,
+        mut create: impl FnMut(&Path) -> Result<Beside, SinkError>,
+    ) -> Result<Writing<'_>, SinkError> {
         Ok(Writing {
-            manifest: self.manifest.as_deref().map(create).transpose()?,
+            manifest: self.manifest.as_deref().map(&mut create).transpose()?,
             sbom: match &self.sbom {
                 Some((format, path)) => Some((*format, create(path)?)),
                 None => None,
@@ -207,17 +242,6 @@ pub(super) struct Writing<'a> {
 }
 
 impl Writing<'_> {
-    /// Their temporaries, not to survive the process.
-    pub(super) fn guards(&self) -> Vec<Guard> {
-        let all = [
-            self.manifest.as_ref(),
-            self.sbom.as_ref().map(|(_, file)| file),
-            self.provenance.as_ref().map(|(_, file)| file),
-        ];
-        let temporaries = all.into_iter().flatten().filter_map(Beside::temporary);
-        temporaries.map(signals::guard).collect()
-    }
-
     /// Writes what was `built` at `output` of `inputs`; gives the files, to be put under their names.
     pub(super) fn write(
         self,

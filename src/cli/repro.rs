@@ -1,8 +1,9 @@
 //! `diskwright repro`: the same build twice, in two environments. Are the bytes the same, and if not, which?
 
 use super::exit::{self, Code, Usage};
-use super::{Verb, parse};
+use super::{Verb, build, parse, signals};
 use anyhow::{Context, bail};
+use diskwright::image::BuildError;
 use diskwright::inspect::explain::{Explanation, explain};
 use diskwright::inspect::open_image;
 use diskwright::units::{MIB, SECTOR, count, index};
@@ -19,6 +20,9 @@ use std::time::{Duration, Instant};
 
 /// Differences that are looked up.
 const SHOWN: usize = 20;
+
+/// Between two looks at whether a build has ended.
+const LOOK: Duration = Duration::from_millis(10);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -98,19 +102,25 @@ const SECOND: Surroundings = Surroundings {
 
 pub(super) fn run(args: Args) -> anyhow::Result<Code> {
     let line = line(&args.build);
-    check(&line)?;
+    let asked = check(&line)?;
     let place = args.dir.unwrap_or_else(std::env::temp_dir);
     let making = || format!("cannot make a folder in {}", place.display());
     let folder = tempfile::Builder::new()
         .prefix("diskwright-repro-")
         .tempdir_in(&place)
         .with_context(making)?;
+    let _guard = signals::guard(folder.path());
     let begun = Instant::now();
-    let first = build(&line, folder.path(), &FIRST)?;
-    // A clock that shows seconds shows others.
-    std::thread::sleep(Duration::from_millis(1100).saturating_sub(begun.elapsed()));
-    let second = build(&line, folder.path(), &SECOND)?;
-    let outcome = compare(&first, &second)?;
+    let first = build(&line, &asked, folder.path(), &FIRST)?;
+    // A clock that shows every other second, as FAT's does, shows another one.
+    while begun.elapsed() < Duration::from_millis(2100) {
+        std::thread::sleep(LOOK);
+        unless_caught()?;
+    }
+    let second = build(&line, &asked, folder.path(), &SECOND)?;
+    let outcome = compare(&first, &second);
+    unless_caught()?;
+    let outcome = outcome?;
     if args.json {
         exit::print_json(&outcome)?;
     } else {
@@ -133,19 +143,33 @@ fn line(given: &[OsString]) -> Vec<OsString> {
     line
 }
 
+/// `line` with more flags, before a `--` that ends them.
+fn with(line: &[OsString], flags: &[OsString]) -> Vec<OsString> {
+    let end = line.iter().position(|arg| arg == "--");
+    let (before, behind) = line.split_at(end.unwrap_or(line.len()));
+    [before, flags, behind].concat()
+}
+
 /// Reads the line as `build` will.
-fn check(line: &[OsString]) -> anyhow::Result<()> {
+fn check(line: &[OsString]) -> anyhow::Result<build::Args> {
     let mut whole = vec![OsString::from("diskwright")];
-    whole.extend_from_slice(line);
-    whole.push("--output=disk.img".into());
+    whole.extend(with(line, &["--output=disk.img".into()]));
     let Verb::Build(build) = parse(whole)?.verb else {
-        return Ok(());
+        bail!("these are no flags of build");
     };
     if build.reading.rootfs.iter().any(|r| r == "-") {
         let help = "give it as a file";
         return Err(Usage::with_help("standard input can be read only once", help).into());
     }
-    Ok(())
+    Ok(*build)
+}
+
+/// Whether to go on.
+fn unless_caught() -> Result<(), BuildError> {
+    match signals::caught() {
+        Some(_) => Err(BuildError::Interrupted),
+        None => Ok(()),
+    }
 }
 
 /// What a run leaves.
@@ -154,7 +178,12 @@ struct Made {
     manifest: PathBuf,
 }
 
-fn build(line: &[OsString], folder: &Path, around: &Surroundings) -> anyhow::Result<Made> {
+fn build(
+    line: &[OsString],
+    asked: &build::Args,
+    folder: &Path,
+    around: &Surroundings,
+) -> anyhow::Result<Made> {
     let folder = folder.join(around.folder);
     let temporary = folder.join("tmp");
     std::fs::create_dir_all(&temporary)
@@ -170,13 +199,15 @@ fn build(line: &[OsString], folder: &Path, around: &Surroundings) -> anyhow::Res
         flag.push(path);
         flag
     };
+    // Nothing goes where the caller's own files are. Offsets are those of the disk in a raw image alone.
+    let mut flags = asked.redirected(&folder);
+    flags.extend([
+        flag("--output=", &made.image),
+        flag("--manifest=", &made.manifest),
+    ]);
+    flags.extend(["--format=raw", "--force", "--quiet"].map(OsString::from));
     command
-        .args(line)
-        .args([
-            flag("--output=", &made.image),
-            flag("--manifest=", &made.manifest),
-        ])
-        .args(["--force", "--quiet"])
+        .args(with(line, &flags))
         .env("TMPDIR", &temporary)
         .env("TZ", around.zone)
         .env("LC_ALL", around.locale)
@@ -184,8 +215,22 @@ fn build(line: &[OsString], folder: &Path, around: &Surroundings) -> anyhow::Res
         .envs(around.variable)
         .stdin(Stdio::null())
         .stdout(Stdio::null());
-    let status = with_surroundings(around, || command.status());
-    let status = status.context("cannot start this program again")?;
+    let child = with_surroundings(around, || command.spawn());
+    let mut child = child.context("cannot start this program again")?;
+    let status = loop {
+        if let Some(status) = child.try_wait().context("cannot wait for a build")? {
+            break status;
+        }
+        if let Err(e) = unless_caught() {
+            // What it made is in the folder that goes: it need not wind up.
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(e.into());
+        }
+        std::thread::sleep(LOOK);
+    };
+    // A terminal sends its signal to both.
+    unless_caught()?;
     if !status.success() {
         bail!("the build in {} has failed: {status}", folder.display());
     }
@@ -260,6 +305,9 @@ fn differing(a: &File, b: &File, len: u64) -> std::io::Result<Vec<u64>> {
     let (mut left, mut right) = (vec![0; index(MIB)], vec![0; index(MIB)]);
     let mut at = 0;
     while at < len {
+        if signals::caught().is_some() {
+            return Err(std::io::ErrorKind::Interrupted.into());
+        }
         let step = index((len - at).min(MIB));
         let (left, right) = (&mut left[..step], &mut right[..step]);
         a.read_exact_at(left, at)?;

@@ -74,7 +74,7 @@ pub fn build_and_tell(
     let mut ingest = Ingest::new(formatter(spec, room)?, base, spool, observer);
     ingest.kernels = (spec.boot == Boot::Pv).then(Ahead::default);
     ingest.asked = asked;
-    ingest.digesting = asked.digests.then(Digesting::start);
+    ingest.digesting = asked.digests.then(|| Digesting::start(observer));
     ingest.customizes = spec.customize != Customize::default();
     info_span!("archive").in_scope(|| ingest.archive(rootfs))?;
 
@@ -161,7 +161,7 @@ pub fn build_and_tell(
         ..
     } = ingest;
     if let Some(digesting) = digesting {
-        told.digests = Some(digesting.finish(observer)?);
+        told.digests = Some(digesting.finish()?);
     }
     let plan = info_span!("ext4").in_scope(|| {
         observer.progress(Stage::Ext4, 0, None);

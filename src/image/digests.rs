@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -62,16 +62,24 @@ enum Order {
 }
 
 /// Files on their way.
-pub(super) struct Digesting {
+pub(super) struct Digesting<'a> {
     orders: Option<SyncSender<Vec<Order>>>,
     batch: Vec<Order>,
     bytes: usize,
-    thread: JoinHandle<Digests>,
+    thread: Option<JoinHandle<Digests>>,
     stop: Arc<AtomicBool>,
+    observer: &'a dyn Observer,
 }
 
-impl Digesting {
-    pub(super) fn start() -> Self {
+/// A build that fails leaves no thread at work.
+impl Drop for Digesting<'_> {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+impl<'a> Digesting<'a> {
+    pub(super) fn start(observer: &'a dyn Observer) -> Self {
         let (orders, receiver) = sync_channel(QUEUE);
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
@@ -80,8 +88,9 @@ impl Digesting {
             orders: Some(orders),
             batch: Vec::new(),
             bytes: 0,
-            thread,
+            thread: Some(thread),
             stop,
+            observer,
         }
     }
 
@@ -111,24 +120,35 @@ impl Digesting {
     fn send(&mut self) {
         self.bytes = 0;
         let batch = std::mem::take(&mut self.batch);
-        if let Some(orders) = &self.orders {
-            // Only a thread that panicked is gone: `finish` says so.
-            let _ = orders.send(batch);
+        let (Some(orders), mut order) = (&self.orders, Some(batch)) else {
+            return;
+        };
+        while let Some(batch) = order.take() {
+            match orders.try_send(batch) {
+                // Whoever asked for an end looks at it next: nobody will want the digests.
+                Err(TrySendError::Full(_)) if self.observer.cancelled() => {}
+                Err(TrySendError::Full(batch)) => {
+                    order = Some(batch);
+                    std::thread::sleep(Duration::from_micros(200));
+                }
+                // Only a thread that panicked is gone: `finish` says so.
+                Ok(()) | Err(TrySendError::Disconnected(_)) => {}
+            }
         }
     }
 
     /// All digests, when the last file has ended.
-    pub(super) fn finish(mut self, observer: &dyn Observer) -> Result<Digests, BuildError> {
+    pub(super) fn finish(mut self) -> Result<Digests, BuildError> {
         self.send();
         self.orders = None;
-        while !self.thread.is_finished() {
-            if observer.cancelled() {
-                self.stop.store(true, Ordering::Relaxed);
+        let thread = self.thread.take().expect("only this takes the thread");
+        while !thread.is_finished() {
+            if self.observer.cancelled() {
                 return Err(BuildError::Interrupted);
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        Ok(self.thread.join().expect("digesting does not panic"))
+        Ok(thread.join().expect("digesting does not panic"))
     }
 }
 
@@ -137,6 +157,9 @@ fn run(orders: &Receiver<Vec<Order>>, stop: &AtomicBool) -> Digests {
     let mut current: Option<(DataId, Hash)> = None;
     let mut zeros = Zeros { left: HOLES, stop };
     for order in orders.iter().flatten() {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
         match order {
             Order::Begin(id, size) => {
                 end(&mut digests, current.take(), &mut zeros);
@@ -228,7 +251,7 @@ mod tests {
 
     #[test]
     fn holes_are_digested_as_the_zeros_that_they_read_as() {
-        let mut digesting = Digesting::start();
+        let mut digesting = Digesting::start(&Silent);
         let (sparse, plain, cut) = (DataId(7), DataId(3), DataId(9));
         digesting.begin(sparse, 200_000);
         digesting.data(70_000, &Bytes::from_static(b"abc"));
@@ -242,7 +265,7 @@ mod tests {
         digesting.begin(huge, 1 << 44);
         digesting.data(5, &Bytes::from_static(b"abc"));
         digesting.hole(1 << 45);
-        let digests = digesting.finish(&Silent).unwrap();
+        let digests = digesting.finish().unwrap();
         let of = |data, size| {
             let kind = NodeKind::File { size, data };
             hex(&digests.of(kind).unwrap())
@@ -268,11 +291,8 @@ mod tests {
                 true
             }
         }
-        let mut digesting = Digesting::start();
+        let mut digesting = Digesting::start(&Interrupted);
         digesting.begin(DataId(1), HOLES);
-        assert!(matches!(
-            digesting.finish(&Interrupted),
-            Err(BuildError::Interrupted)
-        ));
+        assert!(matches!(digesting.finish(), Err(BuildError::Interrupted)));
     }
 }

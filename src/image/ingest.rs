@@ -35,7 +35,7 @@ pub(super) struct Ingest<'a> {
     /// What is to be told besides.
     pub(super) asked: Asked,
     /// Where files are digested, when they are.
-    pub(super) digesting: Option<Digesting>,
+    pub(super) digesting: Option<Digesting<'a>>,
     /// Whether the spool keeps what customising reads, too.
     pub(super) customizes: bool,
     /// Files that the spool keeps.

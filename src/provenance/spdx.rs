@@ -17,7 +17,7 @@ pub(super) fn document(sbom: &Sbom<'_>, uuid: Uuid) -> Value {
         "name": sbom.system(),
         "versionInfo": os.version_id.as_deref().unwrap_or_default(),
         "description": os.pretty_name.as_deref().unwrap_or_default(),
-        "primaryPackagePurpose": "OPERATING-SYSTEM",
+        "primaryPackagePurpose": "OPERATING_SYSTEM",
         "downloadLocation": NO_ASSERTION,
         "filesAnalyzed": false,
         "licenseConcluded": NO_ASSERTION,

@@ -84,7 +84,10 @@ fn resource(name: &str, digest: Option<&str>, kind: &str) -> Value {
     match digest.and_then(|d| d.split_once(':')) {
         Some((algorithm, hex)) => value["digest"] = json!({ algorithm: hex }),
         // One of the two must be there.
-        None => value["uri"] = format!("file:{}", encoded(name)).into(),
+        None => {
+            let names: Vec<String> = name.split('/').map(encoded).collect();
+            value["uri"] = format!("file:{}", names.join("/")).into();
+        }
     }
     value
 }

@@ -42,13 +42,56 @@ impl Beside {
         written.map_err(|e| self.target.failed(e))
     }
 
-    /// Puts it under its name, which it gives back.
+    /// Puts it under its name; what [`RawOptions::force`] replaces is kept aside.
     ///
     /// # Errors
-    /// When it cannot be renamed, or the name was taken meanwhile.
-    pub fn finish(self) -> Result<PathBuf, SinkError> {
-        let path = self.target.path.clone();
-        self.target.publish(&self.file)?;
-        Ok(path)
+    /// When it cannot be renamed, or the name was taken meanwhile; what was there is still there.
+    pub fn place(self) -> Result<Placed, SinkError> {
+        let mut placed = Placed {
+            path: self.target.path.clone(),
+            before: self.target.put_aside()?,
+        };
+        match self.target.publish(&self.file) {
+            Ok(()) => Ok(placed),
+            Err(e) => {
+                placed.restore();
+                Err(e)
+            }
+        }
+    }
+}
+
+/// A file under its name, and what it replaced, until [`Self::keep`] or [`Self::undo`].
+#[derive(Debug)]
+#[must_use]
+pub struct Placed {
+    path: PathBuf,
+    before: Option<PathBuf>,
+}
+
+impl Placed {
+    /// It stays; what was there before is gone.
+    pub fn keep(self) {
+        if let Some(before) = &self.before {
+            // It was to be replaced, and is: a name too many is no failure.
+            let _ = std::fs::remove_file(before);
+        }
+    }
+
+    /// What was there before, file or nothing, is there again.
+    pub fn undo(mut self) {
+        if self.before.is_none() {
+            // The failure that led here is what matters.
+            let _ = std::fs::remove_file(&self.path);
+        }
+        self.restore();
+    }
+
+    fn restore(&mut self) {
+        if let Some(before) = self.before.take() {
+            // Two names of one file stay two: rename(2). So it is removed as well.
+            let _ = std::fs::rename(&before, &self.path);
+            let _ = std::fs::remove_file(&before);
+        }
     }
 }

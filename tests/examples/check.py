@@ -15,8 +15,18 @@ HERE = pathlib.Path(__file__).parent
 RESTRICTED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
 
 
+def released(container):
+    """The image that release.yml pushes, and its one program, by the path that .github/Containerfile gives it."""
+    root = HERE.parent.parent
+    version = re.search(r'^version = "(.*)"', (root / "Cargo.toml").read_text(), re.M)[1]
+    assert container["image"] == f"ghcr.io/diskwright/diskwright:{version}", container["image"]
+    (entry,) = re.findall(r"^ENTRYPOINT (.*)", (root / ".github/Containerfile").read_text(), re.M)
+    assert container["command"] == json.loads(entry), container["command"]
+
+
 def unprivileged(pod, container):
     """The restricted standard of Kubernetes for pods, and a read-only root besides."""
+    released(container)
     own = container["securityContext"]
     assert all(own.get(key) == value for key, value in RESTRICTED.items()), own
     assert pod["runAsNonRoot"] and pod["runAsUser"] > 0, pod

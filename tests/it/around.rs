@@ -196,14 +196,14 @@ fn workflows_and_action_are_what_github_takes() {
 }
 
 /// Runs the action's script against releases in a folder, with a cargo that writes down its arguments.
-fn install(desk: &Desk, more: &[&str]) -> Output {
+fn install(desk: &Desk, version: &str, more: &[&str]) -> Output {
     let path = format!(
         "{}:{}",
         desk.path("bin").display(),
         std::env::var("PATH").unwrap()
     );
     Command::new(root().join(".github/install"))
-        .args([desk.path("installed").to_str().unwrap(), "9.9.9"])
+        .args([desk.path("installed").to_str().unwrap(), version])
         .args(more)
         .env(
             "DISKWRIGHT_RELEASES",
@@ -233,17 +233,20 @@ fn the_action_takes_a_release_by_its_digest_and_only_otherwise_compiles() {
         stdout("chmod", &["+x", desk.path(name).to_str().unwrap()]);
     }
     // No release: it is compiled, from the action's own sources.
-    let out = install(&desk, &[]);
+    let own = env!("CARGO_PKG_VERSION");
+    let out = install(&desk, own, &[]);
     assert!(out.status.success(), "{out:?}");
     let said = std::fs::read_to_string(desk.path("cargo.log")).unwrap();
     assert!(
         said.starts_with(&format!("install --locked --path {}", root().display())),
         "{said}"
     );
-    // But not where a digest was asked for.
-    assert!(!install(&desk, &["00"]).status.success());
-
+    // But not where a digest was asked for, nor another version than theirs.
     std::fs::remove_file(desk.path("cargo.log")).unwrap();
+    assert!(!install(&desk, own, &["00"]).status.success());
+    assert!(!install(&desk, "9.9.9", &[]).status.success());
+    assert!(!desk.path("cargo.log").exists());
+
     let folder = desk.path("releases/v9.9.9");
     std::fs::create_dir_all(&folder).unwrap();
     let machine = std::env::consts::ARCH;
@@ -256,7 +259,7 @@ fn the_action_takes_a_release_by_its_digest_and_only_otherwise_compiles() {
     );
     stdout("sh", &["-c", &pack]);
     std::fs::remove_dir_all(desk.path("installed")).unwrap();
-    let out = install(&desk, &[]);
+    let out = install(&desk, "9.9.9", &[]);
     assert!(out.status.success(), "{out:?}");
     assert_eq!(
         std::fs::read_to_string(desk.path("installed/diskwright")).unwrap(),
@@ -270,7 +273,7 @@ fn the_action_takes_a_release_by_its_digest_and_only_otherwise_compiles() {
         format!("{}  {name}\n", "0".repeat(64)),
     )
     .unwrap();
-    let out = install(&desk, &[]);
+    let out = install(&desk, "9.9.9", &[]);
     let said = String::from_utf8_lossy(&out.stderr);
     assert!(
         !out.status.success() && said.contains("has the SHA-256"),

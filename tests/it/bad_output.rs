@@ -51,18 +51,18 @@ fn the_archive_itself_is_never_replaced() {
         &build("a.tar", &["--force"]),
         3,
         expect![[r#"
-        error: a.tar is the archive itself: the image would replace it; give the image another name
+        error: a.tar is the archive itself, which would be replaced; give the output another name
     "#]],
     );
     desk.refused(&build("out/../a.tar", &[]), 3, expect![[r#"
-        error: out/../a.tar is the archive itself: the image would replace it; give the image another name
+        error: out/../a.tar is the archive itself, which would be replaced; give the output another name
     "#]]);
     std::fs::hard_link(desk.path("a.tar"), desk.path("b.tar")).unwrap();
     desk.refused(
         &build("b.tar", &["--force"]),
         3,
         expect![[r#"
-        error: b.tar is the archive itself: the image would replace it; give the image another name
+        error: b.tar is the archive itself, which would be replaced; give the output another name
     "#]],
     );
     let args = ["build", "-", "--boot", "none", "-o", "a.tar", "--force"];
@@ -71,7 +71,7 @@ fn the_archive_itself_is_never_replaced() {
         &piped,
         3,
         expect![[r#"
-        error: a.tar is the archive itself: the image would replace it; give the image another name
+        error: a.tar is the archive itself, which would be replaced; give the output another name
     "#]],
     );
     assert_eq!(std::fs::read(desk.path("a.tar")).unwrap(), before);
@@ -194,4 +194,51 @@ fn a_folder_that_may_not_be_written_is_named() {
     "#]],
     );
     assert_eq!(names(&folder), Vec::<String>::new());
+}
+
+/// Every flag that names a file to write, against everything that is read and against each other.
+#[test]
+fn no_output_replaces_an_input_or_another_output() {
+    let desk = desk();
+    for folder in ["over", "seed"] {
+        std::fs::create_dir(desk.path(folder)).unwrap();
+        desk.write(&format!("{folder}/user-data"), b"#cloud-config\n");
+    }
+    desk.write("motd", b"hello\n");
+    desk.write("key.pub", b"ssh-ed25519 AAAA me\n");
+    let spec = "rootfs = 'a.tar'\nboot = 'none'\noutput = 'out/disk.img'\noverlay = 'over'\n\
+        file = 'motd:/etc/motd'\nssh-key = 'root:key.pub'\ncloud-init = 'seed'\n";
+    desk.write("image.toml", spec.as_bytes());
+    let inputs = [
+        "a.tar",
+        "image.toml",
+        "over/user-data",
+        "motd",
+        "key.pub",
+        "seed/user-data",
+        "seed/new",
+    ];
+    let outputs = ["--bmap=", "--map-file=", "--manifest=", "--sbom=spdx:"];
+    let others = ["--output=", "--builder-id=x:y --provenance="];
+    for flag in outputs.into_iter().chain(others) {
+        for input in inputs {
+            let line = format!("build --spec image.toml --force {flag}{input}");
+            let words: Vec<&str> = line.split(' ').collect();
+            let before = std::fs::read(desk.path(input)).ok();
+            let ran = desk.run(&words);
+            assert_eq!(ran.code, Some(3), "{line}: {ran:?}");
+            let why = ["itself, which would be replaced", "lies in the folder"];
+            assert!(why.iter().any(|w| ran.stderr.contains(w)), "{ran:?}");
+            assert_eq!(std::fs::read(desk.path(input)).ok(), before, "{line}");
+        }
+    }
+    for flag in outputs {
+        let same = format!("{flag}out/../out/disk.img");
+        let ran = desk.run(&["build", "--spec", "image.toml", "--force", &same]);
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(ran.stderr.contains("--output both name"), "{ran:?}");
+        let ran = desk.run(&["build", "--spec", "image.toml", &format!("{flag}-")]);
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+    }
+    assert_eq!(desk.out(), Vec::<String>::new());
 }

@@ -14,8 +14,17 @@ const PLAIN: [&str; 4] = ["--boot", "none", "--free", "4M"];
 fn a_tree_with_every_feature_is_the_same_in_both_environments() {
     let desk = Desk::new();
     image::write_tar(desk.folder(), "rootfs.tar", &features::members());
-    let spec = "rootfs = 'rootfs.tar'\noutput = 'out/disk.img'\nboot = 'none'\nfree = '4M'\n";
+    let records = ["map-file", "bmap", "manifest", "provenance"];
+    let mut spec = String::from(
+        "rootfs = 'rootfs.tar'\noutput = 'disk.raw'\nboot = 'none'\nfree = '4M'\nbuilder-id = 'x:y'\n",
+    );
+    for record in records {
+        spec.push_str(&format!("{record} = '{record}'\n"));
+    }
     desk.write("image.toml", spec.as_bytes());
+    for mine in records.iter().chain(&["disk.raw"]) {
+        desk.write(mine, b"mine");
+    }
     let flags = [
         "repro",
         "--json",
@@ -31,7 +40,17 @@ fn a_tree_with_every_feature_is_the_same_in_both_environments() {
     assert_eq!(outcome["identical"], true);
     // Nothing stays, not even at the spec file's own place.
     assert_eq!(desk.out(), Vec::<String>::new());
-    let built = desk.run(&["build", "--spec", "image.toml", "--label", "x"]);
+    for mine in records.iter().chain(&["disk.raw"]) {
+        assert_eq!(std::fs::read(desk.path(mine)).unwrap(), b"mine");
+    }
+    let flags = [
+        "build",
+        "rootfs.tar",
+        "--boot=none",
+        "--free=4M",
+        "--label=x",
+    ];
+    let built = desk.run(&[&flags[..], &["-o", "out/disk.img"]].concat());
     assert_eq!(built.code, Some(0), "{built:?}");
     assert_eq!(outcome["sha256"], image::sha256(&desk.path("out/disk.img")));
 }
@@ -102,4 +121,32 @@ fn what_cannot_be_built_twice_is_refused() {
             For more information, try '--help'.
         "#]],
     );
+}
+
+#[test]
+fn a_signal_ends_it_and_its_build_and_leaves_nothing() {
+    let desk = Desk::new();
+    rustix::fs::mkfifoat(CWD, desk.path("rootfs.tar"), 0o600.into()).unwrap();
+    let line = ["repro", "--dir", "out", "rootfs.tar"];
+    let mut command = desk.command(&line);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    // Its build opens the pipe, of which nobody writes anything.
+    let pipe = std::fs::OpenOptions::new()
+        .write(true)
+        .open(desk.path("rootfs.tar"))
+        .unwrap();
+    let id = child.id().to_string();
+    crate::common::run(desk.folder(), "kill", &["-s", "TERM", &id]);
+    let ran = ran(&child.wait_with_output().unwrap());
+    assert_eq!(ran.code, Some(143), "{ran:?}");
+    assert_eq!(desk.out(), Vec::<String>::new());
+    // Nobody is left to read it.
+    drop(pipe);
+    let reader = rustix::fs::open(
+        desk.path("rootfs.tar"),
+        OFlags::WRONLY | OFlags::NONBLOCK,
+        Mode::empty(),
+    );
+    assert_eq!(reader.unwrap_err(), rustix::io::Errno::NXIO);
 }

@@ -40,12 +40,12 @@ fn program(running: &Running, traced: bool) -> u32 {
 
 /// A build that has written some of its data and waits for the rest of its archive on a pipe.
 fn half_way(desk: &Desk, traced: bool) -> (Running, u32, ChildStdin) {
-    half_way_to("raw", desk, traced)
+    half_way_with(&[], desk, traced)
 }
 
-/// The same in any format.
-fn half_way_to(format: &str, desk: &Desk, traced: bool) -> (Running, u32, ChildStdin) {
-    let line = [&BUILD[..], &["--format", format]].concat();
+/// The same with more flags.
+fn half_way_with(flags: &[&str], desk: &Desk, traced: bool) -> (Running, u32, ChildStdin) {
+    let line = [&BUILD[..], flags].concat();
     let (calls, fault) = NO_TMPFILE;
     let mut command = match traced {
         true => desk.traced(calls, Some(fault), &line),
@@ -94,7 +94,7 @@ fn a_signal_leaves_nothing_in_any_format() {
                 continue;
             }
             let desk = Desk::new();
-            let (running, id, mut pipe) = half_way_to(format, &desk, traced);
+            let (running, id, mut pipe) = half_way_with(&["--format", format], &desk, traced);
             send("INT", id);
             let _ = pipe.write_all(&vec![7; 8 << 20]);
             let ran = running.end();
@@ -130,6 +130,16 @@ fn a_second_signal_ends_it_at_once() {
     assert_eq!(desk.out(), Vec::<String>::new());
 }
 
+/// A file for each record.
+const BESIDE: [&str; 6] = [
+    "--bmap=out/bmap",
+    "--map-file=out/map",
+    "--manifest=out/manifest",
+    "--sbom=spdx:out/sbom",
+    "--provenance=out/provenance",
+    "--builder-id=x:y",
+];
+
 #[test]
 fn a_named_temporary_is_removed_by_every_signal_that_can_be_caught() {
     if !have("strace") {
@@ -137,11 +147,11 @@ fn a_named_temporary_is_removed_by_every_signal_that_can_be_caught() {
     }
     for (signal, code, silent) in [("INT", 130, false), ("TERM", 143, true)] {
         let desk = Desk::new();
-        let (running, id, mut pipe) = half_way(&desk, true);
+        let (running, id, mut pipe) = half_way_with(&BESIDE, &desk, true);
         let there = desk.out();
         assert!(
-            there.len() == 1 && there[0].starts_with(".diskwright-"),
-            "the temporary should have a name here: {there:?}"
+            there.len() == 6 && there.iter().all(|name| name.starts_with(".diskwright-")),
+            "the temporaries should have names here: {there:?}"
         );
         send(signal, id);
         if !silent {

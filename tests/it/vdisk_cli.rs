@@ -221,7 +221,7 @@ fn what_makes_no_sense_is_refused() {
         &["convert", "raw", "raw", "--force"],
         3,
         expect![[r#"
-            error: raw is the image that is read itself: the image would replace it; give the image another name
+            error: raw is the image that is read itself, which would be replaced; give the output another name
         "#]],
     );
     if have("qemu-img") {

@@ -155,7 +155,7 @@ impl Target {
             (None, false) => link(file, &self.path).map_err(&fail)?,
             (None, true) => {
                 // A name cannot be linked over another: a temporary one, then a rename.
-                let temporary = self.free_name(file).map_err(&fail)?;
+                let temporary = self.free_name(|path| link(file, path)).map_err(&fail)?;
                 if let Err(e) = std::fs::rename(&temporary, &self.path) {
                     // The rename's failure is what matters.
                     let _ = std::fs::remove_file(&temporary);
@@ -180,11 +180,27 @@ impl Target {
         Ok(())
     }
 
-    fn free_name(&self, file: &File) -> io::Result<PathBuf> {
+    /// Gives what stands at the path a second name, where it may be replaced and there is something.
+    pub(in crate::sink) fn put_aside(&self) -> Result<Option<PathBuf>, SinkError> {
+        let replaceable = |there: std::fs::Metadata| !there.is_dir();
+        if !self.options.force || !self.path.symlink_metadata().is_ok_and(replaceable) {
+            return Ok(None);
+        }
+        let linked = self.free_name(|aside| std::fs::hard_link(&self.path, aside));
+        // Not every filesystem has links, and not every file may be linked.
+        let aside = linked.or_else(|_| self.free_name(|aside| rename_new(&self.path, aside)));
+        aside.map(Some).map_err(|source| SinkError::Rename {
+            path: self.path.clone(),
+            source,
+        })
+    }
+
+    /// A name in the folder that `give` could give.
+    fn free_name(&self, give: impl Fn(&Path) -> io::Result<()>) -> io::Result<PathBuf> {
         let process = std::process::id();
         for n in 0_u32.. {
             let path = self.folder.join(format!(".diskwright-{process}-{n}.tmp"));
-            match link(file, &path) {
+            match give(&path) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
                 other => return other.map(|()| path),
             }
