@@ -7,13 +7,16 @@ TEST_PACKAGES = qemu-system-x86 qemu-system-arm seabios ovmf qemu-efi-aarch64 e2
 	grub-common grub-efi-amd64-signed shim-signed fuse2fs fdisk gdisk parted dosfstools mtools strace \
 	file zstd lz4 xz-utils bzip2 acl attr libarchive-tools busybox-static cpio mmdebstrap debian-archive-keyring \
 	python3 python3-venv libc6-i386 umoci skopeo buildah genext2fs genimage openssl pigz \
+	bubblewrap curl mandoc zsh fish openssh-client systemd packer \
 	qemu-utils bmap-tools chromium
 
-# Somebody else's AWS, from PyPI; the same version everywhere.
-TEST_PYTHON = moto[server]==5.2.5
+# From PyPI, the same versions everywhere: somebody else's AWS, the schemas of Kubernetes, the types of Argo; those
+# who own the formats of records judge them.
+TEST_PYTHON = 'moto[server]==5.2.5' kubernetes-validate==1.37.0 hera==7.1.0 spdx-tools==0.8.5 \
+	'cyclonedx-python-lib[json-validation]==11.12.0' in-toto-attestation==0.9.3 check-jsonschema==0.39.0
 # Somebody else's S3, from the Rust registry.
 S3S_FS = 0.14.1
-SERVERS = $$(tests/python '$(TEST_PYTHON)'):$$(tests/s3s-fs $(S3S_FS))
+SERVERS = $$(tests/python $(TEST_PYTHON)):$$(tests/s3s-fs $(S3S_FS))
 
 # AWS's own client of EBS direct, as its authors publish it.
 COLDSNAP = coldsnap@0.12.0

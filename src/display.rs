@@ -62,9 +62,30 @@ pub const fn reorders(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// Below it, two words have too little in common for "did you mean".
+const SIMILAR: f64 = 0.7;
+
+/// The one of `names` that is most like `word`, where one is like it at all; of two alike, the last.
+#[must_use]
+pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let likeness = |name: &'a str| (strsim::jaro_winkler(word, name), name);
+    let nearest = names.into_iter().map(likeness);
+    let nearest = nearest.max_by(|a, b| a.0.total_cmp(&b.0));
+    nearest
+        .filter(|(likeness, _)| *likeness >= SIMILAR)
+        .map(|(_, name)| name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_nearest_name_is_told_where_one_is_near() {
+        let names = ["ssh.service", "cron.service", "getty.target"];
+        assert_eq!(nearest("shh.service", names), Some("ssh.service"));
+        assert_eq!(nearest("q", names), None);
+    }
 
     #[test]
     fn prints_no_control_bytes_and_keeps_what_is_readable() {

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! archive ──► tree ──► prepare ──► ext4 | fat | partition | grub ──► image ──► sink
-//! (bytes)    (files)  (our edits)     (plans: what lies where)       (extents)  (raw, qcow2 …)
+//! (bytes)    (files)  (edits)         (plans: what lies where)       (extents)  (raw, qcow2 …)
 //! ```
 //!
 //! An image is a value: a list of extents, sorted, disjoint, covering the disk exactly, each of which says
@@ -97,8 +97,8 @@
 //!    count. No clock, no environment and no order of a map reaches a byte of the image. Every identifier
 //!    derives from one [`seed`], a digest of the tree's names and metadata and of the spec. Times are
 //!    clamped to `SOURCE_DATE_EPOCH`, or else to the newest entry.
-//! 2. Placement depends on names and sizes only; emission never chooses a place. Only `image`'s prepare
-//!    stage reads files, and only those it lists.
+//! 2. Placement depends on names and sizes only; emission never chooses a place. Only `image`'s customise
+//!    and prepare stages read files of the tree, and only those they list.
 //! 3. The extents of an image are sorted, disjoint and cover it exactly.
 //! 4. Only [`archive`] sees untrusted bytes; past [`tree`], an error is the spec's or a bug.
 //! 5. No byte of a file that is not in the final tree is in the image.
@@ -126,6 +126,7 @@ pub mod tree;
 pub mod ext4;
 pub mod fat;
 pub mod grub;
+pub mod packages;
 pub mod partition;
 pub mod vdisk;
 
@@ -138,6 +139,7 @@ pub mod strategy;
 #[cfg(feature = "cli")]
 pub mod boot;
 pub mod inspect;
+pub mod provenance;
 pub mod sink;
 
 #[cfg(feature = "aws")]

@@ -4,13 +4,15 @@
 //! that a user knows stand in it. Layers are plain tars, now and then gzip (kaniko), and are held against
 //! the configuration's `diff_ids`, which are digests of the decompressed tar.
 
-use super::oci::{Config, Digest, ImageError, LayerBlob, Named, Saved, check_os, parse};
+use super::oci::{
+    Config, Digest, ImageError, ImageLayers, LayerBlob, Named, Saved, check_os, parse,
+};
 use crate::display::display_path;
 
 const MANIFEST: &str = "manifest.json";
 
 /// The layers of the image called `name`, lowest first.
-pub(super) fn layers(store: &Named, name: Option<&str>) -> Result<Vec<LayerBlob>, ImageError> {
+pub(super) fn layers(store: &Named, name: Option<&str>) -> Result<ImageLayers, ImageError> {
     let Some(bytes) = store.read(MANIFEST)? else {
         let layout = store.find("index.json")?.is_some();
         let old = store.find("repositories")?.is_some();
@@ -27,7 +29,7 @@ pub(super) fn layers(store: &Named, name: Option<&str>) -> Result<Vec<LayerBlob>
     };
     let all: Vec<Saved> = parse(store, MANIFEST, "manifest of `docker save`", &bytes)?;
     let saved = choose(store, &all, name)?;
-    let config = config(store, &saved.config)?;
+    let (digest, config) = config(store, &saved.config)?;
     check_os(
         store,
         &display_path(saved.config.as_bytes()).to_string(),
@@ -59,7 +61,7 @@ pub(super) fn layers(store: &Named, name: Option<&str>) -> Result<Vec<LayerBlob>
             compression: None,
         });
     }
-    Ok(layers)
+    Ok(ImageLayers { digest, layers })
 }
 
 /// A name as Docker means it: without the registry and folder that it adds, with the tag that it adds.
@@ -115,7 +117,7 @@ fn choose<'a>(
 }
 
 /// Reads a configuration; one that bears its digest as its name is held against it.
-fn config(store: &Named, path: &str) -> Result<Config, ImageError> {
+fn config(store: &Named, path: &str) -> Result<(Digest, Config), ImageError> {
     let shown = display_path(path.as_bytes()).to_string();
     let bytes = store.read(path)?.ok_or_else(|| ImageError::Missing {
         image: store.image.clone(),
@@ -127,5 +129,6 @@ fn config(store: &Named, path: &str) -> Result<Config, ImageError> {
     if let Some(digest) = Digest::parse(&format!("sha256:{hex}")) {
         store.check_bytes(&shown, &bytes, &digest)?;
     }
-    parse(store, &shown, "image configuration", &bytes)
+    let config = parse(store, &shown, "image configuration", &bytes)?;
+    Ok((Digest::sha256(&bytes), config))
 }

@@ -88,6 +88,30 @@ pub enum ArchiveError {
         /// What the system said.
         source: io::Error,
     },
+    /// A filter could not be started.
+    #[error("cannot start the filter `{command}`")]
+    FilterStart {
+        /// The command.
+        command: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A filter failed.
+    #[error(
+        "the filter `{command}` failed ({status}): mend the command; what it said itself stands above"
+    )]
+    Filter {
+        /// The command.
+        command: String,
+        /// How it ended.
+        status: String,
+    },
+    /// A filter for what is no single tar archive.
+    #[error(
+        "a filter takes one tar archive, not a folder, a container image or several layers: make one tar of \
+         them first"
+    )]
+    FilterOfOther,
     /// No thread could be started for the decoder.
     #[error("cannot start a thread to decode {archive}")]
     Thread {

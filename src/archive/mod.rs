@@ -18,13 +18,16 @@
 
 mod decode;
 mod detect;
+mod digested;
 mod docker;
 mod error;
+mod filter;
 mod folder;
 mod input;
 mod layer;
 mod members;
 mod oci;
+mod origin;
 mod pool;
 mod reader;
 mod rootfs;
@@ -33,9 +36,12 @@ mod tar;
 
 pub use crate::entry::{DataRun, Entry, EntryKind};
 pub use detect::{Compression, LOOKS_AT, Looks, looks};
+pub use digested::{Input, InputLayer};
 pub use error::{ArchiveError, Part, Place};
+pub use filter::Filter;
 pub use folder::FolderError;
 pub use oci::{Blob, ImageError, Platform, Store};
+pub use origin::Origin;
 pub use reader::ArchiveReader;
-pub use rootfs::{Item, Options, Origin, Rootfs};
+pub use rootfs::{Item, Options, Rootfs};
 pub use tar::TarWriter;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::detect::Compression;
+use super::digested::{Digested, Receipt};
 use super::error::ArchiveError;
 use super::input::Input;
 use super::oci::Check;
@@ -163,6 +164,13 @@ impl Opened {
 
     pub(super) fn start(self) -> Result<ArchiveReader, ArchiveError> {
         ArchiveReader::start(self.name, Box::new(self.file), self.total)
+    }
+
+    /// The same, its bytes digested while they pass.
+    pub(super) fn start_digested(self) -> Result<(ArchiveReader, Receipt), ArchiveError> {
+        let (reader, receipt) = Digested::new(self.name.clone(), Box::new(self.file), self.total)?;
+        let archive = ArchiveReader::start(self.name, Box::new(reader), self.total)?;
+        Ok((archive, receipt))
     }
 }
 

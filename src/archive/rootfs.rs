@@ -1,105 +1,25 @@
 //! A root filesystem: one source or several, lowest first, read as one sequence of layers.
 
 use std::collections::VecDeque;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fmt;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::digested::{Input, Receipt};
 use super::docker;
 use super::error::ArchiveError;
+use super::filter::{Filter, Filtered};
 use super::folder::FolderReader;
 use super::layer::LayerReader;
 use super::members::Members;
 use super::oci::{self, Folder, LayerBlob, Named, Platform, Store};
+use super::origin::Origin;
 use super::pool::Pool;
 use super::reader::{ArchiveReader, Opened};
-use crate::display::display_path;
 use crate::entry::Entry;
-
-/// Where a root filesystem comes from, as the command line writes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// A tar archive, `-` for standard input, or a folder.
-    Path(PathBuf),
-    /// `oci:DIR[:TAG]`: an image of an OCI layout.
-    OciLayout {
-        /// The layout's folder.
-        dir: PathBuf,
-        /// Its `org.opencontainers.image.ref.name`.
-        tag: Option<String>,
-    },
-    /// `oci-archive:FILE[:TAG]`: the same as a tar.
-    OciArchive {
-        /// The tar, plain or compressed; `-` for standard input.
-        file: PathBuf,
-        /// As for a layout.
-        tag: Option<String>,
-    },
-    /// `docker-archive:FILE[:NAME]`: what `docker save` writes.
-    DockerArchive {
-        /// The tar, plain or compressed; `-` for standard input.
-        file: PathBuf,
-        /// One of its `RepoTags`.
-        name: Option<String>,
-    },
-}
-
-impl Origin {
-    /// Reads an argument. As for skopeo, the first colon behind the scheme ends the path. What bears no
-    /// scheme is a path; `./oci:x` is one too.
-    #[must_use]
-    pub fn parse(text: &OsStr) -> Self {
-        let bytes = text.as_bytes();
-        let split = |rest: &[u8]| {
-            let end = rest.iter().position(|&b| b == b':');
-            let path = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
-            let name = end.and_then(|at| rest.get(at.saturating_add(1)..));
-            let name = name.filter(|n| !n.is_empty());
-            (
-                PathBuf::from(OsString::from_vec(path.to_vec())),
-                name.map(|n| String::from_utf8_lossy(n).into_owned()),
-            )
-        };
-        if let Some(rest) = bytes.strip_prefix(b"oci:") {
-            let (dir, tag) = split(rest);
-            Self::OciLayout { dir, tag }
-        } else if let Some(rest) = bytes.strip_prefix(b"oci-archive:") {
-            let (file, tag) = split(rest);
-            Self::OciArchive { file, tag }
-        } else if let Some(rest) = bytes.strip_prefix(b"docker-archive:") {
-            let (file, name) = split(rest);
-            Self::DockerArchive { file, name }
-        } else {
-            Self::Path(text.into())
-        }
-    }
-
-    /// What messages call the image: its argument without the name in it.
-    fn image(&self) -> Arc<str> {
-        let path = display_path(self.path().as_os_str().as_bytes());
-        let scheme = match self {
-            Self::Path(_) => "",
-            Self::OciLayout { .. } => "oci:",
-            Self::OciArchive { .. } => "oci-archive:",
-            Self::DockerArchive { .. } => "docker-archive:",
-        };
-        format!("{scheme}{path}").into()
-    }
-
-    /// The file or folder that is read; `-` for standard input.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        match self {
-            Self::Path(path) => path,
-            Self::OciLayout { dir, .. } => dir,
-            Self::OciArchive { file, .. } | Self::DockerArchive { file, .. } => file,
-        }
-    }
-}
 
 /// How to read what leaves a choice.
 #[derive(Clone, Debug, Default)]
@@ -110,6 +30,10 @@ pub struct Options {
     pub platform: Option<Platform>,
     /// Folder for a compressed or piped image archive while it is read; by default `TMPDIR`.
     pub spool: Option<PathBuf>,
+    /// Whether tars are digested while they are read: see [`Rootfs::inputs`].
+    pub digest: bool,
+    /// A command through which the one tar archive goes.
+    pub filter: Option<Filter>,
 }
 
 /// What comes next.
@@ -152,11 +76,19 @@ pub struct Rootfs {
     /// Bytes of all, where all are known.
     total: Option<u64>,
     warnings: Vec<String>,
+    inputs: Vec<Input>,
+    /// Of the tar under way: its place among the inputs, and where its digest will be.
+    receipt: Option<(usize, Receipt)>,
+    /// The command of [`Options::filter`].
+    filter: Option<String>,
 }
 
 /// A layer that has not begun.
 enum Waiting {
-    Tar(Opened),
+    /// And its place among the inputs, where it is to be digested.
+    Tar(Opened, Option<usize>),
+    /// Its bytes go to a command: what is read is the command's.
+    Filtered(Opened, Filter),
     Reader(Box<ArchiveReader>),
     Layer(LayerBlob),
     Folder(PathBuf, Option<(u32, u32)>),
@@ -165,6 +97,7 @@ enum Waiting {
 /// The layer under way.
 enum Layer {
     Tar(Box<ArchiveReader>),
+    Filtered(Box<Filtered>),
     Image(Box<LayerReader>),
     Folder(Box<FolderReader>),
 }
@@ -200,16 +133,22 @@ impl Rootfs {
     /// When one of them cannot be opened, or is no root filesystem.
     pub fn open_with(origins: &[Origin], options: &Options) -> Result<Self, ArchiveError> {
         let (mut waiting, mut warnings) = (VecDeque::new(), Vec::new());
+        let mut inputs = Vec::new();
         let platform = options.platform.as_ref();
+        if let Some(filter) = &options.filter {
+            return Self::filtered(origins, filter);
+        }
         for origin in origins {
             let image = origin.image();
-            let layers = match origin {
+            let nr = options.digest.then_some(inputs.len());
+            inputs.push(Input::of(origin));
+            let found = match origin {
                 Origin::Path(path) if path.is_dir() => {
                     waiting.push_back(Waiting::Folder(path.clone(), options.owner));
                     continue;
                 }
                 Origin::Path(path) => {
-                    waiting.push_back(Waiting::Tar(Opened::new(path)?));
+                    waiting.push_back(Waiting::Tar(Opened::new(path)?, nr));
                     continue;
                 }
                 Origin::OciLayout { dir, tag } => {
@@ -227,7 +166,10 @@ impl Rootfs {
                     docker::layers(&Named { image, store }, name.as_deref())?
                 }
             };
-            waiting.extend(layers.into_iter().map(Waiting::Layer));
+            if let Some(input) = inputs.last_mut() {
+                input.found(&found);
+            }
+            waiting.extend(found.layers.into_iter().map(Waiting::Layer));
         }
         let total = waiting
             .iter()
@@ -235,8 +177,32 @@ impl Rootfs {
             .try_fold(0_u64, |sum, len| Some(sum.saturating_add(len?)));
         Ok(Self {
             warnings,
+            inputs,
             ..Self::new(waiting, total)
         })
+    }
+
+    /// The archive as `filter` gives it out.
+    fn filtered(origins: &[Origin], filter: &Filter) -> Result<Self, ArchiveError> {
+        let [Origin::Path(path)] = origins else {
+            return Err(ArchiveError::FilterOfOther);
+        };
+        if path.is_dir() {
+            return Err(ArchiveError::FilterOfOther);
+        }
+        let waiting = Waiting::Filtered(Opened::new(path)?, filter.clone());
+        Ok(Self {
+            filter: Some(filter.command.clone()),
+            // What the command makes of it is no input: it has no digest.
+            inputs: origins.iter().map(Input::of).collect(),
+            ..Self::new(VecDeque::from([waiting]), None)
+        })
+    }
+
+    /// The command that an archive goes through, where one does: [`Options::filter`].
+    #[must_use]
+    pub fn filter(&self) -> Option<&str> {
+        self.filter.as_deref()
     }
 
     /// Reads the image that `tag` and `options` choose from an OCI layout that lies anywhere: in memory,
@@ -252,11 +218,15 @@ impl Rootfs {
     ) -> Result<Self, ArchiveError> {
         let image = name.into();
         let (named, mut warnings) = (Named { image, store }, Vec::new());
-        let layers = oci::layers(&named, tag, options.platform.as_ref(), &mut warnings)?;
-        let total = layers.iter().map(|l| l.size).fold(0, u64::saturating_add);
-        let waiting = layers.into_iter().map(Waiting::Layer).collect();
+        let found = oci::layers(&named, tag, options.platform.as_ref(), &mut warnings)?;
+        let sizes = found.layers.iter().map(|l| l.size);
+        let total = sizes.fold(0, u64::saturating_add);
+        let mut input = Input::new(name.into(), "oci");
+        input.found(&found);
+        let waiting = found.layers.into_iter().map(Waiting::Layer).collect();
         Ok(Self {
             warnings,
+            inputs: vec![input],
             ..Self::new(waiting, Some(total))
         })
     }
@@ -269,7 +239,17 @@ impl Rootfs {
             done: 0,
             total,
             warnings: Vec::new(),
+            inputs: Vec::new(),
+            receipt: None,
+            filter: None,
         }
+    }
+
+    /// What was opened, in the order of the arguments. Digests of tars are there, where [`Options::digest`]
+    /// asks for them, when the last item was read.
+    #[must_use]
+    pub fn inputs(&self) -> &[Input] {
+        &self.inputs
     }
 
     /// The next layer or entry; what is left of the data of the one before is skipped. `None` at the end
@@ -283,7 +263,9 @@ impl Rootfs {
                 let Some(waiting) = self.waiting.pop_front() else {
                     return Ok(None);
                 };
-                self.current = Some(waiting.begin(&self.pool)?);
+                let (layer, receipt) = waiting.begin(&self.pool)?;
+                self.current = Some(layer);
+                self.receipt = receipt;
                 return Ok(Some(Item::Layer));
             };
             if let Some(item) = current.next_item()? {
@@ -292,6 +274,11 @@ impl Rootfs {
             self.warnings.extend(current.take_warnings());
             self.done = self.done.saturating_add(current.progress());
             self.current = None;
+            if let Some((nr, receipt)) = self.receipt.take()
+                && let Some(input) = self.inputs.get_mut(nr)
+            {
+                input.read(&receipt)?;
+            }
         }
     }
 
@@ -333,20 +320,28 @@ impl Waiting {
     /// Bytes that it will read, where that is known.
     fn len(&self) -> Option<u64> {
         match self {
-            Self::Tar(opened) => opened.total,
+            Self::Tar(opened, _) => opened.total,
             Self::Reader(reader) => reader.progress().1,
             Self::Layer(layer) => Some(layer.size),
-            Self::Folder(..) => None,
+            Self::Folder(..) | Self::Filtered(..) => None,
         }
     }
 
-    fn begin(self, pool: &Pool) -> Result<Layer, ArchiveError> {
-        Ok(match self {
-            Self::Tar(opened) => Layer::Tar(Box::new(opened.start()?)),
+    fn begin(self, pool: &Pool) -> Result<(Layer, Option<(usize, Receipt)>), ArchiveError> {
+        let layer = match self {
+            Self::Tar(opened, Some(nr)) => {
+                let (reader, receipt) = opened.start_digested()?;
+                return Ok((Layer::Tar(Box::new(reader)), Some((nr, receipt))));
+            }
+            Self::Tar(opened, None) => Layer::Tar(Box::new(opened.start()?)),
+            Self::Filtered(opened, filter) => {
+                Layer::Filtered(Box::new(Filtered::start(opened, &filter)?))
+            }
             Self::Reader(reader) => Layer::Tar(reader),
             Self::Layer(layer) => Layer::Image(Box::new(LayerReader::open(layer, pool)?)),
             Self::Folder(path, owner) => Layer::Folder(Box::new(FolderReader::open(&path, owner)?)),
-        })
+        };
+        Ok((layer, None))
     }
 }
 
@@ -354,6 +349,7 @@ impl Layer {
     fn next_item(&mut self) -> Result<Option<Item>, ArchiveError> {
         match self {
             Self::Tar(tar) => Ok(tar.next_entry()?.map(Item::Entry)),
+            Self::Filtered(tar) => Ok(tar.next_entry()?.map(Item::Entry)),
             Self::Image(layer) => layer.next_item(),
             Self::Folder(folder) => Ok(folder.next_entry()?.map(Item::Entry)),
         }
@@ -362,6 +358,7 @@ impl Layer {
     fn next_data(&mut self) -> Result<Option<Bytes>, ArchiveError> {
         match self {
             Self::Tar(tar) => tar.next_data(),
+            Self::Filtered(tar) => tar.next_data(),
             Self::Image(layer) => layer.next_data(),
             Self::Folder(folder) => Ok(folder.next_data()?),
         }
@@ -370,6 +367,7 @@ impl Layer {
     fn progress(&self) -> u64 {
         match self {
             Self::Tar(tar) => tar.progress().0,
+            Self::Filtered(tar) => tar.progress(),
             Self::Image(layer) => layer.progress(),
             Self::Folder(folder) => folder.progress(),
         }
@@ -378,6 +376,7 @@ impl Layer {
     fn take_warnings(&mut self) -> Vec<String> {
         match self {
             Self::Tar(tar) => tar.take_warnings(),
+            Self::Filtered(tar) => tar.tar().take_warnings(),
             Self::Image(layer) => layer.take_warnings(),
             Self::Folder(folder) => folder.take_warnings(),
         }

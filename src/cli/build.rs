@@ -4,7 +4,7 @@ use super::exit::{self, Code, Usage};
 use super::output::{self, is_stdout};
 use super::pipeline::{self, Job};
 use super::progress::Progress;
-use super::{reading, shape, summary};
+use super::{reading, records, shape, summary};
 use diskwright::vdisk::Format;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -15,7 +15,7 @@ Examples:
   diskwright build rootfs.tar -o disk.img --size 8G --hostname web --sha256
   zstd -dc rootfs.tar.zst | diskwright build - -o disk.img
   diskwright build base.tar.zst overlay/ --owner 0:0 -o disk.img
-  diskwright build oci:layout:latest -o disk.qcow2
+  diskwright build oci:layout:latest -o disk.qcow2 --manifest disk.json --sbom spdx
   diskwright build rootfs.tar -o - --format vmdk | aws s3 cp - s3://bucket/disk.vmdk
   diskwright build --spec image.toml --force
 
@@ -67,6 +67,9 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     bmap: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub(super) records: records::Flags,
+
     /// No progress and no summary; warnings and errors only
     #[arg(short, long)]
     quiet: bool,
@@ -100,13 +103,17 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
     }
     // Where the image has room, so has what it is made of.
     let spool = output::folder_of(&output);
-    let (rootfs, reading) = args.reading.into_origins(Some(&spool))?;
+    let (rootfs, mut reading) = args.reading.into_origins(Some(&spool))?;
+    let spec = args.shape.into_spec()?;
+    let records = args.records.into_records(&output, spec.source_date_epoch)?;
+    reading.digest = records.digests_inputs();
     let job = Job {
         rootfs,
         reading,
         output,
         format,
-        spec: args.shape.into_spec()?,
+        spec,
+        records,
         force: args.force,
         sync: args.sync,
         sha256: args.sha256,

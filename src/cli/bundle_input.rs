@@ -34,6 +34,7 @@ pub(super) fn open(
 ) -> anyhow::Result<Input> {
     if let [Origin::Path(path)] = origins
         && !path.is_dir()
+        && reading.filter.is_none()
     {
         let name = if path.as_os_str() == "-" {
             "standard input".into()

@@ -14,7 +14,9 @@ mod bundle;
 mod bundle_files;
 mod bundle_input;
 mod cat;
+mod completions;
 mod convert;
+mod customize_shape;
 mod diff;
 mod doctor;
 mod du;
@@ -29,6 +31,7 @@ mod lint_sarif;
 mod listing;
 mod look;
 mod ls;
+mod man;
 mod map;
 mod opened;
 mod output;
@@ -37,6 +40,11 @@ mod pipeline;
 mod plan;
 mod progress;
 mod reading;
+mod records;
+mod repro;
+mod resolved;
+mod sbom;
+mod schema;
 mod shape;
 mod signals;
 mod sizes;
@@ -90,6 +98,8 @@ enum Verb {
     Lint(lint::Args),
     Boot(boot::Args),
     Verify(verify::Args),
+    Sbom(sbom::Args),
+    Repro(repro::Args),
     Doctor(Box<doctor::Args>),
     Aki(aki::Args),
     Bundle(Box<bundle::Args>),
@@ -98,6 +108,9 @@ enum Verb {
     #[cfg(feature = "aws")]
     #[command(flatten)]
     Aws(aws::Verb),
+    Man(man::Args),
+    Completions(completions::Args),
+    Schema(schema::Args),
 }
 
 impl Verb {
@@ -139,6 +152,8 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::Lint(args) => lint::run(&args),
         Verb::Boot(args) => boot::run(&args),
         Verb::Verify(args) => verify::run(&args),
+        Verb::Sbom(args) => sbom::run(args),
+        Verb::Repro(args) => repro::run(args),
         Verb::Doctor(args) => doctor::run(*args),
         Verb::Aki(args) => aki::run(&args),
         Verb::Bundle(args) => bundle::run(*args),
@@ -146,17 +161,21 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
         Verb::VerifyBundle(args) => verify_bundle::run(&args),
         #[cfg(feature = "aws")]
         Verb::Aws(verb) => aws::run(verb),
+        Verb::Man(args) => man::run(&args),
+        Verb::Completions(args) => completions::run(&args),
+        Verb::Schema(args) => schema::run(&args),
     }
 }
 
 /// Reads the command line and, where it names a spec file, reads it once more with the file's keys as flags
 /// before the user's own: the later of two flags wins.
 fn parse(mut line: Vec<OsString>) -> anyhow::Result<Cli> {
-    let cli = Cli::try_parse_from(&line)?;
-    let Some((path, rootfs_given)) = cli.verb.spec() else {
-        return Ok(cli);
-    };
     let mut command = Cli::command();
+    let mut matches = command.try_get_matches_from_mut(&line)?;
+    let cli = Cli::from_arg_matches(&matches)?;
+    let Some((path, rootfs_given)) = cli.verb.spec() else {
+        return Ok(cli.resolved(&command, &matches));
+    };
     // `line[1]` is the verb: the command itself has no flags but --help and --version, which end here.
     let verb = line
         .get(1)
@@ -164,8 +183,21 @@ fn parse(mut line: Vec<OsString>) -> anyhow::Result<Cli> {
     let verb = verb.ok_or_else(|| Usage::new("no verb before the flags"))?;
     let flags = spec_file::flags(path, verb, rootfs_given)?;
     line.splice(2..2, flags);
-    let matches = command.try_get_matches_from(line)?;
-    Ok(Cli::from_arg_matches(&matches)?)
+    matches = command.try_get_matches_from_mut(line)?;
+    Ok(Cli::from_arg_matches(&matches)?.resolved(&command, &matches))
+}
+
+impl Cli {
+    /// Tells `build` what was asked for, its records' sake.
+    fn resolved(mut self, command: &clap::Command, matches: &clap::ArgMatches) -> Self {
+        if let Verb::Build(args) = &mut self.verb
+            && let Some((name, matches)) = matches.subcommand()
+            && let Some(verb) = command.find_subcommand(name)
+        {
+            args.records.resolved = resolved::of(verb, matches);
+        }
+        self
+    }
 }
 
 /// `DISKWRIGHT_LOG=debug` shows the library's spans and events.

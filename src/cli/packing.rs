@@ -22,8 +22,8 @@ const MANIFEST: &str = "Manifest";
 #[derive(Debug, clap::Args)]
 pub(super) struct Signing {
     /// Number of the AWS account: twelve digits
-    #[arg(short, long, value_name = "ACCOUNT")]
-    user: Option<String>,
+    #[arg(short = 'u', long, value_name = "ACCOUNT")]
+    account: Option<String>,
 
     /// Your X.509 certificate, PEM or DER
     #[arg(short, long, value_name = "FILE")]
@@ -45,13 +45,13 @@ impl Signing {
     #[cfg(feature = "aws")]
     pub(super) fn is_silent(&self) -> bool {
         let files = [&self.cert, &self.privatekey, &self.ec2cert];
-        self.user.is_none() && files.iter().all(|f| f.is_none())
+        self.account.is_none() && files.iter().all(|f| f.is_none())
     }
 
     /// For a bundle with no more said of it than whose it is.
     pub(super) fn options(&self, name: &str) -> Result<Options, Usage> {
         // As the account is printed on AWS's pages: 1234-5678-9012.
-        let user = needed(self.user.as_deref(), "user")?.replace('-', "");
+        let user = needed(self.account.as_deref(), "account")?.replace('-', "");
         Options::new(name, &user).map_err(|e| usage_of(&e))
     }
 
@@ -183,10 +183,13 @@ impl Packing {
         observer: &dyn Observer,
     ) -> anyhow::Result<Job> {
         let (origins, reading) = self.reading.into_origins(Some(spool))?;
+        let spec = self.shape.into_spec()?;
         if let Some(folder) = beside {
+            let part = folder.join(&options.prefix);
             for origin in &origins {
-                pipeline::refuse_inside(origin.path(), &folder.join(&options.prefix))?;
+                pipeline::refuse_inside(origin.path(), &part)?;
             }
+            pipeline::refuse_customized(&spec.customize, &part)?;
         }
         let input = bundle_input::open(&origins, &reading, "a bundle holds", observer)?;
         // As ec2-bundle-image, of the whole name: disk.img.part.0.
@@ -202,7 +205,7 @@ impl Packing {
         Ok(Job {
             options,
             input,
-            spec: self.shape.into_spec()?,
+            spec,
             spool: spool.into(),
         })
     }

@@ -1,16 +1,19 @@
 //! The one place where the command line meets the library's stages.
 
 use super::output::{Output, is_stdout};
+use super::records::Records;
 use anyhow::Context;
 use diskwright::archive::{self, Origin, Rootfs};
 use diskwright::ext4::check;
-use diskwright::image::{self, BuildError, PlanSpool, Report, Spec, Structure};
+use diskwright::image::{
+    self, Asked, BuildError, Customize, PlanSpool, Report, Spec, Structure, Told,
+};
 use diskwright::inspect::{self, Info};
 use diskwright::observe::Observer;
 use diskwright::read_at::{ReadAt, Window};
 use diskwright::sink::beside::Beside;
 use diskwright::sink::blocks::{SNAPSHOT_BLOCK, Survey};
-use diskwright::sink::raw::RawOptions;
+use diskwright::sink::raw::{RawOptions, SinkError};
 use diskwright::sink::{bmap, map};
 use diskwright::vdisk::Format;
 use std::fs::File;
@@ -35,6 +38,7 @@ pub(super) struct Job {
     pub(super) map_file: Option<PathBuf>,
     /// Where the block map goes.
     pub(super) bmap: Option<PathBuf>,
+    pub(super) records: Records,
 }
 
 /// Builds the image.
@@ -47,6 +51,9 @@ pub(super) fn build(job: &Job, observer: &dyn Observer) -> anyhow::Result<Report
         refuse_same_file(origin.path(), "the archive", &job.output)?;
         refuse_inside(origin.path(), &job.output)?;
     }
+    if !is_stdout(&job.output) {
+        refuse_customized(&job.spec.customize, &job.output)?;
+    }
     // The output first: nobody should wait for an archive to learn that it has no place to go.
     let block = job.spec.block_size.bytes();
     let mut output = Output::create(&job.output, job.format, options, block)?;
@@ -54,20 +61,23 @@ pub(super) fn build(job: &Job, observer: &dyn Observer) -> anyhow::Result<Report
     let mut map_file = map_file.map(|p| Beside::create(p, options)).transpose()?;
     let bmap_file = job.bmap.as_deref();
     let mut bmap_file = bmap_file.map(|p| Beside::create(p, options)).transpose()?;
-    let _guard = output.guard();
+    let records = job.records.create(options)?;
+    let _guards = (output.guard(), records.guards());
     let mut rootfs = Rootfs::open_with(&job.rootfs, &job.reading)?;
-    let built = image::build(&mut rootfs, &job.spec, output.spool(), observer);
-    let built = built.map_err(|e| match e {
+    let asked = job.records.asked();
+    let built = image::build_and_tell(&mut rootfs, &job.spec, asked, output.spool(), observer);
+    let mut built = built.map_err(|e| match e {
         // The library's build does not know where its spool lies.
         BuildError::Spool(source) => output.spool_failed(source),
         other => other.into(),
     })?;
     built.image.verify()?;
-    output.write(&built.image, job.sha256, observer)?;
-    let mut report = built.report;
-    if job.sha256 {
-        report.sha256 = Some(output.digest(observer)?);
+    let digest = job.sha256 || job.records.digests_image();
+    output.write(&built.image, digest, observer)?;
+    if digest {
+        built.report.sha256 = Some(output.digest(observer)?);
     }
+    let mut beside = records.write(&job.output, rootfs.inputs(), &built)?;
     if map_file.is_some() || bmap_file.is_some() {
         let reading = "cannot read the image back";
         let regions = map::of_extents(built.image.extents());
@@ -82,14 +92,32 @@ pub(super) fn build(job: &Job, observer: &dyn Observer) -> anyhow::Result<Report
             file.write(|out| out.write_all(text.as_bytes()))?;
         }
     }
+    beside.extend([map_file, bmap_file].into_iter().flatten());
     if observer.cancelled() {
         return Err(BuildError::Interrupted.into());
     }
-    output.finish()?;
-    for beside in [map_file, bmap_file].into_iter().flatten() {
-        beside.finish()?;
+    publish(beside, output)?;
+    Ok(built.report)
+}
+
+/// Gives all files their names, the image last: where it is, its records are. If one cannot have its name, none
+/// of them stays.
+fn publish(beside: Vec<Beside>, image: Output) -> Result<(), SinkError> {
+    let mut done = Vec::new();
+    let all = || {
+        for file in beside {
+            done.push(file.finish()?);
+        }
+        image.finish()
+    };
+    let result = all();
+    if result.is_err() {
+        for path in done {
+            // The first error is what matters.
+            let _ = std::fs::remove_file(path);
+        }
     }
-    Ok(report)
+    result
 }
 
 /// Refuses an output that is the input itself, `--force` or not: the image would replace it.
@@ -112,6 +140,17 @@ pub(super) fn refuse_same_file(input: &Path, what: &str, output: &Path) -> anyho
             "{} is {what} itself: the image would replace it; give the image another name",
             output.display()
         );
+    }
+    Ok(())
+}
+
+/// Refuses an output that is one of the files, or lies in one of the folders, that customise the image.
+pub(super) fn refuse_customized(customize: &Customize, output: &Path) -> anyhow::Result<()> {
+    for overlay in &customize.overlays {
+        refuse_inside(&overlay.folder, output)?;
+    }
+    for file in &customize.files {
+        refuse_same_file(&file.source, "the file for the image", output)?;
     }
     Ok(())
 }
@@ -146,6 +185,20 @@ pub(super) fn plan(
     let built = image::build(&mut rootfs, spec, &mut PlanSpool::default(), observer)?;
     built.image.verify()?;
     Ok((built.report, built.image.structures()))
+}
+
+/// What [`build`] would tell besides the image. Reads the archive, writes nothing.
+pub(super) fn told(
+    rootfs: &[Origin],
+    reading: &archive::Options,
+    spec: &Spec,
+    asked: Asked,
+    observer: &dyn Observer,
+) -> anyhow::Result<Told> {
+    let mut rootfs = Rootfs::open_with(rootfs, reading)?;
+    let mut spool = PlanSpool::default();
+    let built = image::build_and_tell(&mut rootfs, spec, asked, &mut spool, observer)?;
+    Ok(built.told)
 }
 
 /// One thing that is wrong with an image.

@@ -33,6 +33,16 @@ pub(super) struct Args {
     sync: bool,
     #[arg(long, hide = true)]
     sha256: bool,
+    #[arg(long, hide = true, value_hint = clap::ValueHint::FilePath)]
+    map_file: Option<PathBuf>,
+    #[arg(long, hide = true, value_hint = clap::ValueHint::FilePath)]
+    manifest: Option<PathBuf>,
+    #[arg(long, hide = true)]
+    sbom: Option<String>,
+    #[arg(long, hide = true, value_hint = clap::ValueHint::FilePath)]
+    provenance: Option<PathBuf>,
+    #[arg(long, hide = true)]
+    builder_id: Option<String>,
 
     /// No progress; warnings and errors only
     #[arg(short, long)]

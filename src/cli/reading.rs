@@ -1,7 +1,8 @@
 //! The arguments that say what to read: what `build` and `plan` share.
 
 use super::exit::Usage;
-use diskwright::archive::{Options, Origin, Platform};
+use super::signals;
+use diskwright::archive::{Filter, Options, Origin, Platform};
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -20,6 +21,11 @@ pub(super) struct Reading {
     /// Owner of everything that comes from a folder [default: as the filesystem shows it]
     #[arg(long, value_name = "UID:GID", value_parser = owner, help_heading = "Input")]
     owner: Option<(u32, u32)>,
+
+    /// Shell command that takes the archive as a plain tar from standard input and gives a tar to standard
+    /// output: for what must run code, in a sandbox of yours
+    #[arg(long, value_name = "CMD", help_heading = "Input")]
+    filter: Option<String>,
 }
 
 impl Reading {
@@ -56,10 +62,23 @@ impl Reading {
                 "leave it out: archives and images say who owns their files",
             ));
         }
+        let one_tar = matches!(&origins[..], [Origin::Path(path)] if !path.is_dir());
+        if self.filter.is_some() && !one_tar {
+            return Err(Usage::with_help(
+                "--filter is for one tar archive, not for a folder, a container image or several layers",
+                "make one tar of them first",
+            ));
+        }
+        let filter = self.filter.map(|command| Filter {
+            command,
+            cancelled: || signals::caught().is_some(),
+        });
         let options = Options {
+            filter,
             owner: self.owner,
             platform: self.platform,
             spool: spool.map(Into::into),
+            digest: false,
         };
         Ok((origins, options))
     }

@@ -1,5 +1,6 @@
 //! The flags that shape an image: what `build` and `plan` share.
 
+use super::customize_shape::{CustomizeShape, HEADING};
 use super::exit::Usage;
 use super::ext4_shape::Ext4Shape;
 use super::sizes;
@@ -77,8 +78,11 @@ pub(super) struct Shape {
     #[arg(long, value_name = "DIR", help_heading = "Boot", value_hint = clap::ValueHint::DirPath)]
     grub: Option<PathBuf>,
 
+    #[command(flatten)]
+    customize: CustomizeShape,
+
     /// Host name to write to /etc/hostname and, at 127.0.1.1, to /etc/hosts
-    #[arg(long, value_name = "NAME", value_parser = hostname, help_heading = "Boot")]
+    #[arg(long, value_name = "NAME", value_parser = hostname, help_heading = HEADING)]
     hostname: Option<String>,
 }
 
@@ -235,6 +239,7 @@ impl Shape {
             large_dir: self.ext4.large_dir,
             round: self.round,
             grub: super::grub_folders::list(self.grub),
+            customize: self.customize.into_customize(),
             source_date_epoch,
         })
     }

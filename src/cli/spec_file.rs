@@ -6,6 +6,7 @@
 use super::exit::Usage;
 use anyhow::Context;
 use clap::{Arg, ArgAction, Command, ValueHint};
+use diskwright::display::nearest;
 use std::error::Error;
 use std::ffi::OsString;
 use std::path::Path;
@@ -14,8 +15,6 @@ use toml::de::{DeTable, DeValue};
 
 /// The key of the positional arguments.
 const ROOTFS: &str = "rootfs";
-/// Below it, two words have too little in common for "did you mean".
-const SIMILAR: f64 = 0.7;
 
 /// The keys of the file at `path` as flags of `verb`. With `rootfs_given` the file's own is left out: a
 /// second positional would not replace the first.
@@ -49,8 +48,9 @@ impl File<'_> {
             let (name, at) = (key.get_ref().as_ref(), key.span().start);
             let arg = self.arg(name).ok_or_else(|| self.unknown(name, at))?;
             // Only what the command line takes several times over is a list.
+            let several = matches!(arg.get_action(), ArgAction::Append);
             let values = match value.get_ref() {
-                DeValue::Array(list) if arg.is_positional() => list.iter().collect(),
+                DeValue::Array(list) if several => list.iter().collect(),
                 _ => vec![value],
             };
             for value in values {
@@ -89,24 +89,9 @@ impl File<'_> {
     }
 
     fn arg(&self, key: &str) -> Option<&Arg> {
-        self.keys()
+        keys(self.verb)
             .find(|(name, _)| *name == key)
             .map(|(_, arg)| arg)
-    }
-
-    /// Every flag but the one that names this file, and those that clap adds.
-    fn keys(&self) -> impl Iterator<Item = (&str, &Arg)> {
-        let named = |arg: &'_ Arg| !matches!(arg.get_long(), Some("spec" | "help" | "version"));
-        self.verb
-            .get_arguments()
-            .filter(move |arg| named(arg))
-            .filter_map(|arg| {
-                if arg.is_positional() {
-                    Some((ROOTFS, arg))
-                } else {
-                    Some((arg.get_long()?, arg))
-                }
-            })
     }
 
     /// What to hand to the flag; `None` for a switch that is off.
@@ -128,6 +113,17 @@ impl File<'_> {
             ValueHint::FilePath | ValueHint::AnyPath
         );
         match self.path.parent() {
+            // USER:FILE
+            Some(folder) if arg.get_long() == Some("ssh-key") => {
+                Ok(Some(match text.split_once(':') {
+                    Some((user, file)) => {
+                        let mut value = OsString::from(format!("{user}:"));
+                        value.push(folder.join(file));
+                        value
+                    }
+                    None => text.into(),
+                }))
+            }
             Some(folder) if is_path => Ok(Some(rebased(folder, text))),
             _ => Ok(Some(text.into())),
         }
@@ -173,16 +169,11 @@ impl File<'_> {
 
     fn unknown(&self, key: &str, at: usize) -> Usage {
         let message = self.place(at, &format!("unknown key `{key}`"));
-        let nearest = self
-            .keys()
-            .map(|(name, _)| (strsim::jaro_winkler(&key.replace('_', "-"), name), name))
-            .max_by(|a, b| a.0.total_cmp(&b.0));
-        match nearest {
-            Some((likeness, name)) if likeness >= SIMILAR => {
-                Usage::with_help(message, format!("did you mean `{name}`?"))
-            }
-            _ => {
-                let names: Vec<_> = self.keys().map(|(name, _)| name).collect();
+        let word = key.replace('_', "-");
+        match nearest(&word, keys(self.verb).map(|(name, _)| name)) {
+            Some(name) => Usage::with_help(message, format!("did you mean `{name}`?")),
+            None => {
+                let names: Vec<_> = keys(self.verb).map(|(name, _)| name).collect();
                 Usage::with_help(message, format!("known keys: {}", names.join(", ")))
             }
         }
@@ -212,7 +203,25 @@ fn rebased(folder: &Path, text: &str) -> OsString {
     whole
 }
 
-fn takes_value(arg: &Arg) -> bool {
+/// The keys of a spec file of `verb`: every flag but the one that names the file, and those that clap adds.
+pub(super) fn keys(verb: &Command) -> impl Iterator<Item = (&str, &Arg)> {
+    let named = |arg: &&Arg| !matches!(arg.get_long(), Some("spec" | "help" | "version"));
+    verb.get_arguments().filter(named).filter_map(|arg| {
+        if arg.is_positional() {
+            Some((ROOTFS, arg))
+        } else {
+            Some((arg.get_long()?, arg))
+        }
+    })
+}
+
+/// Whether the command line takes it several times over.
+pub(super) fn is_list(arg: &Arg) -> bool {
+    matches!(arg.get_action(), ArgAction::Append)
+}
+
+/// Whether it is no switch.
+pub(super) fn takes_value(arg: &Arg) -> bool {
     !matches!(
         arg.get_action(),
         ArgAction::SetTrue | ArgAction::SetFalse | ArgAction::Count

@@ -2,6 +2,7 @@
 
 use super::output::is_stdout;
 use super::sizes::{human, thousands};
+use diskwright::image::customize::Applied;
 use diskwright::image::{Report, Structure};
 use diskwright::inspect::{Filesystem, Info};
 use diskwright::partition::{GPT_BACK, GPT_FRONT};
@@ -269,6 +270,9 @@ fn figures(report: &Report) -> String {
         line(add, "growth", by);
     }
     boot(add, report);
+    if !report.customized.is_empty() {
+        line(add, "custom", &customized(&report.customized));
+    }
     if !report.edits.is_empty() {
         // GRUB's modules are hundreds of files; the rest fits a line.
         let shown: Vec<_> = report
@@ -291,6 +295,24 @@ fn figures(report: &Report) -> String {
     }
     if report.disk_size >= 100 * GIB {
         line(add, "note", "the image is sparse: `du` shows what it takes");
+    }
+    text
+}
+
+/// `overlay files (1,234 files), user lisa, enable web fstrim.timer`.
+fn customized(list: &[Applied]) -> String {
+    let mut text = String::new();
+    let mut last = "";
+    for Applied { flag, value, files } in list {
+        if *flag != last {
+            let comma = if text.is_empty() { "" } else { ", " };
+            text.push_str(&format!("{comma}{flag}"));
+        }
+        last = flag;
+        text.push_str(&format!(" {value}"));
+        if matches!(*flag, "overlay" | "remove") {
+            text.push_str(&format!(" ({} files)", thousands(*files)));
+        }
     }
     text
 }
@@ -358,6 +380,28 @@ mod tests {
             used: 520 * MIB,
             available: 600 * MIB,
             grow_at_boot: "cloud-init",
+            customized: vec![
+                Applied {
+                    flag: "overlay",
+                    value: "files".into(),
+                    files: 1234,
+                },
+                Applied {
+                    flag: "user",
+                    value: "lisa".into(),
+                    files: 9,
+                },
+                Applied {
+                    flag: "enable",
+                    value: "web".into(),
+                    files: 1,
+                },
+                Applied {
+                    flag: "enable",
+                    value: "fstrim.timer".into(),
+                    files: 0,
+                },
+            ],
             edits: vec![
                 "/boot/grub/grub.cfg".into(),
                 "/boot/grub/i386-pc/ext2.mod".into(),
@@ -377,6 +421,7 @@ mod tests {
               kernel  vmlinuz-6.1.0-42-cloud-amd64
               growth  at first boot on a larger disk, by cloud-init
               boot    bios on mbr (auto: GRUB for BIOS is there, a loader for UEFI is not)
+              custom  overlay files (1,234 files), user lisa, enable web fstrim.timer
               added   /boot/grub/grub.cfg and 1 files of GRUB
               sha256  abababababababababababababababababababababababababababababababab
               next    diskwright boot disk.img

@@ -2,8 +2,11 @@
 
 use super::accounts;
 use super::arch;
+use super::asked::{Asked, Told};
 use super::assemble::Assembly;
 use super::bios::Bios;
+use super::customize::{self, Applied};
+use super::digests::Digesting;
 use super::grow;
 use super::ingest::Ingest;
 use super::mode::{Mode, Room, choose, contradiction, room as room_of};
@@ -12,7 +15,8 @@ use super::prepare::{self, Facts, Prepared, Read};
 use super::pv::Ahead;
 use super::report::PartitionReport;
 use super::{
-    Boot, BuildError, Free, Image, Profile, Report, Scheme, Size, Spec, Spool, seed::seed,
+    Boot, BuildError, Customize, Free, Image, Profile, Report, Scheme, Size, Spec, Spool,
+    seed::seed,
 };
 use crate::archive::Rootfs as Archive;
 use crate::ext4::{Available, Fit, FitSize, Formatter, Identity, lost_found};
@@ -35,6 +39,8 @@ pub struct Built {
     pub image: Image,
     /// Its figures.
     pub report: Report,
+    /// What else was asked for.
+    pub told: Told,
 }
 
 /// Turns a root filesystem into an image. File data goes to `spool` while it is read; everything else is
@@ -48,16 +54,41 @@ pub fn build(
     spool: &mut dyn Spool,
     observer: &dyn Observer,
 ) -> Result<Built, BuildError> {
+    build_and_tell(rootfs, spec, Asked::default(), spool, observer)
+}
+
+/// As [`build`], and tells what is `asked` besides.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_and_tell(
+    rootfs: &mut Archive,
+    spec: &Spec,
+    asked: Asked,
+    spool: &mut dyn Spool,
+    observer: &dyn Observer,
+) -> Result<Built, BuildError> {
     check(spec)?;
     let room = room_of(spec);
     let base = room.base;
     let mut ingest = Ingest::new(formatter(spec, room)?, base, spool, observer);
     ingest.kernels = (spec.boot == Boot::Pv).then(Ahead::default);
+    ingest.asked = asked;
+    ingest.digesting = asked.digests.then(Digesting::start);
+    ingest.customizes = spec.customize != Customize::default();
     info_span!("archive").in_scope(|| ingest.archive(rootfs))?;
 
     let prepare_span = info_span!("prepare").entered();
     observer.progress(Stage::Prepare, 0, None);
-    // The tree as it was read: edits come behind it, and look nothing up among themselves.
+    let now = time(spec, &ingest.tree);
+    let mut customized: Vec<Applied> = Vec::new();
+    customized.extend(rootfs.filter().map(|command| Applied {
+        flag: "filter",
+        value: command.to_owned(),
+        files: 0,
+    }));
+    customized.extend(customize::apply(&mut ingest, spec, now)?);
+    // The tree as it was read and customised: our edits come behind it, and look nothing up among themselves.
     let sorted = ingest.tree.sorted();
     accounts::settle_acls(&mut ingest, &sorted)?;
     let places = Places::find(&ingest.tree, &sorted, &spec.grub)?;
@@ -70,16 +101,16 @@ pub fn build(
         None
     };
     // What was chosen and what was asked for by name have one seed where they have one layout.
-    let asked = mode.asked(spec);
-    let asked = if room_of(&asked) == room {
-        asked
+    let spelled = mode.asked(spec);
+    let spelled = if room_of(&spelled) == room {
+        spelled
     } else {
         Spec {
             grub: Vec::new(),
             ..spec.clone()
         }
     };
-    let seed = seed(&ingest.tree, &sorted, &asked, time(spec, &ingest.tree));
+    let seed = seed(&ingest.tree, &sorted, &spelled, time(spec, &ingest.tree));
     let facts = facts(spec, &seed, &ingest.tree);
     if let Some(days @ 1..) = days_ahead(facts.time) {
         ingest.warn(&format!(
@@ -96,6 +127,11 @@ pub fn build(
         places: &places,
         bios: bios.as_ref(),
     };
+    customized.extend(spec.hostname.iter().map(|name| Applied {
+        flag: "hostname",
+        value: name.clone(),
+        files: 1,
+    }));
     let prepared = prepare::prepare(&mut ingest, &read, spec, &mode, &facts)?;
     // Before the plan does it: a file of that name in the archive must leave the spool.
     if let Some(entry) = lost_found(&ingest.tree, facts.time) {
@@ -107,6 +143,12 @@ pub fn build(
         }
         ingest.edit(&entry, Vec::new())?;
     }
+    let mut told = Told {
+        files: asked.files(&mut ingest)?,
+        esp: asked.esp(&prepared),
+        time: facts.time.sec,
+        digests: None,
+    };
     drop((sorted, prepare_span));
 
     let Ingest {
@@ -114,9 +156,13 @@ pub fn build(
         tree,
         zeros,
         data,
+        digesting,
         mut warnings,
         ..
     } = ingest;
+    if let Some(digesting) = digesting {
+        told.digests = Some(digesting.finish(observer)?);
+    }
     let plan = info_span!("ext4").in_scope(|| {
         observer.progress(Stage::Ext4, 0, None);
         let identity = identity(spec, &facts, &seed);
@@ -137,8 +183,13 @@ pub fn build(
         size,
     };
     let (image, partitions) = disk.assemble(plan, &zeros.finish(), bios)?;
-    let report = report(&image, spec, &mode, &facts, prepared, partitions, data);
-    Ok(Built { image, report })
+    let mut report = report(&image, spec, &mode, &facts, prepared, partitions, data);
+    report.customized = customized;
+    Ok(Built {
+        image,
+        report,
+        told,
+    })
 }
 
 /// What can be refused before the archive is read.
@@ -166,6 +217,7 @@ fn check(spec: &Spec) -> Result<(), BuildError> {
             return Err(BuildError::Hostname { name: name.clone() });
         }
     }
+    customize::check(&spec.customize)?;
     if let Size::Bytes(size) = spec.size {
         if size % SECTOR != 0 {
             return Err(BuildError::DiskNotSectors { size });
@@ -324,6 +376,7 @@ fn report(
         available: plan.available(),
         grow_at_boot: prepared.grower.name(),
         edits: prepared.edits,
+        customized: Vec::new(),
         sha256: None,
     }
 }

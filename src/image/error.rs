@@ -1,5 +1,6 @@
 //! Why there is no image.
 
+use super::customize::CustomizeError;
 use crate::archive::ArchiveError;
 use crate::ext4::{EntryError, GeometryError, PlanError};
 use crate::fat::FatError;
@@ -11,6 +12,9 @@ use std::path::PathBuf;
 /// Why a build ends without an image.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
+    /// An edit that was asked for cannot be made.
+    #[error(transparent)]
+    Customize(#[from] CustomizeError),
     /// The archive cannot be read.
     #[error(transparent)]
     Archive(#[from] ArchiveError),

@@ -6,6 +6,7 @@ use super::wanted::DPKG_STATUS;
 use super::{BuildError, Spec};
 use crate::ext4::Features;
 use crate::grub::compare_versions;
+use crate::packages::dpkg_installed;
 use std::cmp::Ordering;
 
 /// A feature and the first e2fsprogs that takes it.
@@ -40,10 +41,11 @@ pub(super) fn warn_of_features(ingest: &mut Ingest<'_>, spec: &Spec) -> Result<(
     if asked.is_empty() {
         return Ok(());
     }
-    let status = ingest.read(DPKG_STATUS.as_bytes())?;
-    let Some(found) = status.as_deref().and_then(|s| version(s, b"e2fsprogs")) else {
+    let status = ingest.read(DPKG_STATUS.as_bytes())?.unwrap_or_default();
+    let Some(found) = dpkg_installed(&status).find(|p| p.name == "e2fsprogs") else {
         return Ok(());
     };
+    let found = found.version;
     for Since {
         name,
         version,
@@ -61,45 +63,4 @@ pub(super) fn warn_of_features(ingest: &mut Ingest<'_>, spec: &Spec) -> Result<(
         }
     }
     Ok(())
-}
-
-/// The version of an installed package (dpkg(1); Debian Policy 5.1 on paragraphs and fields).
-fn version(status: &[u8], package: &[u8]) -> Option<String> {
-    let mut mine = false;
-    let (mut installed, mut found) = (false, None);
-    for line in status.split(|&b| b == b'\n').chain([&b""[..]]) {
-        let field = |name: &str| {
-            let value = line.strip_prefix(name.as_bytes())?.strip_prefix(b":")?;
-            Some(value.trim_ascii())
-        };
-        if line.is_empty() {
-            if mine && installed && found.is_some() {
-                return found;
-            }
-            (mine, installed, found) = (false, false, None);
-        } else if let Some(name) = field("Package") {
-            mine = name == package;
-        } else if let Some(state) = field("Status") {
-            installed = state.ends_with(b" installed");
-        } else if let Some(version) = field("Version") {
-            found = Some(String::from_utf8_lossy(version).into_owned());
-        }
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_version_of_an_installed_package_is_found() {
-        let status = b"Package: e2fsprogs-l10n\nStatus: install ok installed\nVersion: 9\n\n\
-            Package: e2fsprogs\nStatus: install ok installed\nDescription: a\n Version: 7\n\
-            Version: 1.46.2-2\n\nPackage: gone\nStatus: deinstall ok config-files\nVersion: 3\n";
-        assert_eq!(version(status, b"e2fsprogs").unwrap(), "1.46.2-2");
-        assert_eq!(version(status, b"gone"), None);
-        assert_eq!(version(status, b"other"), None);
-        assert_eq!(version(b"", b"e2fsprogs"), None);
-    }
 }

@@ -1,15 +1,18 @@
 //! Entries into the tree, their data to where it will live.
 
+use super::asked::Asked;
+use super::digests::Digesting;
 use super::pv::Ahead;
 use super::zeros::Zeros;
-use super::{BuildError, Spool, wanted};
+use super::{BuildError, Spool, customize, wanted};
 use crate::archive::{DataRun, Entry, EntryKind, Item, Rootfs};
 use crate::ext4::disk::inode::TIMES;
 use crate::ext4::{EntryError, Formatter};
 use crate::observe::{Observer, Stage};
-use crate::tree::{DataId, Tree};
+use crate::tree::{DataId, NodeId, Tree};
 use crate::units::{Timestamp, count, index};
 use bytes::Bytes;
+use std::collections::HashSet;
 use std::ops::Range;
 
 /// Warnings of one build that are worth reading; of the rest only the number is told.
@@ -29,10 +32,21 @@ pub(super) struct Ingest<'a> {
     pub(super) observer: &'a dyn Observer,
     /// Kernels that PV-GRUB is to read, when it is.
     pub(super) kernels: Option<Ahead>,
+    /// What is to be told besides.
+    pub(super) asked: Asked,
+    /// Where files are digested, when they are.
+    pub(super) digesting: Option<Digesting>,
+    /// Whether the spool keeps what customising reads, too.
+    pub(super) customizes: bool,
+    /// Files that the spool keeps.
+    kept: HashSet<DataId>,
     /// Bytes of file data placed and not dropped again.
     pub(super) data: u64,
     pub(super) warnings: Warnings<'a>,
 }
+
+/// A node, `None` when it was left out, and where the runs of its data belong, when data follows.
+type Inserted = (Option<NodeId>, Option<(DataId, Vec<DataRun>)>);
 
 /// Passes on the first warnings, counts the rest.
 pub(super) struct Warnings<'a> {
@@ -72,6 +86,10 @@ impl<'a> Ingest<'a> {
             spool,
             observer,
             kernels: None,
+            asked: Asked::default(),
+            digesting: None,
+            customizes: false,
+            kept: HashSet::new(),
             data: 0,
             warnings: Warnings { observer, count: 0 },
         }
@@ -90,7 +108,7 @@ impl<'a> Ingest<'a> {
                     let times = [Some(entry.mtime), entry.atime, entry.ctime];
                     let beyond = |t: &Timestamp| !TIMES.contains(&t.sec);
                     clamped += u64::from(times.iter().flatten().any(beyond));
-                    self.entry(&entry, reader)?;
+                    self.entry(&entry, &mut || Ok(reader.next_data()?))?;
                 }
                 Item::Whiteout(path) => {
                     let hidden = self.tree.whiteout(&path).map_err(EntryError::from)?;
@@ -130,17 +148,27 @@ impl<'a> Ingest<'a> {
         Ok(())
     }
 
-    fn entry(&mut self, entry: &Entry, reader: &mut Rootfs) -> Result<(), BuildError> {
-        let Some((id, runs)) = self.insert(entry)? else {
-            return Ok(());
+    /// Puts an entry into the tree, and its data, which `next` brings piece by piece, to where it will live.
+    /// Its node; `None` when it was left out.
+    pub(super) fn entry(
+        &mut self,
+        entry: &Entry,
+        next: &mut dyn FnMut() -> Result<Option<Bytes>, BuildError>,
+    ) -> Result<Option<NodeId>, BuildError> {
+        let (node, data) = self.insert(entry)?;
+        let Some((id, runs)) = data else {
+            return Ok(node);
         };
         let is_kernel = self.kernels.is_some() && wanted::is_kernel(&entry.path);
-        let keep = is_kernel || wanted::wants(&entry.path);
+        let keep = is_kernel
+            || wanted::wants(&entry.path)
+            || self.asked.keeps(&entry.path)
+            || (self.customizes && customize::wants(&entry.path));
         let ahead = self.kernels.as_ref().filter(|_| is_kernel);
         let mut kernel = ahead.and_then(|a| a.buffer(entry));
         let mut runs = runs.into_iter();
         let mut run = DataRun { offset: 0, len: 0 };
-        while let Some(mut data) = reader.next_data()? {
+        while let Some(mut data) = next()? {
             self.check()?;
             if let Some(kernel) = &mut kernel {
                 kernel.extend_from_slice(&data);
@@ -156,17 +184,17 @@ impl<'a> Ingest<'a> {
                     offset: at + count(part.len()),
                     len: run.len - count(part.len()),
                 };
-                self.place(id, at, part, keep)?;
+                self.place(id, at, part, keep && (is_kernel || at < wanted::READ_MAX))?;
             }
         }
         if let (Some(ahead), Some(kernel)) = (&mut self.kernels, kernel) {
             ahead.start(id, &entry.path, kernel);
         }
-        Ok(())
+        Ok(node)
     }
 
     /// Puts an entry into the tree; when data follows, where its runs belong.
-    fn insert(&mut self, entry: &Entry) -> Result<Option<(DataId, Vec<DataRun>)>, BuildError> {
+    fn insert(&mut self, entry: &Entry) -> Result<Inserted, BuildError> {
         // GRUB reads a file that begins with a hole as damaged: under /boot there are none.
         let dense = in_boot(&entry.path);
         let placed = self.formatter.insert(&mut self.tree, entry, dense)?;
@@ -174,17 +202,26 @@ impl<'a> Ingest<'a> {
             self.warn(&w);
         }
         self.punch(placed.dropped)?;
-        let (Some(id), EntryKind::File { size, data }) = (placed.data, &entry.kind) else {
-            return Ok(None);
+        let EntryKind::File { size, data } = &entry.kind else {
+            return Ok((placed.node, None));
+        };
+        let Some(id) = placed.data else {
+            if let Some(digesting) = &mut self.digesting {
+                digesting.hole(*size);
+            }
+            return Ok((placed.node, None));
         };
         self.data += self.formatter.placed(id);
+        if let Some(digesting) = &mut self.digesting {
+            digesting.begin(id, *size);
+        }
         let runs = data.clone().unwrap_or_else(|| {
             vec![DataRun {
                 offset: 0,
                 len: *size,
             }]
         });
-        Ok(Some((id, runs)))
+        Ok((placed.node, Some((id, runs))))
     }
 
     /// Puts `data` at byte `offset` of a file.
@@ -195,6 +232,12 @@ impl<'a> Ingest<'a> {
         mut data: Bytes,
         keep: bool,
     ) -> Result<(), BuildError> {
+        if let Some(digesting) = &mut self.digesting {
+            digesting.data(offset, &data);
+        }
+        if keep {
+            self.kept.insert(id);
+        }
         while !data.is_empty() {
             // A full filesystem: the rest is only counted, so that the error can say how much.
             let Some((at, room)) = self.formatter.locate(id, offset) else {
@@ -210,10 +253,15 @@ impl<'a> Ingest<'a> {
         Ok(())
     }
 
-    /// Puts a file of our own into the tree, its data in pieces.
-    pub(super) fn edit(&mut self, entry: &Entry, data: Vec<Bytes>) -> Result<(), BuildError> {
-        let Some((id, _)) = self.insert(entry)? else {
-            return Ok(());
+    /// Puts a file of our own into the tree, its data in pieces. Its node; `None` when it was left out.
+    pub(super) fn edit(
+        &mut self,
+        entry: &Entry,
+        data: Vec<Bytes>,
+    ) -> Result<Option<NodeId>, BuildError> {
+        let (node, placed) = self.insert(entry)?;
+        let Some((id, _)) = placed else {
+            return Ok(node);
         };
         let mut at = 0;
         for piece in data {
@@ -221,7 +269,7 @@ impl<'a> Ingest<'a> {
             self.place(id, at, piece, true)?;
             at += len;
         }
-        Ok(())
+        Ok(node)
     }
 
     /// Takes a file out of the tree.
@@ -230,7 +278,7 @@ impl<'a> Ingest<'a> {
         self.drop_data(dropped)
     }
 
-    fn drop_data(&mut self, dropped: Vec<DataId>) -> Result<(), BuildError> {
+    pub(super) fn drop_data(&mut self, dropped: Vec<DataId>) -> Result<(), BuildError> {
         let dropped = dropped
             .into_iter()
             .flat_map(|id| self.formatter.drop_file(id));
@@ -279,6 +327,11 @@ impl<'a> Ingest<'a> {
             at = end;
         }
         Ok(Some(bytes))
+    }
+
+    /// Whether [`Ingest::read`] reads this file's data.
+    pub(super) fn keeps(&self, data: DataId) -> bool {
+        self.kept.contains(&data)
     }
 
     /// The data of the file at `path`, every symbolic link followed.

@@ -1,5 +1,6 @@
 //! What a build made: the summary of the command line, and `--json`.
 
+use super::customize::Applied;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -58,6 +59,8 @@ pub struct Report {
     pub grow_at_boot: &'static str,
     /// Files that prepare added or replaced, by path.
     pub edits: Vec<String>,
+    /// Edits of the tree that were asked for, in the order in which they were made.
+    pub customized: Vec<Applied>,
     /// SHA-256 of the image in hex, when asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,

@@ -1,7 +1,7 @@
-//! The seed of an image: a digest of the tree as it was read, and of what was asked for.
+//! The seed of an image: a digest of the tree as it was read and customised, and of what was asked for.
 
-use super::Spec;
 use super::grow::REPART_CONF;
+use super::{Customize, Spec};
 use crate::seed::Seed;
 use crate::tree::{Node, NodeId, NodeKind, Sorted, Tree};
 use crate::units::{Timestamp, count};
@@ -22,7 +22,7 @@ const OURS: [&[u8]; 10] = [
     b"lost+found",
 ];
 
-/// The seed of `tree`, before any edit, built as `spec` says. How the tree came does not matter: a tar, a
+/// The seed of `tree`, before any edit of ours, built as `spec` says. How the tree came does not matter: a tar, a
 /// folder and an image of several layers that come to the same files give the same seed.
 ///
 /// `newest` is the latest time that the image shows: later ones, and those of directories that no entry
@@ -33,6 +33,11 @@ pub(super) fn seed(tree: &Tree, sorted: &Sorted, spec: &Spec, newest: Timestamp)
     }
     let mut h = Sha256::new();
     h.update(b"diskwright seed 1\0");
+    // The tree shows what became of it.
+    let spec = &Spec {
+        customize: Customize::default(),
+        ..spec.clone()
+    };
     for field in asked_for(spec) {
         h.update(field.as_bytes());
         h.update(b"\0");

@@ -1,5 +1,6 @@
 //! What the user asked for.
 
+use super::Customize;
 use crate::ext4::{BlockSize, Features, Journal, Options};
 use crate::units::MIB;
 use serde::{Deserialize, Serialize};
@@ -57,6 +58,9 @@ pub struct Spec {
     pub large_dir: bool,
     /// A fitted disk is a multiple of so many bytes.
     pub round: Option<u64>,
+    /// Edits of the tree. The seed takes them from the tree that they come to: where a file lies on this
+    /// machine changes no image.
+    pub customize: Customize,
     /// Latest time that an image may show, in seconds since 1970 (`SOURCE_DATE_EPOCH`).
     pub source_date_epoch: Option<i64>,
 }
@@ -86,6 +90,7 @@ impl Default for Spec {
             features: Profile::Default,
             large_dir: false,
             round: None,
+            customize: Customize::default(),
             source_date_epoch: None,
         }
     }

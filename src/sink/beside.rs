@@ -4,7 +4,7 @@ use super::raw::target::Target;
 use super::raw::{RawOptions, SinkError};
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Such a file under way; it appears whole or not at all.
 #[derive(Debug)]
@@ -23,6 +23,12 @@ impl Beside {
         Ok(Self { target, file })
     }
 
+    /// The temporary's path, where it has one: what to remove when the process must end at once.
+    #[must_use]
+    pub fn temporary(&self) -> Option<&Path> {
+        self.target.temporary()
+    }
+
     /// Writes what `content` says.
     ///
     /// # Errors
@@ -36,11 +42,13 @@ impl Beside {
         written.map_err(|e| self.target.failed(e))
     }
 
-    /// Puts it under its name.
+    /// Puts it under its name, which it gives back.
     ///
     /// # Errors
     /// When it cannot be renamed, or the name was taken meanwhile.
-    pub fn finish(self) -> Result<(), SinkError> {
-        self.target.publish(&self.file)
+    pub fn finish(self) -> Result<PathBuf, SinkError> {
+        let path = self.target.path.clone();
+        self.target.publish(&self.file)?;
+        Ok(path)
     }
 }

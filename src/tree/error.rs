@@ -54,6 +54,14 @@ pub enum TreeError {
         /// The component that was followed last.
         link: String,
     },
+    /// A parent that is no directory.
+    #[error("{path}: '{parent}' on the way to it is no directory")]
+    NotDirectory {
+        /// The path.
+        path: String,
+        /// The component that is none.
+        parent: String,
+    },
     /// A hard link whose target the archive did not bring before it.
     #[error(
         "{path}: a hard link to '{target}', which no earlier entry of the archive made; \

@@ -6,7 +6,7 @@ use crate::units::{count32, index32};
 use std::hash::BuildHasher;
 
 /// Symbolic links that one path may lead through: the kernel's `MAXSYMLINKS`.
-const SYMLINK_MAX: u32 = 40;
+pub(super) const SYMLINK_MAX: u32 = 40;
 
 /// The longest name: `EXT4_NAME_LEN`.
 const NAME_MAX: usize = 255;

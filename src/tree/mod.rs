@@ -15,6 +15,7 @@ mod lookup;
 mod node;
 mod notes;
 mod order;
+mod real;
 
 pub use acl::{ACCESS, DEFAULT};
 pub use error::TreeError;
@@ -22,11 +23,12 @@ pub use insert::Inserted;
 pub use node::{DataId, Meta, Node, NodeId, NodeKind, XattrSetId};
 pub use notes::Notes;
 pub use order::{Child, Sorted};
+pub use real::Real;
 
 use crate::units::{Timestamp, count, count32, index, index32};
 use acl::Attributes;
 use hashbrown::HashTable;
-use node::{Dirent, Name};
+use node::{Dirent, NO_DIRENT, Name};
 
 /// The root directory.
 pub const ROOT: NodeId = NodeId(0);

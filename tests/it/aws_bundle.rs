@@ -269,7 +269,7 @@ fn places_and_flags_that_do_not_fit_are_refused_before_anything_is_sent() {
             &["disk.img", "s3://images/a"],
             expect![[r#"
             error: cannot upload the bundle to s3://images/a
-              because: neither the flags nor the spec file have `user`
+              because: neither the flags nor the spec file have `account`
         "#]],
         ),
         (

@@ -342,7 +342,7 @@ fn a_spec_file_holds_the_flags_of_a_bundle() {
     let desk = desk();
     desk.write(
         "bundle.toml",
-        b"rootfs = \"disk.img\"\ndestination = \"out\"\nuser = \"123456789012\"\ncert = \"cert.der\"\n\
+        b"rootfs = \"disk.img\"\ndestination = \"out\"\naccount = \"123456789012\"\ncert = \"cert.der\"\n\
           privatekey = \"pk.der\"\nec2cert = \"ec2cert.der\"\nprefix = \"told\"\n",
     );
     let ran = desk.run(&["bundle", "--spec", "bundle.toml", "-q", "--json"]);

@@ -42,12 +42,24 @@ fn help_names_every_verb_and_exit_code() {
           plan           Show what build would write, without writing
           convert        Convert an image to another format; zeros are left out
           info           Show partitions and filesystems of an image, without mounting it
+          ls             List files in an image, as ls(1) does
+          tree           Show what is in an image as a tree, as tree(1) does
+          cat            Print files of an image, as cat(1) does
+          stat           Show all there is to know of a file in an image: as stat(1), with its attributes
+                         and where its data lies
+          du             Show what takes the space in an image, as du(1) does
+          extract        Take files out of an image: into a tar, or into a folder
+          diff           Show what two images have not in common: files, packages, structures, blocks of a
+                         snapshot
           map            Draw what lies where on an image
           explain        Say what lies at a byte of an image: structure, field and value, or file
           lint           Say what makes an image, or a root filesystem, unfit to be an AMI; warnings and
                          errors give exit code 1
           boot           Boot an image in qemu, its serial console on the terminal
           verify         Check the root filesystem of an image; findings give exit code 1
+          sbom           Print the packages in a disk image or a root filesystem, as SPDX or CycloneDX
+          repro          Build twice in different environments and say what differs; differences give exit
+                         code 1
           doctor         Say what this machine has, and which package brings what is missing
           aki            Print the PV-GRUB (AKI) of a region, to register an image of --boot pv with
           bundle         Pack a disk image, or one made of a root filesystem, into an S3 bundle of EC2
@@ -62,6 +74,9 @@ fn help_names_every_verb_and_exit_code() {
           console        Print what an instance has printed on its serial console
           iam-policy     Print the least policy that a run needs
           prune          Remove old AMIs and their snapshots
+          man            Write the manual pages into a folder, one for each verb
+          completions    Print what a shell needs to complete verbs, flags and their values
+          schema         Print the JSON Schema of the spec file, for editors and validators
           help           Print this message or the help of the given subcommand(s)
 
         Options:
@@ -113,6 +128,9 @@ fn help_of_build_shows_every_flag_with_its_default() {
               --platform <OS/ARCH[/VARIANT]>  Which image of several [default: the host's, or the only one]
               --owner <UID:GID>               Owner of everything that comes from a folder [default: as the
                                               filesystem shows it]
+              --filter <CMD>                  Shell command that takes the archive as a plain tar from
+                                              standard input and gives a tar to standard output: for what
+                                              must run code, in a sandbox of yours
 
         Image:
               --size <SIZE|fit>      Size of the disk, or `fit`: the smallest that holds everything and
@@ -155,15 +173,53 @@ fn help_of_build_shows_every_flag_with_its_default() {
                                              patient NVMe]
               --grub <DIR>                   Folder like /usr/lib/grub, for a rootfs without GRUB [default:
                                              see vendor-grub/README.md]
-              --hostname <NAME>              Host name to write to /etc/hostname and, at 127.0.1.1, to
-                                             /etc/hosts
+
+        Customize (in this order, whatever that of the flags):
+              --remove <GLOB>
+                  Leave out what matches, as in '/usr/share/doc/**'; may be given several times
+              --overlay <DIR[:OWNER[:GROUP]]>
+                  Lay a folder over the tree; root:root owns its files unless told. Several times: in this
+                  order
+              --file <SRC:DEST[:MODE[:OWNER[:GROUP]]]>
+                  Put a file into the image, as in motd:/etc/motd:0644; several times
+              --user <NAME[:UID][:GROUP,…]>
+                  Add a user without a password, its home from /etc/skel, to these groups; several times
+              --ssh-key <USER:FILE>
+                  Let a user log in over ssh with the public keys of a file; several times
+              --timezone <ZONE>
+                  Time zone, as in Europe/Berlin
+              --locale <NAME>
+                  LANG of the system, as in C.UTF-8
+              --enable <UNIT>
+                  Start a unit at boot, as `systemctl --root enable`; several times
+              --disable <UNIT>
+                  Start it no longer, as `systemctl --root disable`; several times
+              --mask <UNIT>
+                  Let nobody start it, as `systemctl --root mask`; several times
+              --cloud-init <FILE|DIR>
+                  User-data for cloud-init, or a folder with user-data, meta-data …: its source NoCloud
+              --machine-id <MACHINE_ID>
+                  What becomes of /etc/machine-id [default: keep] [possible values: keep, empty,
+                  uninitialized]
+              --hostname <NAME>
+                  Host name to write to /etc/hostname and, at 127.0.1.1, to /etc/hosts
+
+        Records:
+              --manifest <FILE>               Write what the image was made of and every file in it with its
+                                              SHA-256, as JSON
+              --sbom <spdx|cyclonedx[:FILE]>  Write the packages in the image, as SPDX 2.3 or CycloneDX 1.6
+                                              [default FILE: the image's, with .spdx.json or .cdx.json]
+              --provenance <FILE>             Write how the image was made as an in-toto statement, SLSA
+                                              provenance v1; it is yours to sign
+              --builder-id <URI|ci>           Who runs the build, for --provenance; `ci` takes it from the
+                                              variables of GitHub or GitLab
 
         Examples:
           diskwright build rootfs.tar.zst -o disk.img
           diskwright build rootfs.tar -o disk.img --size 8G --hostname web --sha256
           zstd -dc rootfs.tar.zst | diskwright build - -o disk.img
           diskwright build base.tar.zst overlay/ --owner 0:0 -o disk.img
-          diskwright build oci:layout:latest -o disk.qcow2
+          diskwright build oci:layout:latest -o disk.qcow2 --manifest disk.json --sbom spdx
           diskwright build rootfs.tar -o - --format vmdk | aws s3 cp - s3://bucket/disk.vmdk
           diskwright build --spec image.toml --force
 

@@ -37,7 +37,7 @@ fn a_tar_of_every_feature_builds_the_same_image_again() {
     for flags in [
         &[][..],
         &["--size", "300M", "--label", "other"],
-        &["--scheme", "gpt", "--block-size", "1k"],
+        &["--scheme", "gpt"],
         &["--features", "modern", "--free", "20%"],
     ] {
         round_trip(&tar, &[&["--boot", "none"], flags].concat());

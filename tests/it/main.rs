@@ -13,11 +13,15 @@
 //! | `disk_damage` | a Debian boots from a disk of which a part is destroyed |
 //! | `boot`, `cli` | the program's verbs, exit codes and streams |
 //! | `bundle*` | bundles of EC2, both ways: golden ones, openssl and tar, damage, bad input |
+//! | `customize` | what every flag that edits the tree writes, against systemctl and debugfs |
+//! | `customize_bad` | filters and edits that cannot be, and what is told |
+//! | `customize_boot` | in the booted guest: ssh with the key, unit, names, zone, locale, cloud-init |
 //! | `determinism` | same archive, same spec, same bytes |
 //! | `efi` | core.efi and what lies on an EFI system partition, against grub-mkimage |
 //! | `efi_debian` | a Debian comes up under Secure Boot by the signed pair, on arm64 by every loader |
 //! | `efi_boot` | OVMF and AAVMF start our loaders, Secure Boot the signed pair alone |
 //! | `ext4_read` | our reader against debugfs, on filesystems of every kind that mke2fs makes, sound and damaged |
+//! | `examples` | the examples under `tests/examples`, run or held against their tools' schemas |
 //! | `ext4_check` | that the checker finds whatever damage e2fsck finds |
 //! | `ext4_geometry` | layout of a filesystem against mke2fs, at a hundred sizes |
 //! | `ext4_shapes` | every block size and profile: e2fsck, files read back, resize2fs, fit, refusals |
@@ -45,6 +49,9 @@
 //! | `partition` | the MBR against sfdisk |
 //! | `poison` | that nobody looks at what an image calls free |
 //! | `privilege` | that a build needs no privilege and little memory |
+//! | `around` | manual pages, completions, the schema of spec files, the action and workflows of GitHub |
+//! | `repro` | that what is the same is called so, and what differs is named |
+//! | `provenance`, `sbom` | manifests, bills of materials and statements against other readers and schemas |
 //! | `pv` | images for PV-GRUB: menu.lst by GRUB 0.97's grammar, refusals |
 //! | `pv_boot` | GRUB 0.97 and Xen's pygrub read such an image of Debian 12 and 13, what they find boots |
 //! | `readme` | that the README says what the program does |
@@ -67,6 +74,7 @@ mod archive_compression;
 mod archive_odd;
 mod archive_prop;
 mod archive_tools;
+mod around;
 mod aws_bundle;
 mod aws_bundle_faults;
 mod aws_bundle_servers;
@@ -100,6 +108,9 @@ mod bundle_bad;
 mod bundle_prop;
 mod cli;
 mod common;
+mod customize;
+mod customize_bad;
+mod customize_boot;
 mod determinism;
 mod diff;
 mod disk_damage;
@@ -107,6 +118,7 @@ mod disk_full;
 mod efi;
 mod efi_boot;
 mod efi_debian;
+mod examples;
 mod ext4_check;
 mod ext4_geometry;
 mod ext4_read;
@@ -145,9 +157,12 @@ mod privilege;
 mod props;
 mod props_disk;
 mod props_ext4;
+mod provenance;
 mod pv;
 mod pv_boot;
 mod readme;
+mod repro;
+mod sbom;
 mod scale;
 mod signals;
 mod tidy;

@@ -44,6 +44,13 @@ impl Digest {
         })
     }
 
+    /// Of bytes at hand.
+    pub(in crate::archive) fn sha256(bytes: &[u8]) -> Self {
+        let mut hasher = Hasher::Sha256(Sha256::new());
+        hasher.update(bytes);
+        hasher.finish()
+    }
+
     /// Where a layout has the blob.
     pub(in crate::archive) fn path(&self) -> String {
         format!("blobs/{}/{}", self.algorithm.name(), self.hex)

@@ -23,7 +23,7 @@ enum Message {
 }
 
 /// What was taken.
-pub(super) enum Taken {
+pub(in crate::archive) enum Taken {
     /// So many bytes, above 0, and the rest.
     Bytes(usize, Hashing),
     /// Nothing is left; the digest of all.
@@ -31,7 +31,7 @@ pub(super) enum Taken {
 }
 
 /// A blob on its way.
-pub(super) enum Hashing {
+pub(in crate::archive) enum Hashing {
     Here {
         reader: Box<dyn Read + Send>,
         hasher: Box<Hasher>,
@@ -41,7 +41,7 @@ pub(super) enum Hashing {
 
 impl Hashing {
     /// Of `len` bytes, if it keeps its word.
-    pub(super) fn start(
+    pub(in crate::archive) fn start(
         reader: Box<dyn Read + Send>,
         hasher: Hasher,
         len: u64,
@@ -54,7 +54,7 @@ impl Hashing {
     }
 
     /// Moves bytes to `out`, which is not empty.
-    pub(super) fn take(self, out: &mut [u8]) -> io::Result<Taken> {
+    pub(in crate::archive) fn take(self, out: &mut [u8]) -> io::Result<Taken> {
         match self {
             Self::Ahead(ahead) => ahead.take(out),
             Self::Here {
@@ -79,7 +79,7 @@ impl Hashing {
 
 /// Read by a thread, which ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Ahead {
+pub(in crate::archive) struct Ahead {
     messages: Receiver<Message>,
     /// Pieces that were taken, to be filled again.
     empty: Sender<Vec<u8>>,

@@ -26,8 +26,17 @@ pub(in crate::archive) struct LayerBlob {
     pub(in crate::archive) compression: Option<Compression>,
 }
 
+/// An image that was found, and not read.
+pub(in crate::archive) struct ImageLayers {
+    /// Of its manifest; with `docker-archive` of its configuration.
+    pub(in crate::archive) digest: Digest,
+    /// Lowest first.
+    pub(in crate::archive) layers: Vec<LayerBlob>,
+}
+
 /// A manifest and its configuration.
 pub(super) struct Manifest {
+    digest: Digest,
     path: String,
     layers: Vec<Descriptor>,
     config_path: String,
@@ -149,6 +158,7 @@ fn open(store: &Named, candidate: &Candidate) -> Result<Manifest, ImageError> {
     let config_path = config_digest.path();
     let config = parse(store, &config_path, "image configuration", &bytes)?;
     Ok(Manifest {
+        digest: candidate.digest.clone(),
         path,
         layers: document.layers.unwrap_or_default(),
         config_path,
@@ -157,7 +167,7 @@ fn open(store: &Named, candidate: &Candidate) -> Result<Manifest, ImageError> {
 }
 
 /// The layers of a manifest, each of which is there and has its size.
-pub(super) fn layers(store: &Named, manifest: &Manifest) -> Result<Vec<LayerBlob>, ImageError> {
+pub(super) fn layers(store: &Named, manifest: &Manifest) -> Result<ImageLayers, ImageError> {
     check_os(store, &manifest.config_path, &manifest.config)?;
     let diff_ids = &manifest.config.rootfs.diff_ids;
     if diff_ids.len() != manifest.layers.len() {
@@ -186,7 +196,10 @@ pub(super) fn layers(store: &Named, manifest: &Manifest) -> Result<Vec<LayerBlob
             compression: Some(compression),
         });
     }
-    Ok(layers)
+    Ok(ImageLayers {
+        digest: manifest.digest.clone(),
+        layers,
+    })
 }
 
 /// How a layer is compressed, by its media type.

@@ -28,11 +28,12 @@ mod manifest;
 mod platform;
 mod store;
 
-pub(super) use digest::Digest;
+pub(super) use digest::{Digest, Hasher};
 pub use error::ImageError;
+pub(super) use hashing::{Hashing, Taken};
 pub(super) use index::list;
 pub(super) use json::{Config, Saved};
-pub(super) use manifest::LayerBlob;
+pub(super) use manifest::{ImageLayers, LayerBlob};
 pub use platform::Platform;
 pub use store::{Blob, Store};
 pub(super) use store::{Check, Folder, Named};
@@ -43,7 +44,7 @@ pub(super) fn layers(
     tag: Option<&str>,
     platform: Option<&Platform>,
     warnings: &mut Vec<String>,
-) -> Result<Vec<LayerBlob>, ImageError> {
+) -> Result<ImageLayers, ImageError> {
     let candidates = index::tagged(store, tag)?;
     let chosen = manifest::choose(store, candidates, platform, warnings)?;
     manifest::layers(store, &chosen)

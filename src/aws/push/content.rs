@@ -63,7 +63,7 @@ impl<'a> Inputs<'a> {
     }
 
     /// Digests the files and everything else that decides about the image. `None` where what is in them is not known
-    /// beforehand: of standard input, a pipe, a folder.
+    /// beforehand: of standard input, a pipe, a folder, a filter, files that customise the image.
     ///
     /// # Errors
     /// When a file cannot be read; `Interrupted` when `observer` asks for an end.
@@ -76,6 +76,9 @@ impl<'a> Inputs<'a> {
         let Some(files) = &self.files else {
             return Ok(None);
         };
+        if reading.filter.is_some() || spec.customize.reads_files() {
+            return Ok(None);
+        }
         let total = files.iter().map(|(_, stamp)| stamp.len).sum();
         let mut hasher = Sha256::new();
         hasher.update(concat!("diskwright push ", env!("CARGO_PKG_VERSION"), "\n"));
@@ -178,6 +181,18 @@ mod tests {
         assert_eq!(inputs.changed(), None);
         std::fs::write(&path, "longer").unwrap();
         assert_eq!(inputs.changed(), Some(&*path));
+    }
+
+    #[test]
+    fn of_what_is_customised_with_files_there_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        std::fs::write(&path, "text").unwrap();
+        let mut spec = Spec::default();
+        spec.customize.users.push("lisa".parse().unwrap());
+        assert!(digest(&path, &spec).is_some());
+        spec.customize.overlays.push("files".parse().unwrap());
+        assert!(digest(&path, &spec).is_none());
     }
 
     #[test]

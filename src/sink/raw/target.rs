@@ -19,7 +19,7 @@ pub struct RawOptions {
 /// Where the image will stand.
 #[derive(Debug)]
 pub(in crate::sink) struct Target {
-    path: PathBuf,
+    pub(in crate::sink) path: PathBuf,
     folder: PathBuf,
     options: RawOptions,
     /// `None` while the file has no name at all.

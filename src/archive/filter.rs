@@ -1,0 +1,259 @@
+//! An archive through a command of the user's: the plain tar goes to its standard input, what it writes is read.
+//!
+//! The command has a process group of its own, so that all of it can be ended: when its output is no archive,
+//! when the build fails, when somebody says stop.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::error::ArchiveError;
+use super::input::Input;
+use super::reader::{ArchiveReader, Opened};
+use crate::units::MIB;
+
+/// Between two looks at whether somebody said stop.
+const LOOK: Duration = Duration::from_millis(100);
+/// What a command gets to end by itself once its output is no use.
+const MERCY: Duration = Duration::from_millis(500);
+
+/// A command through which an archive goes before it is read.
+#[derive(Clone)]
+pub struct Filter {
+    /// What `/bin/sh -c` runs: a tar comes in through standard input, a tar goes out through standard output.
+    pub command: String,
+    /// Asked ten times a second: whether to stop.
+    pub cancelled: fn() -> bool,
+}
+
+impl fmt::Debug for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Filter").field(&self.command).finish()
+    }
+}
+
+/// Reads what the command writes.
+pub(super) struct Filtered {
+    tar: ArchiveReader,
+    process: Process,
+}
+
+impl Filtered {
+    pub(super) fn start(opened: Opened, filter: &Filter) -> Result<Self, ArchiveError> {
+        let name = opened.name.clone();
+        let (mut process, stdout) = Process::start(opened, filter)?;
+        let output = Output {
+            stdout,
+            group: process.group,
+            cancelled: filter.cancelled,
+        };
+        let name = format!("{name}, filtered");
+        let tar = ArchiveReader::from_reader(&name, Box::new(output), None);
+        match tar {
+            Ok(tar) => Ok(Self { tar, process }),
+            Err(e) => Err(process.blamed(e)),
+        }
+    }
+
+    /// Bytes of the command's output read.
+    pub(super) fn progress(&self) -> u64 {
+        self.tar.progress().0
+    }
+
+    pub(super) fn tar(&mut self) -> &mut ArchiveReader {
+        &mut self.tar
+    }
+
+    /// The next entry, as [`ArchiveReader::next_entry`]; at the end the command must have succeeded.
+    pub(super) fn next_entry(&mut self) -> Result<Option<crate::entry::Entry>, ArchiveError> {
+        match self.tar.next_entry() {
+            Ok(Some(entry)) => Ok(Some(entry)),
+            Ok(None) => self.process.succeeded().map(|()| None),
+            Err(e) => Err(self.process.blamed(e)),
+        }
+    }
+
+    /// The next piece of data, as [`ArchiveReader::next_data`].
+    pub(super) fn next_data(&mut self) -> Result<Option<bytes::Bytes>, ArchiveError> {
+        let data = self.tar.next_data();
+        data.map_err(|e| self.process.blamed(e))
+    }
+}
+
+/// The command under way.
+struct Process {
+    child: Child,
+    group: Option<Pid>,
+    command: String,
+    cancelled: fn() -> bool,
+    /// What was wrong with the archive that it was fed.
+    fault: Arc<Mutex<Option<ArchiveError>>>,
+    ended: Option<ExitStatus>,
+}
+
+impl Process {
+    fn start(opened: Opened, filter: &Filter) -> Result<(Self, ChildStdout), ArchiveError> {
+        let fails = |source| ArchiveError::FilterStart {
+            command: filter.command.clone(),
+            source,
+        };
+        let mut child = Command::new("/bin/sh")
+            .arg("-c")
+            .arg(&filter.command)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .map_err(fails)?;
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        let process = Self {
+            child,
+            group,
+            command: filter.command.clone(),
+            cancelled: filter.cancelled,
+            fault: Arc::default(),
+            ended: None,
+        };
+        let (Some(stdin), Some(stdout)) = (stdin, stdout) else {
+            return Err(fails(io::ErrorKind::BrokenPipe.into()));
+        };
+        let fault = process.fault.clone();
+        thread::Builder::new()
+            .name("filter".into())
+            .spawn(move || feed(opened, stdin, &fault))
+            .map_err(fails)?;
+        Ok((process, stdout))
+    }
+
+    /// Waits until it has ended, at most for `limit`.
+    fn wait(&mut self, limit: Option<Duration>) -> Option<ExitStatus> {
+        let begun = Instant::now();
+        while self.ended.is_none() {
+            // One that is not there any more has ended somehow: its output counts.
+            self.ended = self.child.try_wait().unwrap_or_default();
+            let over = limit.is_some_and(|limit| begun.elapsed() >= limit);
+            if self.ended.is_some() || over || (self.cancelled)() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        self.ended
+    }
+
+    /// Its whole output was read: it must end, and well.
+    fn succeeded(&mut self) -> Result<(), ArchiveError> {
+        let status = self.wait(None);
+        self.verdict(status)
+    }
+
+    /// Reading its output ended with `error`: its own failure, or the archive's, is the better reason.
+    fn blamed(&mut self, error: ArchiveError) -> ArchiveError {
+        let status = self.wait(Some(MERCY));
+        let verdict = match status {
+            None => self.verdict_of_archive(),
+            status => self.verdict(status),
+        };
+        verdict.err().unwrap_or(error)
+    }
+
+    fn verdict(&self, status: Option<ExitStatus>) -> Result<(), ArchiveError> {
+        self.verdict_of_archive()?;
+        match status {
+            Some(status) if status.success() => Ok(()),
+            Some(status) => Err(ArchiveError::Filter {
+                command: self.command.clone(),
+                status: status.to_string(),
+            }),
+            None => Err(ArchiveError::Filter {
+                command: self.command.clone(),
+                status: "it was stopped".into(),
+            }),
+        }
+    }
+
+    fn verdict_of_archive(&self) -> Result<(), ArchiveError> {
+        let mut fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
+        fault.take().map_or(Ok(()), Err)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.ended.is_some() {
+            return;
+        }
+        signal(self.group, Signal::TERM);
+        let begun = Instant::now();
+        while begun.elapsed() < MERCY {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        signal(self.group, Signal::KILL);
+        // It is reaped when it can be.
+        let _ = self.child.wait();
+    }
+}
+
+/// To a group that is gone there is nothing to say.
+fn signal(group: Option<Pid>, signal: Signal) {
+    if let Some(group) = group {
+        let _ = kill_process_group(group, signal);
+    }
+}
+
+/// Gives the command the decoded archive.
+fn feed(opened: Opened, mut stdin: ChildStdin, fault: &Mutex<Option<ArchiveError>>) {
+    let Opened { name, file, total } = opened;
+    let told = |e| *fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(e);
+    let mut input = match Input::start(name, Box::new(file), total) {
+        Ok(input) => input,
+        Err(e) => return told(e),
+    };
+    loop {
+        match input.take(MIB) {
+            // A command that has read enough is free to close its end.
+            Ok(Some(bytes)) if stdin.write_all(&bytes).is_err() => return,
+            Ok(Some(_)) => {}
+            Ok(None) => return,
+            Err(e) => return told(e),
+        }
+    }
+}
+
+/// What the command writes; a wait for it can be ended.
+struct Output {
+    stdout: ChildStdout,
+    group: Option<Pid>,
+    cancelled: fn() -> bool,
+}
+
+impl Read for Output {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let timeout = Timespec {
+            tv_sec: 0,
+            tv_nsec: LOOK.subsec_nanos().into(),
+        };
+        loop {
+            if (self.cancelled)() {
+                signal(self.group, Signal::TERM);
+                return Err(io::Error::other("interrupted"));
+            }
+            let mut fds = [PollFd::new(&self.stdout, PollFlags::IN)];
+            match poll(&mut fds, Some(&timeout)) {
+                Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                Ok(_) => return self.stdout.read(out),
+                Err(e) => return Err(e.into()),
+            }
+        }
+    }
+}
