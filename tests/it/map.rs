@@ -432,3 +432,28 @@ proptest! {
         }
     }
 }
+
+/// Revision 0 has inodes of 128 bytes, and nothing where `s_inode_size` is.
+#[test]
+fn inodes_of_revision_0_are_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("old.img");
+    let made = std::process::Command::new("mke2fs")
+        .args(["-q", "-r", "0", "-O", "none", "-t", "ext2"])
+        .arg(&path)
+        .arg("4M")
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[1024 + 0x58..1024 + 0x5a].fill(0);
+    let disk: Arc<dyn ReadAt> = Arc::new(bytes);
+    let map = map(&disk).unwrap();
+    let table = map
+        .regions
+        .iter()
+        .find(|r| r.kind == Kind::InodeTables)
+        .unwrap();
+    let told = explain(&disk, table.at + 128).unwrap();
+    assert_eq!(told.element.as_deref(), Some("inode 2"));
+}
