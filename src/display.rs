@@ -38,6 +38,26 @@ impl fmt::Display for PathDisplay<'_> {
     }
 }
 
+/// Shows a text, long or short, so that it is safe to print on a terminal: as [`display_path`] does, but for `\`,
+/// so that what was escaped already stays as it is.
+#[must_use]
+pub fn display_text(text: &str) -> impl fmt::Display + '_ {
+    struct Shown<'a>(&'a str);
+    impl fmt::Display for Shown<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            for c in self.0.chars() {
+                if c.is_control() || reorders(c) {
+                    write!(f, "{}", c.escape_default())?;
+                } else {
+                    f.write_char(c)?;
+                }
+            }
+            Ok(())
+        }
+    }
+    Shown(text)
+}
+
 /// Shows a time in UTC, as `date -u +'%F %T'` does: `2024-03-01 12:34:56`.
 #[must_use]
 pub fn display_time(time: Timestamp) -> impl fmt::Display {
@@ -100,6 +120,14 @@ mod tests {
         for (bytes, shown) in cases {
             assert_eq!(display_path(bytes).to_string(), shown);
         }
+    }
+
+    #[test]
+    fn a_text_is_escaped_once() {
+        let raw = "\x1b[31mred\u{202e} \\ plain";
+        let once = display_text(raw).to_string();
+        assert_eq!(once, "\\u{1b}[31mred\\u{202e} \\ plain");
+        assert_eq!(display_text(&once).to_string(), once);
     }
 
     #[test]

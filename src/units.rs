@@ -22,6 +22,9 @@ pub const GIB: u64 = 1 << 30;
 /// 2^40 bytes.
 pub const TIB: u64 = 1 << 40;
 
+/// Linux's longest path, with its NUL: what nests deeper no program can open.
+pub(crate) const PATH_MAX: usize = 4096;
+
 macro_rules! address {
     ($(#[$doc:meta])* $name:ident($int:ty)) => {
         $(#[$doc])*

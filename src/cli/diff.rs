@@ -4,6 +4,7 @@ use super::exit::{self, Code};
 use super::progress::Progress;
 use super::sizes::{human, thousands};
 use anyhow::Context;
+use diskwright::display::display_text;
 use diskwright::inspect::diff::{Diff, Side, diff};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
@@ -88,7 +89,12 @@ fn details(text: &mut String, diff: &Diff) -> std::fmt::Result {
     let packages = &diff.packages;
     for (sign, list) in [('-', &packages.removed), ('+', &packages.added)] {
         for p in list {
-            writeln!(text, "{sign} package {} {}", p.name, p.version)?;
+            writeln!(
+                text,
+                "{sign} package {} {}",
+                display_text(&p.name),
+                display_text(&p.version)
+            )?;
         }
     }
     for p in &packages.upgraded {
@@ -100,11 +106,15 @@ fn details(text: &mut String, diff: &Diff) -> std::fmt::Result {
         writeln!(
             text,
             "~ package {}: {what} from {} to {}",
-            p.name, p.from, p.to
+            display_text(&p.name),
+            display_text(&p.from),
+            display_text(&p.to)
         )?;
     }
     for field in &diff.structures {
-        let side = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".into());
+        let side = |value: &Option<String>| {
+            display_text(value.as_deref().unwrap_or("nothing")).to_string()
+        };
         let (from, to) = (side(&field.from), side(&field.to));
         writeln!(text, "~ {}: {from}, then {to}", field.field)?;
     }

@@ -4,6 +4,7 @@ use super::exit::{self, Code, Usage};
 use super::opened;
 use super::sizes;
 use anyhow::Context;
+use diskwright::display::display_text;
 use diskwright::inspect::explain::{Explanation, explain};
 use diskwright::inspect::{Info, info};
 use diskwright::units::SECTOR;
@@ -139,7 +140,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
 fn told(e: &Explanation) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: String| {
-        writeln!(text, "{name:<11}{value}").expect("a String takes every write");
+        writeln!(text, "{name:<11}{}", display_text(&value)).expect("a String takes every write");
     };
     let within = e.offset % SECTOR;
     line(

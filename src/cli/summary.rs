@@ -2,6 +2,7 @@
 
 use super::output::is_stdout;
 use super::sizes::{human, thousands};
+use diskwright::display::display_text;
 use diskwright::image::customize::Applied;
 use diskwright::image::{Report, Structure};
 use diskwright::inspect::{Filesystem, Info};
@@ -165,7 +166,9 @@ pub(super) fn inspected(info: &Info) -> String {
         writeln!(
             text,
             "damage at byte {}, {}: {}",
-            fault.offset, fault.structure, fault.message
+            fault.offset,
+            fault.structure,
+            display_text(&fault.message)
         )
         .expect("a String takes every write");
     }
@@ -175,7 +178,9 @@ pub(super) fn inspected(info: &Info) -> String {
     for p in &info.partitions {
         let active = if p.active { ", active" } else { "" };
         let label = p.label.as_ref().filter(|l| !l.is_empty());
-        let label = label.map(|l| format!(" `{l}`")).unwrap_or_default();
+        let label = label
+            .map(|l| format!(" `{}`", display_text(l)))
+            .unwrap_or_default();
         writeln!(
             text,
             "partition {}{label}: sector {} to {}, {}, type {} ({}){active}, PARTUUID {}",
@@ -345,7 +350,7 @@ fn is_module(path: &str) -> bool {
 }
 
 fn line(text: &mut String, name: &str, value: &str) {
-    writeln!(text, "  {name:<8}{value}").expect("a String takes every write");
+    writeln!(text, "  {name:<8}{}", display_text(value)).expect("a String takes every write");
 }
 
 #[cfg(test)]

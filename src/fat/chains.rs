@@ -7,7 +7,7 @@ use std::io;
 
 use super::FatInfo;
 use crate::read_at::ReadAt;
-use crate::units::{index, index32, lo32};
+use crate::units::{PATH_MAX, index, index32, lo32};
 
 /// The largest table that is read: 16 million clusters.
 const MAX_TABLE: u64 = 64 << 20;
@@ -190,6 +190,11 @@ impl Walk<'_> {
                 let half = |at: usize| u32::from(u16::from_le_bytes([raw[at], raw[at + 1]]));
                 let high = if self.info.bits == 32 { half(0x14) } else { 0 };
                 let cluster = high << 16 | half(0x1a);
+                // Deeper than any path may be: what lies there counts as lost.
+                if path.len() + 1 + name.len() >= PATH_MAX {
+                    self.sound = false;
+                    continue;
+                }
                 let item = FatItem {
                     path: format!("{path}/{name}"),
                     directory: attributes & ATTR_DIRECTORY != 0,

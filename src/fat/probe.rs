@@ -58,43 +58,60 @@ pub fn probe(disk: &dyn ReadAt, at: u64) -> io::Result<Option<FatInfo>> {
         Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
         Err(e) => return Err(e),
     }
-    Ok(parse(&s))
+    // Partition tables end so too: a boot sector is a FAT volume's by all that it says.
+    let marked = matches!(s[0], 0xeb | 0xe9) && s[0x1fe..] == [0x55, 0xaa];
+    Ok(parse(&s).ok().filter(|_| marked))
 }
 
-fn parse(s: &[u8; 512]) -> Option<FatInfo> {
+/// The parameters of a boot sector, or the field that makes no sense. FAT32 is what has no `BPB_FATSz16`, however
+/// few its clusters, as Linux has it (and `mkfs.fat -F 32` makes it); the count tells FAT12 from FAT16 alone.
+pub(super) fn parse(s: &[u8; 512]) -> Result<FatInfo, &'static str> {
     let u16_at = |at: usize| u64::from(u16::from_le_bytes([s[at], s[at + 1]]));
     let u32_at = |at: usize| u32::from_le_bytes([s[at], s[at + 1], s[at + 2], s[at + 3]]);
     let either = |short: u64, long: u32| if short == 0 { u64::from(long) } else { short };
-    let jump = matches!(s[0], 0xeb | 0xe9);
     let (sector, spc) = (u16_at(0x0b), u64::from(s[0x0d]));
     let (reserved, fats) = (u16_at(0x0e), u64::from(s[0x10]));
-    if !jump
-        || s[0x1fe..] != [0x55, 0xaa]
-        || !(matches!(sector, 512 | 1024 | 2048 | 4096) && spc.is_power_of_two())
-        || reserved == 0
-        || !matches!(fats, 1 | 2)
-    {
-        return None;
+    if !matches!(sector, 512 | 1024 | 2048 | 4096) {
+        return Err("BPB_BytsPerSec is no sector size");
+    }
+    if !spc.is_power_of_two() {
+        return Err("BPB_SecPerClus is no power of two");
+    }
+    if reserved == 0 {
+        return Err("BPB_RsvdSecCnt leaves no room for the boot sector");
+    }
+    if !matches!(fats, 1 | 2) {
+        return Err("BPB_NumFATs is neither 1 nor 2");
     }
     let sectors = either(u16_at(0x13), u32_at(0x20));
+    let wide = u16_at(0x16) == 0;
     let fat = either(u16_at(0x16), u32_at(0x24));
-    let root = (u16_at(0x11) * 32).div_ceil(sector);
-    let clusters = sectors.checked_sub(reserved + fats * fat + root)? / spc;
-    let bits = match clusters {
-        ..4085 => 12,
-        4085..65525 => 16,
-        _ => 32,
-    };
-    // The extended fields begin behind FAT32's own.
-    let extended = if bits == 32 { 0x40 } else { 0x24 };
-    if s[extended + 2] != 0x29 {
-        return None;
+    if fat == 0 {
+        return Err("BPB_FATSz is 0");
     }
-    let label = String::from_utf8_lossy(&s[extended + 7..extended + 18]).into_owned();
-    Some(FatInfo {
+    let root = (u16_at(0x11) * 32).div_ceil(sector);
+    let Some(room) = sectors.checked_sub(reserved + fats * fat + root) else {
+        return Err("BPB_TotSec is less than FATs and root directory take");
+    };
+    let clusters = room / spc;
+    let bits = match clusters {
+        _ if wide => 32,
+        ..4085 => 12,
+        _ => 16,
+    };
+    // The extended fields begin behind FAT32's own; old tools leave them out.
+    let extended = if wide { 0x40 } else { 0x24 };
+    let told = s[extended + 2] == 0x29;
+    let label = String::from_utf8_lossy(&s[extended + 7..extended + 18]);
+    Ok(FatInfo {
         bits,
-        id: u32_at(extended + 3),
-        label: label.trim_end().to_owned(),
+        id: if told { u32_at(extended + 3) } else { 0 },
+        label: label
+            .trim_end()
+            .get(..)
+            .filter(|_| told)
+            .unwrap_or_default()
+            .to_owned(),
         size: sectors * sector,
         cluster: spc * sector,
         clusters,
@@ -102,6 +119,42 @@ fn parse(s: &[u8; 512]) -> Option<FatInfo> {
         fat_at: reserved * sector,
         fat_len: fat * sector,
         root_len: root * sector,
-        root_cluster: if bits == 32 { u32_at(0x2c) } else { 0 },
+        root_cluster: if wide { u32_at(0x2c) } else { 0 },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fat::{FatReader, chains};
+    use std::sync::Arc;
+
+    /// A boot sector as `mkfs.fat -F 32` makes it on 24 MiB: 48,364 clusters of a sector.
+    fn small_fat32() -> Vec<u8> {
+        let mut disk = vec![0; 24 << 20];
+        let mut put = |at: usize, bytes: &[u8]| disk[at..at + bytes.len()].copy_from_slice(bytes);
+        put(0, &[0xeb, 0x58, 0x90]);
+        put(0x0b, &[0, 2, 1, 32, 0, 2, 0, 0, 0, 0, 0xf8]);
+        put(0x20, &49_152_u32.to_le_bytes());
+        put(0x24, &378_u32.to_le_bytes());
+        put(0x2c, &2_u32.to_le_bytes());
+        put(0x1fe, &[0x55, 0xaa]);
+        let fat = [0x0fff_fff8_u32, 0x0fff_ffff, 0x0fff_ffff];
+        put(32 * 512, &fat.map(u32::to_le_bytes).concat());
+        disk
+    }
+
+    #[test]
+    fn fat32_is_told_by_its_fields_and_not_by_how_many_clusters_it_has() {
+        let disk = small_fat32();
+        let info = probe(&disk, 0).unwrap().unwrap();
+        assert_eq!(
+            (info.bits, info.clusters, info.root_cluster),
+            (32, 48_364, 2)
+        );
+        let found = chains(&disk, 0, &info).unwrap().unwrap();
+        assert!(found.sound && found.lost.is_empty());
+        let reader = FatReader::open(Arc::new(disk)).unwrap();
+        assert_eq!(reader.entries(&reader.root()).unwrap().len(), 0);
+    }
 }

@@ -5,6 +5,7 @@
 //! numbers. The input may be hostile: a directory ends after 65,536 entries, as the specification has it, a
 //! chain after as many clusters as its file's size asks for.
 
+use super::probe::parse;
 use crate::read_at::ReadAt;
 use crate::units::{Timestamp, count, day_of, index};
 use std::io;
@@ -128,41 +129,16 @@ impl FatReader {
                 offset: 0,
                 source,
             })?;
-        let not = |why| Err(FatReadError::NotFat { why });
-        let (sector, spc) = (u64::from(u16_at(&s, 11)), u64::from(s[13]));
-        if !matches!(sector, 512 | 1024 | 2048 | 4096) {
-            return not("BPB_BytsPerSec is no sector size");
-        }
-        if !spc.is_power_of_two() {
-            return not("BPB_SecPerClus is no power of two");
-        }
-        let either = |short: u16, long: usize| match short {
-            0 => u64::from(u32_at(&s, long)),
-            n => u64::from(n),
-        };
-        let fat = u64::from(u16_at(&s, 14)) * sector;
-        let fat_len = either(u16_at(&s, 22), 36) * sector;
-        let root = fat + u64::from(s[16]) * fat_len;
-        let root_len = (u64::from(u16_at(&s, 17)) * 32).next_multiple_of(sector);
-        let data = root + root_len;
-        let Some(room) = (either(u16_at(&s, 19), 32) * sector).checked_sub(data) else {
-            return not("BPB_TotSec is less than FATs and root directory take");
-        };
-        let clusters = room / (spc * sector);
-        let bits = match clusters {
-            ..4085 => 12,
-            4085..65525 => 16,
-            _ => 32,
-        };
+        let info = parse(&s).map_err(|why| FatReadError::NotFat { why })?;
         Ok(Self {
             volume,
-            bits,
-            cluster: spc * sector,
-            clusters,
-            fat,
-            root: (root, root_len),
-            root_cluster: u32_at(&s, 44),
-            data,
+            bits: info.bits,
+            cluster: info.cluster,
+            clusters: info.clusters,
+            fat: info.fat_at,
+            root: (info.root_at(), info.root_len),
+            root_cluster: info.root_cluster,
+            data: info.root_at() + info.root_len,
         })
     }
 

@@ -137,6 +137,25 @@ fn desk() -> &'static Desk {
 }
 
 #[test]
+fn a_picture_replaces_nothing_unasked_and_never_the_image() {
+    let desk = Desk::new();
+    std::fs::write(desk.path("a.img"), [0; 4096]).unwrap();
+    std::fs::write(desk.path("a.svg"), "mine").unwrap();
+    assert_ne!(desk.run(&["map", "a.img", "--svg", "a.svg"]).code, Some(0));
+    assert_eq!(std::fs::read(desk.path("a.svg")).unwrap(), b"mine");
+    let itself = desk.run(&["map", "a.img", "--svg", "a.img", "--force"]);
+    assert_eq!(itself.code, Some(2), "{}", itself.stderr);
+    assert_eq!(std::fs::read(desk.path("a.img")).unwrap(), [0; 4096]);
+    let forced = desk.run(&["map", "a.img", "--svg", "a.svg", "--force"]);
+    assert_eq!(forced.code, Some(0), "{}", forced.stderr);
+    assert!(
+        std::fs::read_to_string(desk.path("a.svg"))
+            .unwrap()
+            .contains("<svg")
+    );
+}
+
+#[test]
 fn the_map_in_letters_shows_every_part() {
     let mut command = desk().command(&["map", "disk.img"]);
     let text = String::from_utf8(command.env("COLUMNS", "80").output().unwrap().stdout).unwrap();

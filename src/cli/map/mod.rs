@@ -15,9 +15,12 @@ mod terminal;
 
 use super::exit::{self, Code};
 use super::opened;
+use super::pipeline::refuse_same_file;
 use super::sizes::human;
 use anyhow::Context;
 use diskwright::inspect::map::{Map, map};
+use diskwright::sink::beside::Beside;
+use diskwright::sink::raw::RawOptions;
 use palette::Depth;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -43,6 +46,10 @@ pub(super) struct Args {
     /// Draw to a file, for a page, instead (`-`: standard output)
     #[arg(long, value_name = "FILE", conflicts_with = "json")]
     svg: Option<PathBuf>,
+
+    /// Replace FILE if it exists
+    #[arg(long, requires = "svg")]
+    force: bool,
 
     /// Colours: on a terminal that shows them and without NO_COLOR, or as said
     #[arg(long, value_name = "WHEN", default_value = "auto")]
@@ -73,7 +80,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
         if to == Path::new("-") {
             exit::print(&picture)?;
         } else {
-            write(to, &picture)?;
+            write(args, to, &picture)?;
         }
     } else {
         let depth = depth(args.color);
@@ -97,15 +104,16 @@ fn title(name: &str, map: &Map) -> String {
 }
 
 /// Writes a picture, whole or not at all.
-fn write(to: &Path, picture: &str) -> anyhow::Result<()> {
-    let writing = || format!("cannot write {}", to.display());
-    let folder = to.parent().filter(|f| !f.as_os_str().is_empty());
-    let mut file = tempfile::Builder::new()
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
-        .tempfile_in(folder.unwrap_or(Path::new(".")))
-        .with_context(writing)?;
-    std::io::Write::write_all(&mut file, picture.as_bytes()).with_context(writing)?;
-    file.persist(to).map(|_| ()).with_context(writing)
+fn write(args: &Args, to: &Path, picture: &str) -> anyhow::Result<()> {
+    refuse_same_file(&args.image, "the image that is drawn", to)?;
+    let options = RawOptions {
+        force: args.force,
+        sync: false,
+    };
+    let mut file = Beside::create(to, options)?;
+    file.write(|out| out.write_all(picture.as_bytes()))?;
+    file.finish()?;
+    Ok(())
 }
 
 fn depth(color: Color) -> Depth {

@@ -97,6 +97,12 @@ impl Reader {
         self.geo.block_size
     }
 
+    /// Bytes of an inode in its table: 128 in revision 0, whatever `s_inode_size` says.
+    #[must_use]
+    pub fn inode_size(&self) -> u64 {
+        count(self.geo.inode_size)
+    }
+
     /// Blocks of the filesystem.
     #[must_use]
     pub fn blocks(&self) -> u64 {

@@ -243,10 +243,7 @@ impl Ext4<'_> {
 
     fn inode(&self, group: u32, e: &mut Explanation) -> io::Result<()> {
         let sb = self.reader.superblock();
-        let (size, per_group) = (
-            u64::from(sb.s_inode_size.get()),
-            sb.s_inodes_per_group.get(),
-        );
+        let (size, per_group) = (self.reader.inode_size(), sb.s_inodes_per_group.get());
         let at = self.inside / size * size;
         let first = group.checked_mul(per_group).and_then(|n| n.checked_add(1));
         let Some((first, table)) = first.and_then(|nr| Some((nr, self.reader.inode(nr).ok()?)))

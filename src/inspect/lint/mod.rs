@@ -26,6 +26,7 @@ pub use from_image::of_image;
 
 use super::InspectError;
 use crate::archive::ArchiveError;
+use crate::display::display_text;
 use crate::ext4::read::ReadError;
 use serde::Serialize;
 
@@ -60,10 +61,11 @@ pub(crate) struct Hit {
 }
 
 impl Hit {
-    fn new(place: impl Into<String>, message: impl Into<String>) -> Self {
+    /// What the image says comes out of here fit for a terminal.
+    fn new(place: impl AsRef<str>, message: impl AsRef<str>) -> Self {
         Self {
-            place: place.into(),
-            message: message.into(),
+            place: display_text(place.as_ref()).to_string(),
+            message: display_text(message.as_ref()).to_string(),
         }
     }
 }
