@@ -94,7 +94,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
             continue;
         }
         if let Some(level) = levels.last_mut() {
-            level.bytes += bytes;
+            level.bytes = level.bytes.saturating_add(bytes);
         }
         if args.all {
             report.line(&met.path, met.depth, bytes)?;
@@ -125,7 +125,7 @@ impl Report<'_> {
             return Ok(());
         };
         if let Some(above) = levels.last_mut() {
-            above.bytes += level.bytes;
+            above.bytes = above.bytes.saturating_add(level.bytes);
         }
         self.line(&level.path, levels.len(), level.bytes)
     }

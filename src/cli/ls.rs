@@ -4,8 +4,7 @@ use super::exit::{self, Code};
 use super::listing::{self, Json, Row, Style};
 use super::look::{Opened, Out, TARGETS, tell_unread};
 use diskwright::display::display_path;
-use diskwright::inspect::{Accounts, Child, Files, Node};
-use std::collections::HashSet;
+use diskwright::inspect::{Accounts, Child, Entered, Files, Node, is_name};
 use std::ffi::OsString;
 
 const EXAMPLES: &str = "\
@@ -78,7 +77,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
             style,
             out: &mut out,
             json: &mut json,
-            entered: HashSet::new(),
+            entered: Entered::default(),
             long,
         };
         if !args.json && (args.targets.len() > 1) {
@@ -101,8 +100,7 @@ struct Lister<'a> {
     style: Style,
     out: &'a mut Out,
     json: &'a mut Vec<Json>,
-    /// Directories that were listed: damage may have one again in itself.
-    entered: HashSet<u64>,
+    entered: Entered,
     long: bool,
 }
 
@@ -110,23 +108,30 @@ impl Lister<'_> {
     fn target(&mut self, path: &[u8], node: &Node) -> anyhow::Result<()> {
         if !node.is_directory() || self.args.directory {
             let path = path.to_vec();
-            return self.rows(&[(path.clone(), path, node.clone())]);
+            return self.rows(b"", &[(path, node.clone())]);
         }
         let base = path.strip_suffix(b"/").unwrap_or(path);
-        // Directories to list, the next one last.
-        let mut rest = vec![(base.to_vec(), node.clone())];
+        // Directories to list: those that are in one together, under its path.
+        let start = vec![(Vec::new(), node.clone())];
+        let mut rest = vec![(base.to_vec(), start.into_iter())];
         let mut first = true;
-        while let Some((path, directory)) = rest.pop() {
-            if !self.entered.insert(directory.id) {
+        while let Some((above, list)) = rest.last_mut() {
+            let Some((name, directory)) = list.next() else {
+                rest.pop();
                 continue;
-            }
+            };
+            let path = match &name[..] {
+                b"" => above.clone(),
+                name => [&above[..], b"/", name].concat(),
+            };
             if self.args.recursive && !self.args.json {
                 let gap = if first { "" } else { "\n" };
                 let shown = if path.is_empty() { &b"/"[..] } else { &path };
                 self.out.text(&format!("{gap}{}:\n", display_path(shown)))?;
             }
             first = false;
-            let children = match self.files.children(&directory) {
+            let children = self.entered.children(self.files, &path, &directory);
+            let children = match children {
                 Ok(children) => children,
                 Err(e) => {
                     tell_unread(&(path, e));
@@ -135,7 +140,7 @@ impl Lister<'_> {
             };
             let inside = self.directory(&path, children)?;
             if self.args.recursive {
-                rest.extend(inside.into_iter().rev());
+                rest.push((path, inside.into_iter()));
             }
         }
         Ok(())
@@ -152,39 +157,39 @@ impl Lister<'_> {
             if child.name.starts_with(b".") && !self.args.all {
                 continue;
             }
-            let whole = [path, b"/", &child.name].concat();
             match self.files.node(child.id) {
-                Ok(node) => rows.push((child.name, whole, node)),
-                Err(e) => tell_unread(&(whole, e)),
+                Ok(node) => rows.push((child.name, node)),
+                Err(e) => tell_unread(&([path, b"/", &child.name].concat(), e)),
             }
         }
         if self.long && !self.args.json {
             // In KiB, as GNU ls counts.
-            let total: u64 = rows.iter().map(|(_, _, node)| node.allocated / 512).sum();
+            let sizes = rows.iter().map(|(_, node)| node.allocated / 512);
+            let total = sizes.fold(0, u64::saturating_add);
             self.out.text(&format!("total {}\n", total.div_ceil(2)))?;
         }
-        self.rows(&rows)?;
-        let inside = rows.into_iter().filter(|(_, _, node)| node.is_directory());
-        Ok(inside.map(|(_, path, node)| (path, node)).collect())
+        self.rows(&[path, b"/"].concat(), &rows)?;
+        rows.retain(|(name, node)| node.is_directory() && is_name(name));
+        Ok(rows)
     }
 
-    /// Shows files: name, path, node.
-    fn rows(&mut self, rows: &[(Vec<u8>, Vec<u8>, Node)]) -> anyhow::Result<()> {
+    /// Shows files: name, node; `base` is what stands before the names in their paths.
+    fn rows(&mut self, base: &[u8], rows: &[(Vec<u8>, Node)]) -> anyhow::Result<()> {
         let (files, style) = (self.files, &self.style);
         if self.args.json {
-            let json = rows
-                .iter()
-                .map(|(_, path, node)| Json::new(files, node, path, &style.accounts));
+            let json = rows.iter().map(|(name, node)| {
+                Json::new(files, node, &[base, name].concat(), &style.accounts)
+            });
             self.json.extend(json);
             return Ok(());
         }
         if self.long {
             let rows = rows
                 .iter()
-                .map(|(name, _, node)| Row::new(files, node, name, style));
+                .map(|(name, node)| Row::new(files, node, name, style));
             return self.out.write(&listing::lines(&rows.collect::<Vec<_>>()));
         }
-        for (name, _, _) in rows {
+        for (name, _) in rows {
             self.out.text(&format!("{}\n", display_path(name)))?;
         }
         Ok(())

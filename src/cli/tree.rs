@@ -3,8 +3,7 @@
 use super::exit::Code;
 use super::look::{Opened, Out, TARGETS, tell_unread};
 use diskwright::display::display_path;
-use diskwright::inspect::{Files, Kind, Node};
-use std::collections::HashSet;
+use diskwright::inspect::{Entered, Files, Kind, Node, is_name};
 use std::ffi::OsString;
 
 const EXAMPLES: &str = "\
@@ -41,7 +40,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
     let mut drawn = Drawing {
         args,
         files,
-        entered: HashSet::new(),
+        entered: Entered::default(),
         counts: [0; 2],
     };
     drawn.draw(&mut out, &opened.node(true)?)?;
@@ -60,25 +59,33 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
 struct Drawing<'a> {
     args: &'a Args,
     files: &'a Files,
-    entered: HashSet<u64>,
+    entered: Entered,
     /// Directories, and all else.
     counts: [u64; 2],
 }
 
+/// A directory under way.
+struct Level {
+    path: Vec<u8>,
+    /// What is left of it.
+    rest: std::vec::IntoIter<(Vec<u8>, Node)>,
+}
+
 impl Drawing<'_> {
     fn draw(&mut self, out: &mut Out, start: &Node) -> anyhow::Result<()> {
-        // The directories under way: what is left of each, and whether more follows behind it.
-        let mut stack = vec![self.level(start)];
+        let mut stack = vec![self.level(Vec::new(), start)];
         while let Some(level) = stack.last_mut() {
-            let Some((name, node)) = level.next() else {
+            let Some((name, node)) = level.rest.next() else {
                 stack.pop();
                 continue;
             };
-            let last = level.len() == 0;
+            let last = level.rest.len() == 0;
+            let slash: &[u8] = if level.path.is_empty() { b"" } else { b"/" };
+            let path = [&level.path[..], slash, &name].concat();
             let above = &stack[..stack.len() - 1];
             let bars = above
                 .iter()
-                .map(|l| if l.len() > 0 { "│   " } else { "    " });
+                .map(|l| if l.rest.len() > 0 { "│   " } else { "    " });
             let branch = if last { "└── " } else { "├── " };
             let mut line: String = bars.chain([branch]).collect();
             line.push_str(&display_path(&name).to_string());
@@ -89,20 +96,19 @@ impl Drawing<'_> {
             line.push('\n');
             out.text(&line)?;
             self.counts[usize::from(!node.is_directory())] += 1;
-            if self.args.levels.is_none_or(|most| stack.len() < most) {
-                stack.push(self.level(&node));
+            let deeper = self.args.levels.is_none_or(|most| stack.len() < most);
+            if deeper && node.is_directory() && is_name(&name) {
+                stack.push(self.level(path, &node));
             }
         }
         Ok(())
     }
 
-    /// What is to be shown of a directory; nothing of what is none, or was entered already.
-    fn level(&mut self, node: &Node) -> std::vec::IntoIter<(Vec<u8>, Node)> {
-        if !node.is_directory() || !self.entered.insert(node.id) {
-            return Vec::new().into_iter();
-        }
-        let children = self.files.children(node).unwrap_or_else(|e| {
-            tell_unread(&(format!("inode {}", node.id).into_bytes(), e));
+    /// What is to be shown of a directory.
+    fn level(&mut self, path: Vec<u8>, node: &Node) -> Level {
+        let children = self.entered.children(self.files, &path, node);
+        let children = children.unwrap_or_else(|e| {
+            tell_unread(&(path.clone(), e));
             Vec::new()
         });
         let mut list = Vec::new();
@@ -116,6 +122,9 @@ impl Drawing<'_> {
                 Err(e) => tell_unread(&(child.name, e)),
             }
         }
-        list.into_iter()
+        Level {
+            path,
+            rest: list.into_iter(),
+        }
     }
 }

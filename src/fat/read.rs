@@ -43,6 +43,18 @@ pub enum FatReadError {
         /// Why.
         source: io::Error,
     },
+    /// A file is larger than the volume: its chain goes in a circle, if it has one.
+    #[error(
+        "DIR_FileSize {size} at byte {offset} of the FAT volume is more than the {room} bytes of its clusters"
+    )]
+    Size {
+        /// Bytes that the file has.
+        size: u64,
+        /// Bytes that all clusters have.
+        room: u64,
+        /// Byte of its directory entry.
+        offset: u64,
+    },
     /// A chain of clusters leaves the volume, ends early or goes in a circle.
     #[error(
         "the chain of cluster {first} is damaged: {why} {cluster} (its entry is at byte {offset})"
@@ -252,6 +264,14 @@ impl FatReader {
         } else {
             item.size
         };
+        let room = self.volume.len().min(self.clusters * self.cluster);
+        if wanted > room && !item.directory {
+            return Err(FatReadError::Size {
+                size: wanted,
+                room,
+                offset: item.at,
+            });
+        }
         let mut runs: Vec<Run> = Vec::new();
         let (mut cluster, mut offset) = (item.cluster, 0);
         let mut window = Window::default();

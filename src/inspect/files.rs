@@ -38,6 +38,15 @@ pub enum FilesError {
         /// The path.
         path: String,
     },
+    /// No file can have such a name: empty, `.`, `..`, or with a slash or NUL in it.
+    #[error("it bears a name that no file can have")]
+    Name,
+    /// No path is so long.
+    #[error("its path is longer than Linux takes")]
+    TooLong,
+    /// A directory that is there twice.
+    #[error("its blocks are those of a directory that was read before")]
+    Again,
     /// It has no bytes to read.
     #[error("{path} in the image is {is}, not a regular file")]
     NotFile {
@@ -118,6 +127,12 @@ pub struct Child {
     pub name: Vec<u8>,
     /// Of [`Node::id`].
     pub id: u64,
+}
+
+/// Whether a file can have a name: damaged or hostile filesystems have others, which lead elsewhere.
+#[must_use]
+pub fn is_name(name: &[u8]) -> bool {
+    !matches!(name, b"" | b"." | b"..") && !name.contains(&b'/') && !name.contains(&0)
 }
 
 /// The bytes of a file.
@@ -233,6 +248,28 @@ impl Files {
         };
         list.sort_unstable();
         Ok(list)
+    }
+
+    /// What a directory is made of, by numbers that no other has: blocks, clusters, or the inode itself.
+    pub(super) fn places(&self, directory: &Node) -> Result<Vec<u64>, FilesError> {
+        let mut places = Vec::new();
+        match (self, &directory.raw) {
+            (Self::Ext4(reader), Raw::Inode(inode)) => {
+                // Blocks are numbered below 2^48.
+                places.push(1 << 63 | directory.id);
+                for run in reader.mapping(inode)?.runs {
+                    places.extend(run.physical..run.physical + run.len);
+                }
+            }
+            (Self::Fat(reader), Raw::Item(item)) => {
+                for run in reader.runs(item)? {
+                    let step = index(reader.cluster_size().max(1));
+                    places.extend((run.at..run.at + run.len).step_by(step));
+                }
+            }
+            _ => {}
+        }
+        Ok(places)
     }
 
     /// Extended attributes by their full names; none on FAT.

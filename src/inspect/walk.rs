@@ -1,11 +1,41 @@
 //! All files below a directory, in the order of their names.
 
-use super::files::{Child, Files, FilesError, Node};
+use super::files::{Child, Files, FilesError, Node, is_name};
 use std::collections::HashSet;
 
-/// Longer paths are left out: on a sound filesystem `PATH_MAX` is 4096, and directories that nest without end
-/// would make paths as long as the image.
-const PATH_MAX: usize = 1 << 16;
+/// Directories of longer paths are not entered: Linux takes no longer ones, and directories that nest without
+/// end would make paths as long as the image.
+const PATH_MAX: usize = 4096;
+
+/// Where directories lie that were entered: damage may have one again in itself, or make others of its blocks.
+/// As every block is read once, all that is met is no more than the image holds.
+#[derive(Debug, Default)]
+pub struct Entered {
+    places: HashSet<u64>,
+}
+
+impl Entered {
+    /// The names in a directory of that path, as [`Files::children`] has them, once.
+    ///
+    /// # Errors
+    /// When it cannot be read, was entered before, or its path is too long.
+    pub fn children(
+        &mut self,
+        files: &Files,
+        path: &[u8],
+        directory: &Node,
+    ) -> Result<Vec<Child>, FilesError> {
+        if path.len() > PATH_MAX {
+            return Err(FilesError::TooLong);
+        }
+        for place in files.places(directory)? {
+            if !self.places.insert(place) {
+                return Err(FilesError::Again);
+            }
+        }
+        files.children(directory)
+    }
+}
 
 /// A file met on the way.
 #[derive(Debug)]
@@ -18,14 +48,14 @@ pub struct Met {
     pub node: Node,
 }
 
-/// A walk, depth first: a directory, then what is in it. A directory is entered once, wherever damage has it
-/// listed again.
+/// A walk, depth first: a directory, then what is in it. A directory is entered once, and every name on the
+/// way is one that a file can have: all else comes as an error.
 #[derive(Debug)]
 pub struct Walk<'a> {
     files: &'a Files,
     start: Option<Node>,
     stack: Vec<Level>,
-    entered: HashSet<u64>,
+    entered: Entered,
 }
 
 #[derive(Debug)]
@@ -43,7 +73,7 @@ impl Files {
             files: self,
             start: Some(start),
             stack: Vec::new(),
-            entered: HashSet::new(),
+            entered: Entered::default(),
         }
     }
 }
@@ -54,10 +84,10 @@ pub type Unread = (Vec<u8>, FilesError);
 impl Walk<'_> {
     /// Goes into a directory.
     fn enter(&mut self, path: &[u8], node: &Node) -> Result<(), Unread> {
-        if !node.is_directory() || path.len() > PATH_MAX || !self.entered.insert(node.id) {
+        if !node.is_directory() {
             return Ok(());
         }
-        let children = self.files.children(node);
+        let children = self.entered.children(self.files, path, node);
         let children = children.map_err(|e| (path.to_vec(), e))?;
         self.stack.push(Level {
             path: path.to_vec(),
@@ -85,6 +115,9 @@ impl Iterator for Walk<'_> {
                     path.push(b'/');
                 }
                 path.extend_from_slice(&child.name);
+                if !is_name(&child.name) {
+                    return Some(Err((path, FilesError::Name)));
+                }
                 break (path, depth, self.files.node(child.id));
             },
         };

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use diskwright::ext4::read::Reader;
-use diskwright::inspect::{Files, to_folder};
+use diskwright::inspect::{Disk, Files, to_folder};
 use diskwright::observe::Silent;
 
 use super::common::desk::Desk;
@@ -306,6 +306,25 @@ fn nothing_in_an_image_leads_out_of_the_folder() {
         replace(&mut bytes, from, to);
         take_out(bytes, &to.escape_ascii().to_string());
     }
+    // Names of no length, which add nothing to a path, and below them names that go up.
+    let (above, inner): (&[u8], &[u8]) = (b"dirAAAAAAAA", b"\x05\x02inner");
+    for (empty, from, to) in [
+        (&[above][..], inner, &b"\x05\x02../in"[..]),
+        (&[above], inner, b"\x05\x02/iner"),
+        (&[above, b"inner"], b"\x04\x01file", b"\x04\x01../x"),
+        (&[above, b"inner"], b"\x04\x01file", b"\x04\x01/x/y"),
+        (&[b"inner"], b"\x04\x01file", b"\x04\x01../x"),
+    ] {
+        let mut bytes = image.clone();
+        replace(&mut bytes, from, to);
+        for name in empty {
+            let at = bytes.windows(name.len()).position(|w| w == *name);
+            if let Some(at) = at {
+                bytes[at - 2] = 0;
+            }
+        }
+        take_out(bytes, &to.escape_ascii().to_string());
+    }
     // Any bytes of directories, inodes and tables: wherever something stands.
     let used: Vec<usize> = (1024..image.len()).filter(|n| image[*n] != 0).collect();
     let mut state = 3_u64;
@@ -333,4 +352,69 @@ fn nothing_in_an_image_leads_out_of_the_folder() {
         }
         take_out(bytes, &format!("round {round}"));
     }
+}
+
+/// Takes all files of an image into `sandbox/to`, which is there; what is in the sandbox then.
+fn beside(desk: &Desk, bytes: Vec<u8>) -> (u64, Vec<String>) {
+    let sandbox = desk.path("sandbox");
+    let _ = fs::remove_dir_all(&sandbox);
+    fs::create_dir_all(sandbox.join("to")).unwrap();
+    let disk = Disk::of(Arc::new(bytes)).unwrap();
+    let files = disk.volumes()[0].files().unwrap();
+    let root = files.root().unwrap();
+    let done = to_folder(files, &root, b"root", &sandbox.join("to"), &Silent).unwrap();
+    let mut names: Vec<String> = seen(&sandbox).into_keys().collect();
+    names.retain(|n| !n.is_empty());
+    (done.left_out, names)
+}
+
+#[test]
+fn no_name_on_fat_leads_out_of_the_folder() {
+    if !have("mcopy") {
+        return;
+    }
+    let desk = Desk::new();
+    desk.write("x", b"escaped");
+    for args in [
+        &["mformat", "-C", "-i", "fat.img", "-T", "2880", "::"][..],
+        &["mmd", "-i", "fat.img", "::DIRAAAAA"],
+        &["mcopy", "-i", "fat.img", "x", "::DIRAAAAA/ZZAevil file"],
+    ] {
+        run(desk.folder(), args[0], &args[1..]);
+    }
+    let image = fs::read(desk.path("fat.img")).unwrap();
+    let (left_out, names) = beside(&desk, image.clone());
+    assert_eq!(left_out, 0);
+    assert_eq!(names, ["to", "to/DIRAAAAA", "to/DIRAAAAA/ZZAevil file"]);
+    let mut up = image.clone();
+    replace(&mut up, b"Z\0Z\0A\0e\0v\0", b".\0.\0/\0e\0v\0");
+    assert_eq!(
+        beside(&desk, up.clone()),
+        (1, vec!["to".to_owned(), "to/DIRAAAAA".to_owned()])
+    );
+    replace(&mut up, b"DIRAAAAA   ", b"           ");
+    assert_eq!(beside(&desk, up), (1, vec!["to".to_owned()]));
+    // Four gigabytes, of one cluster.
+    let mut large = image;
+    let at = large.windows(7).position(|w| w == b"ZZAEVI~").unwrap();
+    large[at + 28..at + 32].fill(0xFF);
+    assert_eq!(
+        beside(&desk, large),
+        (1, vec!["to".to_owned(), "to/DIRAAAAA".to_owned()])
+    );
+}
+
+#[test]
+fn a_folder_that_is_there_is_filled_even_where_we_are() {
+    let desk = Desk::new();
+    let members = [super::common::tarball::file("d/file", b"x")];
+    let tar = image::write_tar(desk.folder(), "a.tar", &members);
+    image::build(&tar, &desk.path("a.img"), &["--boot", "none"]);
+    let here = desk.path("here");
+    fs::create_dir(&here).unwrap();
+    let mut command = desk.command(&["extract", "../a.img", "-o", "./"]);
+    let ran = super::common::desk::ran(&command.current_dir(&here).output().unwrap());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let names: Vec<String> = seen(&here).into_keys().collect();
+    assert_eq!(names, ["", "d", "d/file", "lost+found"]);
 }

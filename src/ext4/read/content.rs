@@ -34,10 +34,20 @@ impl<'a> Content<'a> {
         if inode.flag(EXT4_INLINE_DATA_FL) {
             inline = Some(inline_data(reader, inode)?);
         }
+        let size = inode.size();
+        // The kernel takes no larger files: blocks of a file have numbers of 32 bits.
+        let most = match &inline {
+            Some(bytes) => count(bytes.len()),
+            None => reader.geo.block_size << 32,
+        };
+        if size > most {
+            let why = format!("i_size {size} is more than the {most} bytes there can be");
+            return Err(inode.damaged(why));
+        }
         Ok(Self {
             reader,
             ino: inode.nr,
-            size: inode.size(),
+            size,
             runs: mapping::read(reader, inode)?.runs,
             inline,
         })

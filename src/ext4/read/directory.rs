@@ -8,8 +8,8 @@ use crate::units::{count, count32, index, index32, lo8};
 
 /// So many damaged blocks end a directory.
 const DAMAGED_MAX: usize = 100;
-/// So many bytes of names end a directory: twenty million files.
-const NAMES_MAX: usize = 1 << 30;
+/// So many bytes of entries end a directory: twenty million files.
+const ENTRIES_MAX: usize = 1 << 30;
 
 /// The entries of a directory, "." and ".." left out, in the order of the disk.
 #[derive(Clone, Debug, Default)]
@@ -130,7 +130,8 @@ impl Scan<'_> {
             let name = format!("directory, inode {}", self.directory.nr);
             self.reader.warn(name, at + count(end), why);
         }
-        self.damaged < DAMAGED_MAX && self.entries.names.len() < NAMES_MAX
+        let bytes = self.entries.names.len() + self.entries.list.len() * size_of::<Packed>();
+        self.damaged < DAMAGED_MAX && bytes < ENTRIES_MAX
     }
 }
 

@@ -4,18 +4,18 @@
 //! last, so that no path of ours leads through one; a name is one component; nothing that stands there is
 //! opened or replaced. So nothing in the image can lead out of the folder.
 
-use super::plan::{Item, plan};
+use super::plan::{Item, is_inside, plan};
 use super::{ExtractError, Extracted};
 use crate::display::display_path;
-use crate::inspect::files::{Files, FilesError, Kind, Node};
+use crate::inspect::files::{Data, Files, FilesError, Kind, Node};
 use crate::observe::Observer;
 use crate::units::{KIB, Timestamp, count, index};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags};
 use std::ffi::OsStr;
-use std::fs::{File, Permissions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Bytes that are read at a time.
@@ -36,9 +36,15 @@ pub fn to_folder(
     to: &Path,
     observer: &dyn Observer,
 ) -> Result<Extracted, ExtractError> {
-    check(to)?;
+    let there = check(to)?;
     let plan = plan(files, start, observer)?;
+    // What is there already may be a mount point, or where we are: nothing can take its place.
+    let fail = |source| ExtractError::Folder {
+        path: to.to_owned(),
+        source,
+    };
     let parent = match to.parent() {
+        _ if there => to,
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
@@ -46,10 +52,7 @@ pub fn to_folder(
         .prefix(".extract-")
         .permissions(Permissions::from_mode(0o700))
         .tempdir_in(parent)
-        .map_err(|source| ExtractError::Folder {
-            path: to.to_owned(),
-            source,
-        })?;
+        .map_err(fail)?;
     let mut writer = Writer {
         files,
         observer,
@@ -63,32 +66,31 @@ pub fn to_folder(
     for item in others.iter().chain(&links) {
         writer.item(item, name)?;
     }
-    // Directories get modes and times when nothing more is put into them, the innermost first.
-    for item in plan.items.iter().rev() {
-        writer.settle(item, name)?;
-    }
-    if start.is_directory() {
-        let moved = std::fs::rename(temporary.path(), to);
-        moved.map_err(|source| ExtractError::Folder {
-            path: to.to_owned(),
-            source,
-        })?;
+    // Directories get modes and times when nothing more is put into them, the innermost first; and when they
+    // have their place, as one that may not be written cannot be moved.
+    if there {
+        for child in std::fs::read_dir(&writer.base).map_err(fail)? {
+            let child = child.map_err(fail)?;
+            std::fs::rename(child.path(), to.join(child.file_name())).map_err(fail)?;
+        }
+        temporary.close().map_err(fail)?;
+    } else {
+        let mode = if start.is_directory() { 0o700 } else { 0o755 };
+        let mode = Permissions::from_mode(mode);
+        std::fs::set_permissions(temporary.path(), mode).map_err(fail)?;
+        std::fs::rename(temporary.path(), to).map_err(fail)?;
         // It has its name now: there is nothing left to remove.
         let _ = temporary.keep();
-        return Ok(writer.done);
     }
-    let place = |source| ExtractError::Folder {
-        path: to.to_owned(),
-        source,
-    };
-    std::fs::set_permissions(temporary.path(), Permissions::from_mode(0o755)).map_err(place)?;
-    std::fs::rename(temporary.path(), to).map_err(place)?;
-    let _ = temporary.keep();
+    to.clone_into(&mut writer.base);
+    for item in plan.items.iter().rev() {
+        writer.settle(item, name);
+    }
     Ok(writer.done)
 }
 
-/// That the folder is not there, or empty.
-fn check(to: &Path) -> Result<(), ExtractError> {
+/// Whether the folder is there; then it is empty.
+fn check(to: &Path) -> Result<bool, ExtractError> {
     let refuse = |is| {
         Err(ExtractError::NotEmpty {
             path: to.to_owned(),
@@ -96,9 +98,9 @@ fn check(to: &Path) -> Result<(), ExtractError> {
         })
     };
     match std::fs::symlink_metadata(to) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
         Ok(there) if there.is_dir() => match std::fs::read_dir(to).map(|mut list| list.next()) {
-            Ok(None) => Ok(()),
+            Ok(None) => Ok(true),
             Ok(Some(_)) => refuse("is not empty"),
             Err(source) => Err(ExtractError::Folder {
                 path: to.to_owned(),
@@ -149,17 +151,29 @@ impl Writer<'_> {
                 Ok(())
             }
             Err(Failed::Stop(e)) => Err(e),
-            Err(Failed::LeftOut(why)) => {
-                self.done.left_out += 1;
-                let path = display_path(&item.path);
-                self.observer.warn(&format!("/{path}: left out: {why}"));
-                Ok(())
-            }
+            Err(Failed::Io(source)) if is_full(&source) => Err(ExtractError::Write {
+                path: self.place(item, name),
+                source,
+            }),
+            Err(Failed::Io(e)) => self.leave_out(item, &e.to_string()),
+            Err(Failed::LeftOut(why)) => self.leave_out(item, &why),
         }
+    }
+
+    fn leave_out(&mut self, item: &Item, why: &str) -> Result<(), ExtractError> {
+        self.done.left_out += 1;
+        let path = display_path(&item.path);
+        self.observer.warn(&format!("/{path}: left out: {why}"));
+        Ok(())
     }
 
     fn write(&mut self, item: &Item, node: &Node, name: &[u8]) -> Result<(), Failed> {
         let to = self.place(item, name);
+        let inside = to.strip_prefix(&self.base);
+        let path = inside.map_or(&[][..], |p| p.as_os_str().as_bytes());
+        if !is_inside(path) || item.link.as_deref().is_some_and(|first| !is_inside(first)) {
+            return Err(FilesError::Name.into());
+        }
         if let Some(first) = &item.link
             && node.kind != Kind::Symlink
         {
@@ -177,7 +191,18 @@ impl Writer<'_> {
                 let target = self.files.target(node).map_err(Failed::from)?;
                 std::os::unix::fs::symlink(OsStr::from_bytes(&target), &to)?;
             }
-            Kind::File => self.file(item, node, &to)?,
+            Kind::File => {
+                let data = self.files.data(node, &item.path).map_err(Failed::from)?;
+                let file = OpenOptions::new()
+                    .write(true)
+                    .create_new(true)
+                    .mode(0o600)
+                    .open(&to)?;
+                // Half a file is none.
+                self.file(&data, &file, &to, node.size).inspect_err(|_| {
+                    let _ = std::fs::remove_file(&to);
+                })?;
+            }
             Kind::CharDevice => self.device(node, &to, FileType::CharacterDevice)?,
             Kind::BlockDevice => self.device(node, &to, FileType::BlockDevice)?,
             Kind::Fifo => self.device(node, &to, FileType::Fifo)?,
@@ -187,9 +212,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn file(&mut self, item: &Item, node: &Node, to: &Path) -> Result<(), Failed> {
-        let data = self.files.data(node, &item.path).map_err(Failed::from)?;
-        let file = File::create_new(to)?;
+    fn file(&mut self, data: &Data<'_>, file: &File, to: &Path, size: u64) -> Result<(), Failed> {
         let stop = |source| {
             Failed::Stop(ExtractError::Write {
                 path: to.to_owned(),
@@ -214,7 +237,7 @@ impl Writer<'_> {
             self.done.data += run.len;
         }
         // A hole at the end.
-        Ok(file.set_len(node.size)?)
+        Ok(file.set_len(size)?)
     }
 
     fn device(&self, node: &Node, to: &Path, kind: FileType) -> Result<(), Failed> {
@@ -228,9 +251,9 @@ impl Writer<'_> {
     }
 
     /// The mode and times of a directory.
-    fn settle(&mut self, item: &Item, name: &[u8]) -> Result<(), ExtractError> {
+    fn settle(&mut self, item: &Item, name: &[u8]) {
         let Ok(node) = self.files.node(item.id) else {
-            return Ok(());
+            return;
         };
         if node.is_directory() {
             let to = if item.path.is_empty() {
@@ -243,7 +266,6 @@ impl Writer<'_> {
                 self.dress(&node, &to);
             }
         }
-        Ok(())
     }
 
     /// Owner, attributes, mode and times, in that order: each may undo what comes before it.
@@ -280,15 +302,22 @@ impl Writer<'_> {
     }
 }
 
+/// Whether no other file could be written either.
+fn is_full(e: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(e.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
+}
+
 /// Why a file was not written.
 enum Failed {
+    Io(io::Error),
     LeftOut(String),
     Stop(ExtractError),
 }
 
 impl From<io::Error> for Failed {
     fn from(e: io::Error) -> Self {
-        Self::LeftOut(e.to_string())
+        Self::Io(e)
     }
 }
 

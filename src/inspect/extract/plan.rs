@@ -4,7 +4,7 @@
 use super::{ExtractError, Extracted};
 use crate::display::display_path;
 use crate::ext4::read::{Reader, Run};
-use crate::inspect::files::{Files, Kind, Node};
+use crate::inspect::files::{Files, Kind, Node, is_name};
 use crate::observe::Observer;
 use std::collections::HashMap;
 
@@ -43,9 +43,10 @@ pub(super) struct Plan {
     pub(super) done: Extracted,
 }
 
-/// A name that a file can have in a folder.
-fn is_name(name: &[u8]) -> bool {
-    !matches!(name, b"" | b"." | b"..") && !name.contains(&b'/') && !name.contains(&0)
+/// Whether a path leads to nowhere but below where it begins. The walk has made sure of it; this is a second
+/// look before something is written.
+pub(super) fn is_inside(path: &[u8]) -> bool {
+    path.split(|b| *b == b'/').all(is_name)
 }
 
 /// Finds all files from `start` on.
@@ -56,8 +57,6 @@ pub(super) fn plan(
 ) -> Result<Plan, ExtractError> {
     let mut plan = Plan::default();
     let mut firsts: HashMap<u64, Vec<u8>> = HashMap::new();
-    // Directories that were left out, and with them what is in them.
-    let mut lost: Vec<Vec<u8>> = Vec::new();
     for met in files.walk(start.clone()) {
         if observer.cancelled() {
             return Err(ExtractError::Interrupted);
@@ -74,20 +73,6 @@ pub(super) fn plan(
             }
         };
         let node = &met.node;
-        while lost.last().is_some_and(|dir| !is_below(&met.path, dir)) {
-            lost.pop();
-        }
-        // The walk joins names with slashes: a name that has one, or is empty, shows as too deep a path.
-        let name = met.path.rsplit(|b| *b == b'/').next().unwrap_or_default();
-        let slashes = met.path.iter().filter(|b| **b == b'/').count() + 1;
-        if !lost.is_empty() {
-            continue;
-        }
-        if met.depth > 0 && (slashes != met.depth || !is_name(name)) {
-            leave_out(&met.path, "it bears a name that no file can have");
-            lost.extend(node.is_directory().then_some(met.path));
-            continue;
-        }
         if matches!(node.kind, Kind::Socket | Kind::Unknown) {
             leave_out(&met.path, &format!("it is {}", node.kind.words()));
             continue;
@@ -117,12 +102,6 @@ pub(super) fn plan(
         keep_room(reader, &mut plan.items);
     }
     Ok(plan)
-}
-
-/// Whether a path is below a directory.
-fn is_below(path: &[u8], directory: &[u8]) -> bool {
-    let rest = path.strip_prefix(directory);
-    rest.is_some_and(|rest| rest.first() == Some(&b'/'))
 }
 
 /// Where a file's data begins.

@@ -1,6 +1,6 @@
 //! Files of an image as a tar: owners, times, attributes, ACLs, holes, links and devices.
 
-use super::plan::{Item, plan};
+use super::plan::{Item, is_inside, plan};
 use super::{ExtractError, Extracted};
 use crate::archive::TarWriter;
 use crate::display::display_path;
@@ -133,6 +133,9 @@ impl<W: Write> Writer<'_, W> {
             b"" => name,
             path => path,
         };
+        if path != b"." && !is_inside(path) {
+            return Err(FilesError::Name);
+        }
         let kind = match (&item.link, node.kind) {
             (Some(first), _) => EntryKind::HardLink {
                 target: first.clone(),
