@@ -137,7 +137,11 @@ mod tests {
             (&["!!"], b"", false),
             (&["[!x]*", "!y"], b"a/!y", true),
         ] {
-            assert_eq!(glob_match(whole(names).as_bytes(), path), expected, "{names:?}");
+            assert_eq!(
+                glob_match(whole(names).as_bytes(), path),
+                expected,
+                "{names:?}"
+            );
         }
     }
 }
