@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
 use super::digested::{Digested, Receipt};
 use super::error::ArchiveError;
@@ -24,6 +24,16 @@ use crate::units::MIB;
 const LOOK: Duration = Duration::from_millis(100);
 /// What a command gets to end by itself once its output is no use.
 const MERCY: Duration = Duration::from_millis(500);
+
+/// The groups under way, for [`end_filters`].
+static GROUPS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+/// Kills every filter with all that it started: for a process that ends at once.
+pub fn end_filters() {
+    for group in GROUPS.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        signal(Some(*group), Signal::KILL);
+    }
+}
 
 /// A command through which an archive goes before it is read.
 #[derive(Clone)]
@@ -120,6 +130,8 @@ struct Process {
     /// What was wrong with the archive that it was fed.
     fault: Arc<Mutex<Option<ArchiveError>>>,
     ended: Option<ExitStatus>,
+    /// Why nobody knows how it ended.
+    lost: Option<io::Error>,
 }
 
 impl Process {
@@ -145,7 +157,12 @@ impl Process {
             cancelled: filter.cancelled,
             fault: Arc::default(),
             ended: None,
+            lost: None,
         };
+        GROUPS
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(process.group);
         let (Some(stdin), Some(stdout)) = (stdin, stdout) else {
             return Err(fails(io::ErrorKind::BrokenPipe.into()));
         };
@@ -161,8 +178,14 @@ impl Process {
     fn wait(&mut self, limit: Option<Duration>) -> Option<ExitStatus> {
         let begun = Instant::now();
         while self.ended.is_none() {
-            // One that is not there any more has ended somehow: its output counts.
-            self.ended = self.child.try_wait().unwrap_or_default();
+            match self.child.try_wait() {
+                Ok(ended) => self.ended = ended,
+                // Where SIGCHLD is ignored the kernel forgets how a child ended.
+                Err(e) => {
+                    self.lost = Some(e);
+                    break;
+                }
+            }
             let over = limit.is_some_and(|limit| begun.elapsed() >= limit);
             if self.ended.is_some() || over || (self.cancelled)() {
                 break;
@@ -182,7 +205,7 @@ impl Process {
     fn blamed(&mut self, error: ArchiveError) -> ArchiveError {
         let status = self.wait(Some(MERCY));
         let verdict = match status {
-            None => self.verdict_of_archive(),
+            None if self.lost.is_none() => self.verdict_of_archive(),
             status => self.verdict(status),
         };
         verdict.err().unwrap_or(error)
@@ -198,7 +221,14 @@ impl Process {
             }),
             None => Err(ArchiveError::Filter {
                 command: self.command.clone(),
-                status: "it was stopped".into(),
+                status: match &self.lost {
+                    Some(e) => {
+                        format!(
+                            "how it ended is unknown: {e}; do not start this with SIGCHLD ignored"
+                        )
+                    }
+                    None => "it was stopped".into(),
+                },
             }),
         }
     }
@@ -211,20 +241,25 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if self.ended.is_some() {
-            return;
-        }
         signal(self.group, Signal::TERM);
         let begun = Instant::now();
+        // What the shell started may outlive it.
         while begun.elapsed() < MERCY {
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                return;
+            let alive = self.ended.is_none() && matches!(self.child.try_wait(), Ok(None));
+            if !alive
+                && self
+                    .group
+                    .is_none_or(|g| test_kill_process_group(g).is_err())
+            {
+                break;
             }
             thread::sleep(Duration::from_millis(5));
         }
         signal(self.group, Signal::KILL);
         // It is reaped when it can be.
         let _ = self.child.wait();
+        let mut groups = GROUPS.lock().unwrap_or_else(PoisonError::into_inner);
+        groups.retain(|g| Some(*g) != self.group);
     }
 }
 

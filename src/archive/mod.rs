@@ -38,7 +38,7 @@ pub use crate::entry::{DataRun, Entry, EntryKind};
 pub use detect::{Compression, LOOKS_AT, Looks, looks};
 pub use digested::{Input, InputLayer};
 pub use error::{ArchiveError, Part, Place};
-pub use filter::Filter;
+pub use filter::{Filter, end_filters};
 pub use folder::FolderError;
 pub use oci::{Blob, ImageError, Platform, Store};
 pub use origin::Origin;

@@ -171,6 +171,7 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
 /// Reads the command line and, where it names a spec file, reads it once more with the file's keys as flags
 /// before the user's own: the later of two flags wins.
 fn parse(mut line: Vec<OsString>) -> anyhow::Result<Cli> {
+    packing::account_of_old(&mut line);
     let mut command = Cli::command();
     let mut matches = command.try_get_matches_from_mut(&line)?;
     let cli = Cli::from_arg_matches(&matches)?;
@@ -184,6 +185,7 @@ fn parse(mut line: Vec<OsString>) -> anyhow::Result<Cli> {
     let verb = verb.ok_or_else(|| Usage::new("no verb before the flags"))?;
     let flags = spec_file::flags(path, verb, rootfs_given)?;
     line.splice(2..2, flags);
+    packing::account_of_old(&mut line);
     matches = command.try_get_matches_from_mut(line)?;
     Ok(Cli::from_arg_matches(&matches)?.resolved(&command, &matches))
 }

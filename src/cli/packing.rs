@@ -11,6 +11,7 @@ use diskwright::bundle::{
 };
 use diskwright::image::Spec;
 use diskwright::observe::Observer;
+use std::ffi::OsString;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -256,6 +257,32 @@ impl Job {
     }
 }
 
+/// `--user` of ec2-bundle-image is the number of the account, which no user of an image is called.
+pub(super) fn account_of_old(line: &mut [OsString]) {
+    let verb = line.get(1).and_then(|verb| verb.to_str());
+    if !matches!(verb, Some("bundle" | "upload-bundle" | "push")) {
+        return;
+    }
+    let is_account = |value: &OsString| {
+        value.to_str().is_some_and(|v| {
+            v.starts_with(|c: char| c.is_ascii_digit())
+                && v.bytes().all(|b| b.is_ascii_digit() || b == b'-')
+        })
+    };
+    for at in 2..line.len() {
+        let value = line[at].to_str().and_then(|f| f.strip_prefix("--user="));
+        let value = value.map(OsString::from).filter(&is_account);
+        if line[at] == "--" {
+            return;
+        } else if line[at] == "--user" && line.get(at + 1).is_some_and(is_account) {
+            line[at] = "--account".into();
+        } else if let Some(value) = value {
+            line[at] = "--account=".into();
+            line[at].push(value);
+        }
+    }
+}
+
 pub(super) fn needed<'a, T: ?Sized>(value: Option<&'a T>, name: &str) -> Result<&'a T, Usage> {
     value.ok_or_else(|| Usage::new(format!("neither the flags nor the spec file have `{name}`")))
 }
@@ -290,4 +317,33 @@ pub(super) fn refuse_shape(spec: &Spec) -> Result<(), Usage> {
         "flags that shape an image are for one made of a root filesystem, and the input is an image already",
         "leave them out, or give the root filesystem",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_of_digits_is_the_account_of_a_bundle_alone() {
+        let old = |text: &str| {
+            let mut line: Vec<OsString> = text.split(' ').map(Into::into).collect();
+            account_of_old(&mut line);
+            line.join(" ".as_ref()).into_string().unwrap()
+        };
+        for (given, expected) in [
+            (
+                "d bundle --user 123456789012",
+                "d bundle --account 123456789012",
+            ),
+            (
+                "d push --user=1234-5678-9012",
+                "d push --account=1234-5678-9012",
+            ),
+            ("d bundle --user lisa:1000", "d bundle --user lisa:1000"),
+            ("d build --user 123456789012", "d build --user 123456789012"),
+            ("d bundle -- --user 1", "d bundle -- --user 1"),
+        ] {
+            assert_eq!(old(given), expected);
+        }
+    }
 }

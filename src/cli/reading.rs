@@ -23,7 +23,7 @@ pub(super) struct Reading {
     owner: Option<(u32, u32)>,
 
     /// Shell command that takes the archive as a plain tar from standard input and gives a tar to standard
-    /// output: for what must run code, in a sandbox of yours
+    /// output: for what must run code, in a sandbox of yours; manifest and statement hold the command
     #[arg(long, value_name = "CMD", help_heading = "Input")]
     filter: Option<String>,
 }

@@ -71,6 +71,7 @@ fn die(signal: Caught) -> ! {
         // One that is gone was removed by its owner.
         let _ = std::fs::remove_file(path).or_else(|_| std::fs::remove_dir_all(path));
     }
+    diskwright::archive::end_filters();
     std::process::exit(signal.exit_code().into())
 }
 

@@ -130,7 +130,8 @@ fn help_of_build_shows_every_flag_with_its_default() {
                                               filesystem shows it]
               --filter <CMD>                  Shell command that takes the archive as a plain tar from
                                               standard input and gives a tar to standard output: for what
-                                              must run code, in a sandbox of yours
+                                              must run code, in a sandbox of yours; manifest and statement
+                                              hold the command
 
         Image:
               --size <SIZE|fit>      Size of the disk, or `fit`: the smallest that holds everything and

@@ -306,7 +306,7 @@ fn edits_that_cannot_be_made_are_refused() {
     refused(
         &["--cloud-init", "key.pub"],
         expect![[r#"
-        error: --cloud-init: key.pub: cloud-init would not know it: its first line is `#cloud-config`, `#!…` or another of its headers
+        error: --cloud-init: key.pub: cloud-init would not know it: its first line is `#cloud-config`, `#!…` or another of its headers, before any comment
     "#]],
     );
     refused(

@@ -7,6 +7,7 @@ use super::spec::{Id, Owner, User};
 use super::{GROUP, GSHADOW, LOGIN_DEFS, PASSWD, SHADOW, SKEL, SUBGID, SUBUID};
 use crate::display::nearest;
 use crate::image::BuildError;
+use crate::image::wanted::READ_MAX;
 use crate::tree::{NodeId, NodeKind};
 
 /// Shells for a new user, the first that is there.
@@ -49,7 +50,11 @@ impl Databases {
 }
 
 /// Adds a user, unless it is there.
-pub(super) fn add(edit: &mut Edit<'_, '_>, user: &User, owners: &Owners) -> Result<(), BuildError> {
+pub(super) fn add(
+    edit: &mut Edit<'_, '_>,
+    user: &User,
+    owners: &mut Owners,
+) -> Result<(), BuildError> {
     let before = Databases::read(edit)?;
     if before.passwd.is_empty() {
         return Err(missing(edit));
@@ -89,6 +94,7 @@ pub(super) fn add(edit: &mut Edit<'_, '_>, user: &User, owners: &Owners) -> Resu
         return Ok(());
     }
     let home = edit.directory(&account.home, given(defaults.home_mode))?;
+    owners.keep(home);
     edit.ingest.tree.set_owner(home, account.uid, account.gid);
     edit.ingest.tree.set_mode(home, defaults.home_mode);
     skel(
@@ -139,6 +145,10 @@ fn skel(
                 let link = edit.link(&to, &target)?;
                 edit.ingest.tree.set_owner(link, uid, gid);
             }
+            NodeKind::File { size, .. } if size > READ_MAX => {
+                let why = format!("/{from} is larger than {READ_MAX} bytes, too large for a home");
+                return Err(edit.value("", why));
+            }
             NodeKind::File { .. } => {
                 let bytes = edit.text(&from)?.unwrap_or_default();
                 edit.write(&to, bytes, given)?;
@@ -155,6 +165,11 @@ fn why(edit: &Edit<'_, '_>, user: &User, db: &Databases, refused: Refused) -> Bu
             let near = nearest_name(&group, &db.group);
             edit.unknown("group", &group, near)
         }
+        Refused::OwnGroup => edit.value(
+            &user.name,
+            "the image has a group of that name, whose rights the user would get; take another name, or bring \
+             the user in the archive",
+        ),
         Refused::Taken(uid, other) => edit.value(
             &user.name,
             format!("{uid} is the number of {other}; say another, or none"),

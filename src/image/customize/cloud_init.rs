@@ -2,6 +2,7 @@
 
 use super::CustomizeError;
 use super::edit::{Edit, Given};
+use crate::display::display_path;
 use crate::hex::hex;
 use crate::image::BuildError;
 use sha2::{Digest, Sha256};
@@ -12,6 +13,19 @@ const CHOICE: &str = "etc/cloud/cloud.cfg.d/99-diskwright.cfg";
 /// ds-identify(8) looks for no other source when the list has one, and `None` behind it.
 const CHOICE_TEXT: &str =
     "# Written by diskwright --cloud-init.\ndatasource_list: [ NoCloud, None ]\n";
+const DISABLED: &str = "etc/cloud/cloud-init.disabled";
+/// What cloud-init knows user-data by: its documentation of user-data formats.
+const HEADERS: [&str; 9] = [
+    "#cloud-config",
+    "#!",
+    "#include",
+    "## template: jinja",
+    "#cloud-boothook",
+    "#part-handler",
+    "#upstart-job",
+    "#cloud-config-archive",
+    "#cloud-config-jsonp",
+];
 /// What a folder may hold, cloud-init's documentation of NoCloud; the first is needed.
 const FILES: [&str; 4] = ["user-data", "meta-data", "network-config", "vendor-data"];
 
@@ -46,7 +60,7 @@ pub(super) fn seed(
             flag: edit.flag,
             path: path.into(),
             why: "cloud-init would not know it: its first line is `#cloud-config`, `#!…` or another of \
-                  its headers"
+                  its headers, before any comment"
                 .into(),
         }
         .into());
@@ -60,6 +74,7 @@ pub(super) fn seed(
         }
         files.push((FILES[1], text.into_bytes()));
     }
+    obstacles(edit);
     edit.directory(SEED, Given::root(0o755))?;
     for (name, bytes) in files {
         // It may hold secrets.
@@ -74,8 +89,60 @@ fn is_user_data(bytes: &[u8]) -> bool {
     let mime = b"Content-Type:";
     let head = bytes.get(..mime.len()).unwrap_or_default();
     bytes.is_empty()
-        || bytes.starts_with(b"#")
+        || HEADERS.iter().any(|h| bytes.starts_with(h.as_bytes()))
         || bytes.starts_with(b"\x1f\x8b")
         || head.eq_ignore_ascii_case(mime)
         || bytes.starts_with(b"MIME-Version:")
+}
+
+/// Tells what of the image keeps cloud-init from the seed.
+fn obstacles(edit: &mut Edit<'_, '_>) {
+    if edit.has(DISABLED) {
+        edit.ingest.warn(&format!(
+            "--cloud-init: /{DISABLED} is in the image, and with it cloud-init never runs; --remove it"
+        ));
+    }
+    let (folder, ours) = CHOICE.rsplit_once('/').unwrap_or_default();
+    let tree = &edit.ingest.tree;
+    let children = tree
+        .resolve(folder.as_bytes())
+        .filter(|&n| tree.node(n).is_directory());
+    let children = children.map(|n| tree.list(n)).unwrap_or_default();
+    let later = children
+        .iter()
+        .filter(|c| c.name.ends_with(b".cfg") && c.name > ours.as_bytes())
+        .map(|c| display_path(c.name).to_string());
+    for name in later.collect::<Vec<_>>() {
+        edit.ingest.warn(&format!(
+            "--cloud-init: /{folder}/{name} is read behind the choice of the seed; should it set \
+             datasource_list, that counts"
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn user_data_begins_with_a_header_of_cloud_init() {
+        for good in [
+            &b"#cloud-config\na: b\n"[..],
+            b"#!/bin/sh\n",
+            b"## template: jinja\n#cloud-config\n",
+            b"#include\nhttps://x\n",
+            b"content-type: text/x\n",
+            b"\x1f\x8b\x08",
+            b"",
+        ] {
+            assert!(is_user_data(good), "{good:?}");
+        }
+        for bad in [
+            &b"# my comment\n#cloud-config\n"[..],
+            b"packages: [a]\n",
+            b" #!/bin/sh\n",
+        ] {
+            assert!(!is_user_data(bad), "{bad:?}");
+        }
+    }
 }

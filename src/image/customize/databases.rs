@@ -1,6 +1,7 @@
 //! passwd(5), group(5), shadow(5), gshadow(5), subuid(5) and subgid(5) as texts: what useradd(8) does to them.
 //!
-//! Lines that are there keep their place and their bytes; new ones come last.
+//! Lines that are there keep their place and their bytes; new ones come last, but before those for NIS, behind
+//! which getpwnam(3) may not look.
 
 use super::spec::User;
 use std::collections::BTreeSet;
@@ -61,6 +62,8 @@ pub(super) struct Account {
 pub(super) enum Refused {
     /// No such group.
     Group(String),
+    /// It has a group of its name already.
+    OwnGroup,
     /// The number is another's.
     Taken(u32, String),
     /// It is there with another number.
@@ -151,19 +154,17 @@ impl Databases {
                 .or_else(|| allowed().find(|n| !uids.contains(n)))
                 .ok_or(full.clone())?,
         };
-        let gid = match self.group_number(name) {
-            Some(gid) => gid,
-            None => {
-                let free = |n: &u32| !gids.contains(n);
-                let gid = Some(uid).filter(free).or_else(|| allowed().find(free));
-                let gid = gid.ok_or(full)?;
-                append(&mut self.group, &format!("{name}:x:{gid}:"));
-                if let Some(gshadow) = &mut self.gshadow {
-                    append(gshadow, &format!("{name}:!::"));
-                }
-                gid
-            }
-        };
+        // Its rights are not this user's.
+        if find(&self.group, name.as_bytes()).is_some() {
+            return Err(Refused::OwnGroup);
+        }
+        let free = |n: &u32| !gids.contains(n);
+        let gid = Some(uid).filter(free).or_else(|| allowed().find(free));
+        let gid = gid.ok_or(full)?;
+        append(&mut self.group, &format!("{name}:x:{gid}:"));
+        if let Some(gshadow) = &mut self.gshadow {
+            append(gshadow, &format!("{name}:!::"));
+        }
         // `*` is no hash, so that no password fits. A `!` in front would make sshd refuse keys too where it
         // does not ask PAM.
         let password = match &mut self.shadow {
@@ -212,12 +213,35 @@ fn owner(text: &[u8], wanted: u32) -> Option<String> {
     Some(String::from_utf8_lossy(name).into_owned())
 }
 
+/// Adds a line for a name. What an account that is gone left behind, a password, does not come back.
 fn append(text: &mut Vec<u8>, line: &str) {
-    if text.last().is_some_and(|&b| b != b'\n') {
-        text.push(b'\n');
+    let name = line.split(':').next().unwrap_or_default().as_bytes();
+    let mut new = Vec::new();
+    let mut done = false;
+    for old in text.split_inclusive(|&b| b == b'\n') {
+        if !done && matches!(old.first(), Some(b'+' | b'-')) {
+            new.extend_from_slice(line.as_bytes());
+            new.push(b'\n');
+            done = true;
+        }
+        if old
+            .strip_suffix(b"\n")
+            .unwrap_or(old)
+            .split(|&b| b == b':')
+            .next()
+            != Some(name)
+        {
+            new.extend_from_slice(old);
+        }
     }
-    text.extend_from_slice(line.as_bytes());
-    text.push(b'\n');
+    if !done {
+        if new.last().is_some_and(|&b| b != b'\n') {
+            new.push(b'\n');
+        }
+        new.extend_from_slice(line.as_bytes());
+        new.push(b'\n');
+    }
+    *text = new;
 }
 
 /// Puts `user` into the fourth field of the line of `group`, unless it is there.
@@ -350,6 +374,28 @@ mod tests {
     }
 
     #[test]
+    fn a_new_user_inherits_nothing_of_one_who_is_gone() {
+        let mut db = debian();
+        db.passwd.extend_from_slice(b"+::::::\n");
+        db.shadow = Some(b"lisa:$y$old:1::::::\nroot:*:1:0:99999:7:::\n".into());
+        add(&mut db, &user("lisa", None, &[])).unwrap();
+        assert!(
+            db.passwd
+                .ends_with(b"\nlisa:x:1000:1000::/home/lisa:/bin/bash\n+::::::\n")
+        );
+        assert_eq!(
+            db.shadow.as_deref(),
+            Some(&b"root:*:1:0:99999:7:::\nlisa:*:19000:0:99999:7:::\n"[..])
+        );
+        let before = db.clone();
+        assert_eq!(
+            add(&mut db, &user("sudo", None, &[])),
+            Err(Refused::OwnGroup)
+        );
+        assert_eq!(db, before);
+    }
+
+    #[test]
     fn login_defs_says_which_numbers_and_which_mode() {
         let defaults =
             Defaults::read(b"# UID_MIN 5\nUID_MIN\t\t 500\nUID_MAX 501\nHOME_MODE 0750\n");
@@ -393,9 +439,16 @@ mod tests {
                 return Ok(());
             };
             prop_assert_eq!(db.account(&name), Some(account));
-            prop_assert!(db.passwd.starts_with(&before.passwd));
+            let is_new = |text: &[u8], l: &[u8]| {
+                find(text, name.as_bytes()).is_none() && l.split(|&b| b == b':').next() == Some(name.as_bytes())
+            };
+            let kept = |old: &[u8], new: &[u8]| -> Vec<Vec<u8>> {
+                lines(new).filter(|l| !is_new(old, l)).map(<[u8]>::to_vec).collect()
+            };
+            let old: Vec<_> = lines(&before.passwd).map(<[u8]>::to_vec).collect();
+            prop_assert_eq!(kept(&before.passwd, &db.passwd), old);
             let old: Vec<_> = lines(&before.group).collect();
-            for (old, new) in old.iter().zip(lines(&db.group)) {
+            for (old, new) in old.iter().zip(kept(&before.group, &db.group)) {
                 let is_joined = joins.iter().any(|j| old.split(|&b| b == b':').next() == Some(j.as_bytes()));
                 prop_assert!(*old == new || (is_joined && new.starts_with(old.split_last().map_or(&[], |s| s.1))));
             }

@@ -2,6 +2,7 @@
 
 use super::accounts::Names;
 use super::edit::{Edit, Given};
+use super::overlay::Owners;
 use super::spec::SshKey;
 use super::{AUTHORIZED_KEYS, CustomizeError};
 use crate::image::BuildError;
@@ -10,7 +11,11 @@ use crate::image::BuildError;
 const LINE_MAX: usize = 8192;
 
 /// Adds the keys of a file to those that a user has.
-pub(super) fn add(edit: &mut Edit<'_, '_>, key: &SshKey) -> Result<(), BuildError> {
+pub(super) fn add(
+    edit: &mut Edit<'_, '_>,
+    key: &SshKey,
+    owners: &Owners,
+) -> Result<(), BuildError> {
     let keys = edit.source(&key.file)?;
     let keys = public_keys(&keys).map_err(|why| CustomizeError::Content {
         flag: edit.flag,
@@ -32,8 +37,9 @@ pub(super) fn add(edit: &mut Edit<'_, '_>, key: &SshKey) -> Result<(), BuildErro
         );
         return Err(edit.value(&key.user, why));
     }
-    edit.directory(&format!("{}/.ssh", account.home), given(0o700))?;
+    let folder = edit.directory(&format!("{}/.ssh", account.home), given(0o700))?;
     let path = format!("{}/{AUTHORIZED_KEYS}", account.home);
+    let old = edit.real(&path, true)?.node;
     let mut text = edit.text(&path)?.unwrap_or_default();
     let before = text.clone();
     for key in keys {
@@ -51,6 +57,19 @@ pub(super) fn add(edit: &mut Edit<'_, '_>, key: &SshKey) -> Result<(), BuildErro
     }
     if text != before {
         edit.rewrite(&path, text, given(0o600))?;
+    }
+    // sshd reads no keys that another could have written: its StrictModes.
+    let file = edit.real(&path, true)?.node;
+    let tree = &mut edit.ingest.tree;
+    let file = file.filter(|_| old.is_some_and(|n| owners.made(n)));
+    for (node, mode) in [
+        (Some(folder).filter(|&n| owners.made(n)), 0o700),
+        (file, 0o600),
+    ] {
+        if let Some(node) = node {
+            tree.set_owner(node, account.uid, account.gid);
+            tree.set_mode(node, mode);
+        }
     }
     Ok(())
 }

@@ -136,13 +136,13 @@ pub(super) fn apply(
     }
     for user in &wish.users {
         step(ingest, "user", user.name.clone(), &mut |e| {
-            accounts::add(e, user, &owners)
+            accounts::add(e, user, &mut owners)
         })?;
     }
     owners.settle(ingest, time)?;
     for key in &wish.ssh_keys {
         step(ingest, "ssh-key", key.user.clone(), &mut |e| {
-            keys::add(e, key)
+            keys::add(e, key, &owners)
         })?;
     }
     if let Some(zone) = &wish.timezone {

@@ -39,9 +39,20 @@ impl Owners {
         self.made.contains(&node)
     }
 
+    /// Whoever shall own what is around it, this node has its owner.
+    pub(super) fn keep(&mut self, node: NodeId) {
+        for (_, _, nodes) in &mut self.waiting {
+            nodes.retain(|n| *n != node);
+        }
+    }
+
     /// Gives every node its owner.
-    pub(super) fn settle(self, ingest: &mut Ingest<'_>, time: Timestamp) -> Result<(), BuildError> {
-        for (flag, owner, nodes) in self.waiting {
+    pub(super) fn settle(
+        &mut self,
+        ingest: &mut Ingest<'_>,
+        time: Timestamp,
+    ) -> Result<(), BuildError> {
+        for (flag, owner, nodes) in std::mem::take(&mut self.waiting) {
             let mut edit = Edit {
                 ingest,
                 flag,
@@ -115,8 +126,8 @@ fn fitted(edit: &Edit<'_, '_>, entry: Entry) -> Result<Option<Entry>, CustomizeE
         EntryKind::Symlink { .. } => entry.mode,
         _ => entry.mode & !OTHERS_WRITE,
     };
-    // Labels and ACLs are the building machine's.
-    let ours = |name: &[u8]| name.starts_with(b"user.") || name == b"security.capability";
+    // Labels, ACLs and notes of browsers are the building machine's.
+    let ours = |name: &[u8]| name == b"security.capability";
     let mut xattrs = entry.xattrs;
     xattrs.retain(|(name, _)| ours(name));
     Ok(Some(Entry {

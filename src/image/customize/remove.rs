@@ -9,7 +9,7 @@ use fast_glob::glob_match;
 
 /// A character of a name that makes it a pattern.
 fn is_pattern(name: &str) -> bool {
-    name.contains(['*', '?', '[', ']', '{', '}', '\\', '!'])
+    name.contains(['*', '?', '[', ']', '{', '}', '\\'])
 }
 
 /// Patterns that can match nothing.
@@ -24,6 +24,8 @@ pub(super) fn check(patterns: &[String]) -> Result<(), CustomizeError> {
             "the root itself cannot be left out"
         } else if !balanced(pattern) {
             "a `[` or `{` is not closed"
+        } else if names().any(|n| n.starts_with("!(")) {
+            "`!(…)` is bash's and no pattern here: --remove what shall go by name"
         } else {
             continue;
         };
@@ -55,6 +57,15 @@ fn balanced(pattern: &str) -> bool {
     !class && braces == 0 && !escaped
 }
 
+/// The pattern of these names. To the matcher a `!` in front would mean all that does not match.
+fn whole(names: &[&str]) -> String {
+    let rest = names.join("/");
+    match rest.starts_with('!') {
+        true => format!("\\{rest}"),
+        false => rest,
+    }
+}
+
 /// Takes everything that `pattern` matches out of the tree, directories with all that is in them.
 pub(super) fn remove(edit: &mut Edit<'_, '_>, pattern: &str) -> Result<(), BuildError> {
     let names: Vec<&str> = pattern
@@ -65,7 +76,7 @@ pub(super) fn remove(edit: &mut Edit<'_, '_>, pattern: &str) -> Result<(), Build
     let last = names.len().saturating_sub(1);
     let plain = names[..last].iter().take_while(|n| !is_pattern(n)).count();
     let folder = edit.real(&names[..plain].join("/"), true)?.path;
-    let rest = names[plain..].join("/");
+    let rest = whole(&names[plain..]);
     let mut found: Vec<(Vec<u8>, NodeId)> = Vec::new();
     let tree = &edit.ingest.tree;
     let sorted = tree.sorted();
@@ -108,12 +119,29 @@ mod tests {
     #[test]
     fn patterns_that_can_match_nothing_are_refused() {
         for bad in [
-            "usr/x", "/", "/.", "/a/../b", "/a[b", "/{a", "/a}", "/a\\", "",
+            "usr/x", "/", "/.", "/a/../b", "/a[b", "/{a", "/a}", "/a\\", "", "/a/!(b)",
         ] {
             assert!(check(&[bad.into()]).is_err(), "{bad}");
         }
         for good in ["/a", "/a/**", "/a/[!b]*", "/x{a,b}", "/a\\[b"] {
             check(&[good.into()]).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_mark_in_front_is_itself_and_negates_nothing() {
+        for (names, path, expected) in [
+            (&["!x*"][..], &b"!xy"[..], true),
+            (&["!x*"], b"other", false),
+            (&["!!"], b"!!", true),
+            (&["!!"], b"", false),
+            (&["[!x]*", "!y"], b"a/!y", true),
+        ] {
+            assert_eq!(
+                glob_match(whole(names).as_bytes(), path),
+                expected,
+                "{names:?}"
+            );
         }
     }
 }

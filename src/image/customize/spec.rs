@@ -158,7 +158,7 @@ impl FromStr for Id {
         match text.parse() {
             Ok(u32::MAX) => wrong("4294967295 is nobody's number: to Linux it means none"),
             Ok(number) => Ok(Self::Number(number)),
-            Err(_) if is_name(text) => Ok(Self::Name(text.into())),
+            Err(_) if may_be_there(text) => Ok(Self::Name(text.into())),
             Err(_) => wrong(format!("`{text}` is neither a number nor a name")),
         }
     }
@@ -262,7 +262,7 @@ impl FromStr for User {
             .filter(|g| !g.is_empty())
             .map(str::to_owned)
             .collect();
-        if let Some(group) = groups.iter().find(|g| !is_name(g)) {
+        if let Some(group) = groups.iter().find(|g| !may_be_there(g)) {
             return wrong(format!("`{group}` is no name of a group"));
         }
         Ok(Self {
@@ -279,7 +279,7 @@ impl FromStr for SshKey {
     /// `USER:FILE`.
     fn from_str(text: &str) -> Result<Self, SyntaxError> {
         match text.split_once(':') {
-            Some((user, file)) if is_name(user) && !file.is_empty() => Ok(Self {
+            Some((user, file)) if may_be_there(user) && !file.is_empty() => Ok(Self {
                 user: user.into(),
                 file: file.into(),
             }),
@@ -293,6 +293,12 @@ fn is_name(text: &str) -> bool {
     let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-');
     let begins = |b: &u8| b.is_ascii_lowercase() || *b == b'_';
     text.len() <= 32 && text.as_bytes().first().is_some_and(begins) && text.bytes().all(legal)
+}
+
+/// What a user or a group of an image may be called, as Debian-exim and first.last are.
+fn may_be_there(text: &str) -> bool {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    !text.is_empty() && !text.starts_with('-') && text.bytes().all(legal)
 }
 
 impl fmt::Display for Id {

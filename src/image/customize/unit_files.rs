@@ -64,8 +64,12 @@ pub(super) fn find(edit: &mut Edit<'_, '_>, name: &str) -> Result<Found, BuildEr
                     let base = String::from_utf8_lossy(base).into_owned();
                     // Another name for a unit; of the same name it is a file that lies elsewhere.
                     if base != *file && Name::parse(&base).is_some() {
-                        name = alias_of(&name, &base);
-                        continue 'names;
+                        let other = alias_of(&name, &base);
+                        // An instance that leads to its own template is made of that.
+                        if other != name {
+                            name = other;
+                            continue 'names;
+                        }
                     }
                 }
                 let real = edit.real(&path, true)?;

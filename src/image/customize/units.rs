@@ -179,19 +179,23 @@ pub(super) fn disable(edit: &mut Edit<'_, '_>, unit: &str) -> Result<(), BuildEr
         }
     }
     loop {
-        let gone = links_to(edit, &names);
-        if gone.is_empty() {
-            break;
-        }
-        known = true;
-        for (path, name) in gone {
-            edit.forget(path.as_bytes())?;
-            // What leads to an alias goes with it.
-            names.insert(name);
-            let folder = path.rsplit_once('/').map_or("", |p| p.0);
-            if folder != ETC && is_empty(edit, folder) {
-                edit.ingest.forget(folder.as_bytes())?;
+        let gone = links_to(edit, &names)?;
+        let before = edit.files;
+        for (path, folder, name) in gone {
+            if edit.ingest.tree.find(&path).is_none() {
+                continue;
             }
+            known = true;
+            edit.forget(&path)?;
+            // What leads to an alias goes with it.
+            names.extend(name);
+            if let Some(folder) = folder.filter(|f| is_empty(edit, f)) {
+                edit.ingest.forget(&folder)?;
+            }
+        }
+        // Every round takes a link away, or is the last one.
+        if edit.files == before {
+            break;
         }
     }
     if known || matches!(find(edit, &name)?, Found::Masked) {
@@ -201,48 +205,53 @@ pub(super) fn disable(edit: &mut Edit<'_, '_>, unit: &str) -> Result<(), BuildEr
     }
 }
 
-fn is_empty(edit: &Edit<'_, '_>, folder: &str) -> bool {
-    let node = edit.ingest.tree.find(folder.as_bytes());
+fn is_empty(edit: &Edit<'_, '_>, folder: &[u8]) -> bool {
+    let node = edit.ingest.tree.find(folder);
     node.is_some_and(|n| {
         edit.ingest.tree.node(n).is_directory() && edit.ingest.tree.list(n).is_empty()
     })
 }
 
-/// Paths and names of the links of the system to units called so. Masks are no links to a unit.
-fn links_to(edit: &Edit<'_, '_>, names: &BTreeSet<String>) -> Vec<(String, String)> {
+/// A link's path, the folder below that of the system's links in which it lies, and its name where it is text.
+type Link = (Vec<u8>, Option<Vec<u8>>, Option<String>);
+
+/// The links of the system to units called so. Masks are no links to a unit.
+fn links_to(edit: &Edit<'_, '_>, names: &BTreeSet<String>) -> Result<Vec<Link>, BuildError> {
     let tree = &edit.ingest.tree;
-    let is_ours = |name: &str| {
-        names.contains(name)
-            || Name::parse(name)
-                .and_then(Name::template)
-                .is_some_and(|t| names.contains(&t))
+    // A name that is no text is no unit's.
+    let is_ours = |name: &[u8]| {
+        std::str::from_utf8(name).is_ok_and(|name| {
+            names.contains(name)
+                || Name::parse(name)
+                    .and_then(Name::template)
+                    .is_some_and(|t| names.contains(&t))
+        })
     };
     let mut gone = Vec::new();
-    let mut folders = vec![(ETC.to_owned(), true)];
+    let mut folders = vec![(edit.real(ETC, true)?.path, true)];
     while let Some((folder, top)) = folders.pop() {
-        let Some(node) = tree.resolve(folder.as_bytes()) else {
+        let Some(node) = tree.find(&folder) else {
             continue;
         };
         if !tree.node(node).is_directory() {
             continue;
         }
         for child in tree.list(node) {
-            let name = String::from_utf8_lossy(child.name).into_owned();
-            let path = format!("{folder}/{name}");
+            let path = [&folder, &b"/"[..], child.name].concat();
             match tree.node(child.node).kind {
                 NodeKind::Directory { .. } if top => folders.push((path, false)),
                 NodeKind::Symlink { target } if tree.target(target) != b"/dev/null" => {
                     let base = tree.target(target).rsplit(|&b| b == b'/').next();
-                    let base = String::from_utf8_lossy(base.unwrap_or_default());
-                    if is_ours(&name) || is_ours(&base) {
-                        gone.push((path, name));
+                    if is_ours(child.name) || is_ours(base.unwrap_or_default()) {
+                        let name = String::from_utf8(child.name.to_vec()).ok();
+                        gone.push((path, (!top).then(|| folder.clone()), name));
                     }
                 }
                 _ => {}
             }
         }
     }
-    gone
+    Ok(gone)
 }
 
 /// `systemctl mask`.
@@ -252,7 +261,10 @@ pub(super) fn mask(edit: &mut Edit<'_, '_>, unit: &str) -> Result<(), BuildError
     match target(edit, &path)? {
         Some(target) if target == b"/dev/null" => return Ok(()),
         // An alias, or a file elsewhere: the mask stands in its place.
-        Some(_) => edit.forget(path.as_bytes())?,
+        Some(_) => {
+            let real = edit.real(&path, false)?;
+            edit.forget(&real.path)?;
+        }
         None if edit.real(&path, false)?.node.is_some() => {
             return Err(edit.value(
                 unit,
