@@ -15,7 +15,7 @@ mod terminal;
 
 use super::exit::{self, Code};
 use super::opened;
-use super::pipeline::refuse_same_file;
+use super::places::refuse_same_file;
 use super::sizes::human;
 use anyhow::Context;
 use diskwright::inspect::map::{Map, map};
@@ -112,7 +112,7 @@ fn write(args: &Args, to: &Path, picture: &str) -> anyhow::Result<()> {
     };
     let mut file = Beside::create(to, options)?;
     file.write(|out| out.write_all(picture.as_bytes()))?;
-    file.finish()?;
+    file.place()?.keep();
     Ok(())
 }
 
