@@ -30,7 +30,6 @@ pub(super) struct Flags {
 
     /// Write how the image was made as an in-toto statement, SLSA provenance v1; it is yours to sign
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Records")]
-    #[arg(requires = "builder_id")]
     provenance: Option<PathBuf>,
 
     /// Who runs the build, for --provenance; `ci` takes it from the variables of GitHub or GitLab
@@ -102,7 +101,12 @@ impl Flags {
                 let help = "leave it out, or say --provenance FILE";
                 return Err(Usage::with_help("--builder-id is for --provenance", help));
             }
-            _ => None,
+            // Not clap's `requires`: it would not see the keys of the spec file.
+            (Some(_), None) => {
+                let help = "say who runs the build: --builder-id URI, or ci";
+                return Err(Usage::with_help("--provenance needs --builder-id", help));
+            }
+            (None, None) => None,
         };
         Ok(Records {
             manifest: self.manifest,

@@ -144,7 +144,7 @@ fn a_picture_replaces_nothing_unasked_and_never_the_image() {
     assert_ne!(desk.run(&["map", "a.img", "--svg", "a.svg"]).code, Some(0));
     assert_eq!(std::fs::read(desk.path("a.svg")).unwrap(), b"mine");
     let itself = desk.run(&["map", "a.img", "--svg", "a.img", "--force"]);
-    assert_eq!(itself.code, Some(2), "{}", itself.stderr);
+    assert_eq!(itself.code, Some(3), "{}", itself.stderr);
     assert_eq!(std::fs::read(desk.path("a.img")).unwrap(), [0; 4096]);
     let forced = desk.run(&["map", "a.img", "--svg", "a.svg", "--force"]);
     assert_eq!(forced.code, Some(0), "{}", forced.stderr);

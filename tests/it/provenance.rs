@@ -366,12 +366,8 @@ fn a_builder_is_named_by_whoever_asks() {
         ],
         2,
         expect_test::expect![[r#"
-            error: the following required arguments were not provided:
-              --builder-id <URI|ci>
-
-            Usage: diskwright build --builder-id <URI|ci> --output <FILE> --provenance <FILE> <ROOTFS>...
-
-            For more information, try '--help'.
+            error: --provenance needs --builder-id
+            help: say who runs the build: --builder-id URI, or ci
         "#]],
     );
     desk.refused(
