@@ -31,7 +31,7 @@ pub fn write(
 /// The same on so many threads, which does not change a byte.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_on(
     threads: NonZeroUsize,
     format: Format,
@@ -79,7 +79,7 @@ impl FormatFile {
     /// Writes all of it.
     ///
     /// # Errors
-    /// As [`write`], and when the disk is full.
+    /// As [`write()`], and when the disk is full.
     pub fn write(
         &mut self,
         format: Format,

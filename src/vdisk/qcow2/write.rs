@@ -30,7 +30,7 @@ pub fn write(disk: &dyn Layout, out: &mut dyn Forward, observer: &dyn Observer) 
 /// Writes what stands behind the data.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_tables(plan: &Plan, out: &mut dyn Forward, observer: &dyn Observer) -> io::Result<()> {
     let mut by_guest = plan.placed.clone();
     by_guest.sort_unstable_by_key(|p| p.guest);

@@ -46,7 +46,7 @@ pub fn write(disk: &dyn Layout, out: &mut dyn Forward, observer: &dyn Observer) 
 /// The same on so many threads, which does not change a byte.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_on(
     threads: NonZeroUsize,
     disk: &dyn Layout,
