@@ -6,31 +6,11 @@
 
 use diskwright::inspect::{Disk, Files, to_tar};
 use diskwright::observe::Silent;
-use diskwright::read_at::ReadAt;
 use libfuzzer_sys::fuzz_target;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 fuzz_target!(|data: &[u8]| run(data));
-
-/// Counts what is read.
-struct Counted {
-    bytes: Vec<u8>,
-    read: AtomicU64,
-}
-
-impl ReadAt for Counted {
-    fn len(&self) -> u64 {
-        ReadAt::len(&self.bytes)
-    }
-
-    fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        let len = u64::try_from(buf.len()).expect("64 bits");
-        self.read.fetch_add(len, Ordering::Relaxed);
-        self.bytes.read_exact_at(offset, buf)
-    }
-}
 
 /// Goes nowhere; a sparse file may say it has terabytes, so that it ends.
 struct Sink(u64);
@@ -47,11 +27,7 @@ impl io::Write for Sink {
 }
 
 fn run(data: &[u8]) {
-    let counted = Arc::new(Counted {
-        bytes: data.to_vec(),
-        read: AtomicU64::new(0),
-    });
-    let Ok(disk) = Disk::of(Arc::clone(&counted) as Arc<dyn ReadAt>) else {
+    let Ok(disk) = Disk::of(Arc::new(data.to_vec())) else {
         return;
     };
     for volume in disk.volumes() {

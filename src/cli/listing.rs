@@ -20,20 +20,6 @@ fn letter(kind: Kind) -> char {
     }
 }
 
-/// The word for a kind, in JSON.
-pub(super) fn word(kind: Kind) -> &'static str {
-    match kind {
-        Kind::File => "file",
-        Kind::Directory => "directory",
-        Kind::Symlink => "symlink",
-        Kind::CharDevice => "character device",
-        Kind::BlockDevice => "block device",
-        Kind::Fifo => "fifo",
-        Kind::Socket => "socket",
-        Kind::Unknown => "unknown",
-    }
-}
-
 /// `drwxr-xr-t`.
 pub(super) fn mode(node: &Node) -> String {
     let mut text = String::from(letter(node.kind));
@@ -162,7 +148,7 @@ impl Json {
         let target = (node.kind == Kind::Symlink).then(target).flatten();
         Self {
             path: display_path(path).to_string(),
-            kind: word(node.kind),
+            kind: node.kind.word(),
             mode: format!("{:04o}", node.mode),
             uid: node.uid,
             gid: node.gid,

@@ -73,6 +73,22 @@ pub enum VdiskError {
     },
 }
 
+impl VdiskError {
+    /// A header, at byte 0, whose `field` contradicts something.
+    pub(super) fn header(
+        structure: &'static str,
+        field: &'static str,
+        why: impl Into<String>,
+    ) -> Self {
+        Self::Bad {
+            structure,
+            offset: 0,
+            field,
+            why: why.into(),
+        }
+    }
+}
+
 impl From<VdiskError> for io::Error {
     fn from(e: VdiskError) -> Self {
         match e {

@@ -3,6 +3,7 @@
 use super::VdiskError;
 use crate::read_at::ReadAt;
 use crate::units::count;
+use std::io;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// The struct at `offset`.
@@ -14,6 +15,14 @@ pub(super) fn part<T: FromBytes + IntoBytes>(
     let mut part = T::new_zeroed();
     read(file, offset, part.as_mut_bytes(), what)?;
     Ok(part)
+}
+
+/// Whether `len` bytes from `offset` lie within a disk of `size` bytes.
+pub(super) fn in_disk(offset: u64, len: usize, size: u64) -> io::Result<()> {
+    match offset.checked_add(count(len)) {
+        Some(end) if end <= size => Ok(()),
+        _ => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
 }
 
 /// Fills `buf` from `offset`.

@@ -3,7 +3,7 @@
 
 use crate::boot_debian::can_boot;
 use crate::common::desk::{Desk, Running};
-use crate::common::{rootfs, run};
+use crate::common::{guest, rootfs, run};
 use crate::tools::have;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
@@ -82,19 +82,7 @@ fn a_person_logs_in_with_the_key_and_finds_what_was_asked_for() {
     drop(free);
     let image = desk.path("out/disk.img");
     let console = desk.path("console");
-    let mut qemu = Command::new("qemu-system-x86_64");
-    qemu.args([
-        "-machine",
-        "q35",
-        "-accel",
-        "tcg,thread=multi",
-        "-cpu",
-        "max",
-        "-smp",
-        "2",
-        "-m",
-        "1024",
-    ]);
+    let mut qemu = guest::machine();
     qemu.args([
         "-display",
         "none",

@@ -43,6 +43,21 @@ impl Kind {
             Self::Unknown => "of no known kind",
         }
     }
+
+    /// The word for it in JSON.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Directory => "directory",
+            Self::Symlink => "symlink",
+            Self::CharDevice => "character device",
+            Self::BlockDevice => "block device",
+            Self::Fifo => "fifo",
+            Self::Socket => "socket",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// An inode as it lies on the disk.

@@ -247,7 +247,7 @@ fn list(root: &Root<'_>, observer: &dyn Observer) -> Result<BTreeMap<Vec<u8>, Fi
 
 fn of_node(files: &Files, node: Node) -> Result<File, super::FilesError> {
     Ok(File {
-        kind: word(node.kind),
+        kind: node.kind.word(),
         mode: node.mode,
         owner: (node.uid, node.gid),
         // A directory's size is the filesystem's affair, a link's is its target's.
@@ -311,17 +311,4 @@ fn of_tree(archived: &super::archive::Archived, id: NodeId) -> File {
         NodeKind::Fifo => file.kind = "fifo",
     }
     file
-}
-
-fn word(kind: Kind) -> &'static str {
-    match kind {
-        Kind::File => "file",
-        Kind::Directory => "directory",
-        Kind::Symlink => "symlink",
-        Kind::CharDevice => "character device",
-        Kind::BlockDevice => "block device",
-        Kind::Fifo => "fifo",
-        Kind::Socket => "socket",
-        Kind::Unknown => "unknown",
-    }
 }

@@ -6,7 +6,7 @@ use super::disk::{
 use crate::read_at::ReadAt;
 use crate::units::{KIB, MIB, SECTOR, count, index};
 use crate::vdisk::open::last_sector;
-use crate::vdisk::part::{part, read};
+use crate::vdisk::part::{in_disk, part, read};
 use crate::vdisk::{Format, MAX_DISK, Run, VdiskError, VirtualDisk, hole};
 use std::io;
 use std::ops::Range;
@@ -180,10 +180,7 @@ impl ReadAt for Reader {
     }
 
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        let end = offset.checked_add(count(buf.len()));
-        if end.is_none_or(|end| end > self.size) {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
+        in_disk(offset, buf.len(), self.size)?;
         let Some(blocks) = &self.blocks else {
             return self.file.read_exact_at(offset, buf);
         };

@@ -8,7 +8,7 @@ use super::disk::{
 use crate::read_at::ReadAt;
 use crate::units::{MIB, SECTOR, count, index};
 use crate::vdisk::cache::Cache;
-use crate::vdisk::part::{part, read};
+use crate::vdisk::part::{in_disk, part, read};
 use crate::vdisk::{MAX_DISK, Run, VdiskError, VirtualDisk, hole};
 use std::io::{self, Read};
 use std::ops::Range;
@@ -48,12 +48,7 @@ impl std::fmt::Debug for Reader {
 }
 
 fn bad(field: &'static str, why: impl Into<String>) -> VdiskError {
-    VdiskError::Bad {
-        structure: STRUCTURE,
-        offset: 0,
-        field,
-        why: why.into(),
-    }
+    VdiskError::header(STRUCTURE, field, why)
 }
 
 impl Reader {
@@ -263,10 +258,7 @@ impl ReadAt for Reader {
     }
 
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        let end = offset.checked_add(count(buf.len()));
-        if end.is_none_or(|end| end > self.size) {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
+        in_disk(offset, buf.len(), self.size)?;
         let (mut at, mut rest) = (offset, buf);
         while !rest.is_empty() {
             let table = self.table(at)?;

@@ -53,6 +53,14 @@ pub fn can_run() -> bool {
         .all(|tool| tools::have(tool))
 }
 
+/// A machine without KVM and, so far, without disks.
+pub fn machine() -> Command {
+    let mut qemu = Command::new("qemu-system-x86_64");
+    qemu.args(["-machine", "q35", "-accel", "tcg,thread=multi"]);
+    qemu.args(["-cpu", "max", "-smp", "2", "-m", "1024"]);
+    qemu
+}
+
 /// Boots a guest with `disks`, in which dash runs `script` and stops at the first failure. The folder of
 /// what it left in `/answer`.
 ///
@@ -69,19 +77,7 @@ pub fn run(folder: &Path, debian: &Path, disks: &[Disk], script: &str) -> PathBu
         .set_len(ANSWER)
         .unwrap();
 
-    let mut qemu = Command::new("qemu-system-x86_64");
-    qemu.args([
-        "-machine",
-        "q35",
-        "-accel",
-        "tcg,thread=multi",
-        "-cpu",
-        "max",
-        "-smp",
-        "2",
-        "-m",
-        "1024",
-    ]);
+    let mut qemu = machine();
     qemu.args([
         "-nic",
         "none",
