@@ -14,9 +14,10 @@ TEST_PACKAGES = qemu-system-x86 qemu-system-arm seabios ovmf qemu-efi-aarch64 e2
 # who own the formats of records judge them.
 TEST_PYTHON = 'moto[server]==5.2.5' kubernetes-validate==1.37.0 hera==7.1.0 spdx-tools==0.8.5 \
 	'cyclonedx-python-lib[json-validation]==11.12.0' in-toto-attestation==0.9.3 check-jsonschema==0.39.0
-# Somebody else's S3, from the Rust registry.
-S3S_FS = 0.14.1
-SERVERS = $$(tests/python $(TEST_PYTHON)):$$(tests/s3s-fs $(S3S_FS))
+# Somebody else's S3, from the Rust registry; the second checks more and takes ten minutes to build.
+S3S_FS = s3s-fs 0.14.1 --features binary
+GARAGE = garage 2.5.0 --no-default-features --features bundled-libs,sqlite
+SERVERS = $$(tests/python $(TEST_PYTHON)):$$(tests/crate $(S3S_FS))
 
 # AWS's own client of EBS direct, as its authors publish it.
 COLDSNAP = coldsnap@0.12.0
@@ -46,7 +47,7 @@ test-full: ## The same, with what takes longer
 	@tests/demo/rootfs
 	@tests/demo/rootfs trixie
 	@tests/demo/rootfs arm64
-	@export DISKWRIGHT_TEST_FULL=1; PATH=$(SERVERS):$$PATH; $(RUN_TESTS)
+	@export DISKWRIGHT_TEST_FULL=1; PATH=$(SERVERS):$$(tests/crate $(GARAGE)):$$PATH; $(RUN_TESTS)
 
 lint: ## Format, clippy, documentation
 	cargo fmt --check

@@ -62,12 +62,23 @@ fn anonymous(process: u32) -> u64 {
 
 /// The Debian of `make demo`, or the one that `DISKWRIGHT_ROOTFS` names; says so where there is none.
 pub fn debian() -> Option<PathBuf> {
-    let path = std::env::var_os("DISKWRIGHT_ROOTFS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("demo/debian12.tar"),
-        PathBuf::from,
-    );
-    if !path.exists() {
+    let path = rootfs("DISKWRIGHT_ROOTFS", "demo/debian12.tar");
+    if path.is_none() {
         println!("no Debian rootfs: run `make demo` once, or set DISKWRIGHT_ROOTFS");
     }
+    path
+}
+
+/// The next release, which `make test` makes, or the one that `DISKWRIGHT_ROOTFS13` names.
+#[allow(dead_code, reason = "one bench has a use for it")]
+pub fn debian13() -> Option<PathBuf> {
+    rootfs("DISKWRIGHT_ROOTFS13", "demo/debian13.tar")
+}
+
+fn rootfs(variable: &str, made: &str) -> Option<PathBuf> {
+    let path = std::env::var_os(variable).map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join(made),
+        PathBuf::from,
+    );
     path.exists().then_some(path)
 }

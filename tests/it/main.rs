@@ -84,6 +84,7 @@ mod aws_debian;
 mod aws_doctor;
 mod aws_fault_table;
 mod aws_faults;
+mod aws_garage;
 mod aws_image;
 mod aws_image_faults;
 mod aws_import;

@@ -69,3 +69,68 @@ pub fn s3s_fs(desk: &Desk) -> Option<Server> {
         command
     }))
 }
+
+/// Keys of the form that garage asks for.
+const GARAGE_KEY: &str = "GK0123456789abcdef01234567";
+const GARAGE_SECRET: &str = "1b4e0f5a8d9c3726f0a1b2c3d4e5f60718293a4b5c6d7e8f9001122334455667";
+
+/// garage, which checks signatures, digests and the parts' ETags, with the bucket `images`.
+pub struct Garage {
+    pub server: Server,
+}
+
+impl Garage {
+    /// `None`, which CI does not accept, on a machine that has none.
+    pub fn start(desk: &Desk) -> Option<Self> {
+        if !have("garage") {
+            return None;
+        }
+        // It talks to itself over the network: with itself alone, any free port does.
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let rpc = free.local_addr().unwrap();
+        drop(free);
+        let config = desk.path("garage.toml");
+        let server = Server::start("/", |port| {
+            let text = format!(
+                "metadata_dir = {:?}\ndata_dir = {:?}\ndb_engine = \"sqlite\"\nreplication_factor = 1\n\
+                 rpc_bind_addr = \"{rpc}\"\nrpc_public_addr = \"{rpc}\"\nrpc_secret = \"{GARAGE_SECRET}\"\n\
+                 [s3_api]\ns3_region = \"us-east-1\"\napi_bind_addr = \"127.0.0.1:{port}\"\n\
+                 root_domain = \".s3.localhost\"\n",
+                desk.path("garage/meta"),
+                desk.path("garage/data"),
+            );
+            std::fs::write(&config, text).unwrap();
+            let mut command = Command::new("garage");
+            command
+                .arg("-c")
+                .arg(&config)
+                .args(["server", "--single-node", "--default-bucket"])
+                .env("GARAGE_DEFAULT_ACCESS_KEY", GARAGE_KEY)
+                .env("GARAGE_DEFAULT_SECRET_KEY", GARAGE_SECRET)
+                .env("GARAGE_DEFAULT_BUCKET", "images");
+            command
+        });
+        Some(Self { server })
+    }
+
+    /// Gives `command` the keys.
+    pub fn keys(command: &mut Command) {
+        command
+            .env("AWS_ACCESS_KEY_ID", GARAGE_KEY)
+            .env("AWS_SECRET_ACCESS_KEY", GARAGE_SECRET)
+            .env_remove("AWS_SESSION_TOKEN");
+    }
+
+    /// An object as curl gets it.
+    pub fn get(&self, key: &str) -> Vec<u8> {
+        let got = Command::new("curl")
+            .args(["--silent", "--show-error", "--fail", "--noproxy", "*"])
+            .args(["--aws-sigv4", "aws:amz:us-east-1:s3", "--user"])
+            .arg(format!("{GARAGE_KEY}:{GARAGE_SECRET}"))
+            .arg(format!("{}/images/{key}", self.server.url))
+            .output()
+            .unwrap();
+        assert!(got.status.success(), "{key}: {got:?}");
+        got.stdout
+    }
+}
