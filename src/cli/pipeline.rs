@@ -173,7 +173,8 @@ fn root_findings(
     let (_, findings) = check::check(&window, observer)?;
     let findings = findings.into_iter().map(|f| Finding {
         structure: f.structure,
-        offset: root.offset + f.offset,
+        // A damaged descriptor leads anywhere up to 2^64.
+        offset: root.offset.saturating_add(f.offset),
         message: f.message,
     });
     Ok(findings.collect())

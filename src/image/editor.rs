@@ -1,6 +1,7 @@
 //! Our own files in the tree: each is an entry like the archive's, put in behind it and remembered.
 
 use super::grow::{FSTAB_OPTION, Grower, REPART_CONF, REPART_TEXT};
+use super::hosts;
 use super::ingest::Ingest;
 use super::mode::Mode;
 use super::wanted::{FSTAB, GRUB_CFG, HOSTNAME, HOSTS, READ_MAX};
@@ -18,10 +19,6 @@ pub(super) const BOOT_EFI: &str = "boot/efi";
 /// GRUB loads the modules of a platform from its folder below.
 const BOOT_GRUB: &str = "boot/grub";
 const GRUB_CFG_ORIG: &str = "boot/grub/grub.cfg.orig";
-/// What the system calls itself in [`HOSTS`]: Debian's installer, Debian Reference 5.1.1.
-const OWN_ADDRESS: &[u8] = b"127.0.1.1";
-const HOSTS_NEW: &str =
-    "127.0.0.1\tlocalhost\n127.0.1.1\n::1\tlocalhost ip6-localhost ip6-loopback\n";
 
 /// Puts files of ours into the tree and remembers which.
 pub(super) struct Editor<'a, 'b> {
@@ -110,30 +107,17 @@ impl<'a, 'b> Editor<'a, 'b> {
         self.hosts(name)
     }
 
-    /// The line by which the system resolves its own name, as Debian's installer writes it, where there
-    /// is one already or no file at all. Any other hosts file is somebody's own.
+    /// The line by which the system resolves its own name, as Debian's installer writes it: in the place of
+    /// one that is there, else behind those of the loopback. A file that names the host already stays.
     fn hosts(&mut self, name: &str) -> Result<(), BuildError> {
         let own = self.ingest.read(HOSTS.as_bytes())?;
         if own.is_none() && self.ingest.tree.find(HOSTS.as_bytes()).is_some() {
             return Ok(());
         }
-        let own = own.unwrap_or_else(|| HOSTS_NEW.into());
-        let is_ours = |line: &&[u8]| line.split(|b| b" \t".contains(b)).next() == Some(OWN_ADDRESS);
-        if !own.split(|&b| b == b'\n').any(|line| is_ours(&line)) {
-            return Ok(());
+        match hosts::with_name(own.as_deref(), name) {
+            Some(text) => self.write(HOSTS, text),
+            None => Ok(()),
         }
-        let short = name.split('.').next().unwrap_or(name);
-        let names = if short == name {
-            String::new()
-        } else {
-            format!(" {short}")
-        };
-        let ours = [OWN_ADDRESS, format!("\t{name}{names}").as_bytes()].concat();
-        let lines = own.split(|&b| b == b'\n');
-        let lines: Vec<&[u8]> = lines
-            .map(|line| if is_ours(&line) { &ours[..] } else { line })
-            .collect();
-        self.write(HOSTS, lines.join(&b'\n'))
     }
 
     /// Copies of a platform's modules, where GRUB finds them: on the root filesystem, of its core's build.

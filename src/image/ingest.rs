@@ -12,7 +12,7 @@ use crate::observe::{Observer, Stage};
 use crate::tree::{DataId, NodeId, Tree};
 use crate::units::{Timestamp, count, index};
 use bytes::Bytes;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 /// Warnings of one build that are worth reading; of the rest only the number is told.
@@ -40,6 +40,8 @@ pub(super) struct Ingest<'a> {
     pub(super) customizes: bool,
     /// Files that the spool keeps.
     kept: HashSet<DataId>,
+    /// Pieces of such files, by their offset, for which a full filesystem had no place.
+    unplaced: HashMap<DataId, Vec<(u64, Bytes)>>,
     /// Bytes of file data placed and not dropped again.
     pub(super) data: u64,
     pub(super) warnings: Warnings<'a>,
@@ -90,6 +92,7 @@ impl<'a> Ingest<'a> {
             digesting: None,
             customizes: false,
             kept: HashSet::new(),
+            unplaced: HashMap::new(),
             data: 0,
             warnings: Warnings { observer, count: 0 },
         }
@@ -239,8 +242,13 @@ impl<'a> Ingest<'a> {
             self.kept.insert(id);
         }
         while !data.is_empty() {
-            // A full filesystem: the rest is only counted, so that the error can say how much.
+            // A full filesystem: the rest is only counted, so that the error can say how much. What prepare reads
+            // again it must find, or it would tell something else.
             let Some((at, room)) = self.formatter.locate(id, offset) else {
+                if keep {
+                    let pieces = self.unplaced.entry(id).or_default();
+                    pieces.push((offset, Bytes::copy_from_slice(&data)));
+                }
                 return Ok(());
             };
             let part = data.split_to(data.len().min(index(room)));
@@ -318,6 +326,11 @@ impl<'a> Ingest<'a> {
         let mut at = 0;
         while at < bytes.len() {
             let Some((from, room)) = self.formatter.locate(id, count(at)) else {
+                for (offset, piece) in self.unplaced.get(&id).into_iter().flatten() {
+                    let to = index(*offset).min(bytes.len());
+                    let len = piece.len().min(bytes.len() - to);
+                    bytes[to..to + len].copy_from_slice(&piece[..len]);
+                }
                 break;
             };
             let end = bytes.len().min(at + index(room));

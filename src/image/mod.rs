@@ -17,6 +17,7 @@ mod editor;
 mod error;
 mod fsck;
 mod grow;
+mod hosts;
 mod ingest;
 mod layout;
 mod mode;

@@ -23,8 +23,7 @@ pub struct Spec {
     pub uuid: Option<Uuid>,
     /// Text that replaces the digest of the input as the seed.
     pub seed: Option<String>,
-    /// Host name to write to `/etc/hostname`, and to `/etc/hosts` where it has a line for 127.0.1.1 or is
-    /// not there.
+    /// Host name to write to `/etc/hostname` and, at 127.0.1.1, to `/etc/hosts`, unless that names it already.
     pub hostname: Option<String>,
     /// Kernel command line, without `root=`.
     pub cmdline: Option<String>,

