@@ -160,6 +160,12 @@ impl FatReader {
         self.cluster
     }
 
+    /// Bytes of all clusters.
+    #[must_use]
+    pub fn room(&self) -> u64 {
+        self.clusters * self.cluster
+    }
+
     /// First byte of the clusters.
     #[must_use]
     pub fn data_start(&self) -> u64 {

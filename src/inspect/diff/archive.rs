@@ -1,10 +1,10 @@
 //! The files of an archive as a build would have them, their data by digest.
 
 use super::DiffError;
+use super::data::DataDigest;
 use crate::acl::text::Names;
 use crate::archive::{Item, Options, Origin, Rootfs};
 use crate::entry::{DataRun, EntryKind};
-use crate::inspect::data::DataDigest;
 use crate::observe::Observer;
 use crate::tree::{DataId, NodeKind, Tree};
 use crate::units::{count, count32, index, index32};

@@ -1,14 +1,15 @@
 //! Packages that dpkg has installed: `var/lib/dpkg/status`, deb-control(5).
 
-use super::DiffError;
-use super::side::{Root, Side};
+use super::side::Root;
 use crate::display::display_path;
 use crate::grub::compare_versions;
+use crate::inspect::files::FilesError;
 use serde::Serialize;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 
-const STATUS: &str = "var/lib/dpkg/status";
+/// Where dpkg has its list.
+pub(super) const STATUS: &str = "var/lib/dpkg/status";
 /// A longer one is not read.
 const STATUS_MAX: u64 = 64 << 20;
 
@@ -56,20 +57,16 @@ impl PackageChanges {
 /// Version by name and architecture.
 type Packages = BTreeMap<String, String>;
 
-/// What is installed on a side; nothing where there is no dpkg.
-pub(super) fn of(side: &Side) -> Result<Packages, DiffError> {
-    Ok(match side.root()? {
-        Root::Nothing => Packages::new(),
-        Root::Archived(archived) => parse(archived.kept(STATUS).unwrap_or_default()),
+/// What is installed on a root filesystem; nothing where there is no dpkg.
+pub(super) fn of(root: Root<'_>) -> Result<Packages, FilesError> {
+    match root {
+        Root::Nothing => Ok(Packages::new()),
+        Root::Archived(archived) => Ok(parse(archived.kept(STATUS).unwrap_or_default())),
         Root::Files(files) => {
             let text = files.small(STATUS.as_bytes(), STATUS_MAX);
-            let text = text.map_err(|source| DiffError::File {
-                path: format!("/{STATUS} of {}", side.name()),
-                source,
-            })?;
-            parse(&text.unwrap_or_default())
+            text.map(|text| parse(&text.unwrap_or_default()))
         }
-    })
+    }
 }
 
 fn parse(text: &[u8]) -> Packages {
