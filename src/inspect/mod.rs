@@ -35,6 +35,6 @@ pub use disk::{Disk, Volume};
 pub use extract::{ExtractError, Extracted, to_folder, to_tar};
 pub use files::{Child, Data, Files, FilesError, Kind, Node, is_name};
 pub use format::{is_fixed_vhd, not_disk, not_raw};
-pub use image::open_image;
+pub use image::{open_image, open_image_in};
 pub use info::{Fat, Fault, Filesystem, Info, InspectError, Partition, Root, info, root};
 pub use walk::{Entered, Met, Unread, Walk};

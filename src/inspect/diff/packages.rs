@@ -6,7 +6,7 @@ use crate::grub::compare_versions;
 use crate::inspect::files::FilesError;
 use serde::Serialize;
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// Where dpkg has its list.
 pub(super) const STATUS: &str = "var/lib/dpkg/status";
@@ -124,20 +124,6 @@ pub(super) fn compare(a: &Packages, b: &Packages) -> PackageChanges {
         removed: alone(a, b),
         upgraded: both.collect(),
     }
-}
-
-/// Name and number of passwd(5) and group(5): the first line of a name counts.
-pub(super) fn numbers(text: &[u8]) -> HashMap<Vec<u8>, u32> {
-    let mut map = HashMap::new();
-    for line in text.split(|b| *b == b'\n') {
-        let mut fields = line.split(|b| *b == b':');
-        let (name, number) = (fields.next(), fields.nth(1));
-        let number = number.and_then(|n| std::str::from_utf8(n).ok()?.parse().ok());
-        if let (Some(name @ [_, ..]), Some(number)) = (name, number) {
-            map.entry(name.to_vec()).or_insert(number);
-        }
-    }
-    map
 }
 
 #[cfg(test)]
