@@ -194,8 +194,8 @@ mod tests {
                 .iter()
                 .find(|i| i.path.ends_with(".EFI"))
                 .unwrap();
-            let len: u64 = file.runs.iter().map(|r| r.1).sum();
-            assert!(len >= 100_000 && disk[index(file.runs[0].0)] == 7);
+            let len: u64 = file.runs.iter().map(|r| r.len).sum();
+            assert!(len >= 100_000 && disk[index(file.runs[0].at)] == 7);
         }
     }
 
