@@ -55,6 +55,8 @@ fn bits_and_descriptors_are_those_of_debugfs_and_dumpe2fs() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
+    let in_use = regex::Regex::new(r"(Block|Inode) (\d+) (?:is )?marked in use").unwrap();
+    let group = regex::Regex::new(r"(?s)Group (\d+):.*?Inode table at (\d+)").unwrap();
     for shape in SHAPES {
         let image = filesystem(folder.path(), shape);
         let disk: Arc<dyn ReadAt> = Arc::new(FileAt::new(File::open(&image).unwrap()).unwrap());
@@ -97,8 +99,7 @@ fn bits_and_descriptors_are_those_of_debugfs_and_dumpe2fs() {
         let commands = folder.path().join("requests");
         std::fs::write(&commands, requests).unwrap();
         let said = stdout("debugfs", &["-f", commands.to_str().unwrap(), device]);
-        let used = regex::Regex::new(r"(Block|Inode) (\d+) (?:is )?marked in use").unwrap();
-        let theirs: BTreeSet<(String, u64)> = used
+        let theirs: BTreeSet<(String, u64)> = in_use
             .captures_iter(&said)
             .map(|hit| (hit[1].to_lowercase(), hit[2].parse().unwrap()))
             .collect();
@@ -110,7 +111,6 @@ fn bits_and_descriptors_are_those_of_debugfs_and_dumpe2fs() {
 
         // The field that tells where the inode table begins, of the first two descriptors in every block.
         let said = stdout("dumpe2fs", &[device]);
-        let group = regex::Regex::new(r"(?s)Group (\d+):.*?Inode table at (\d+)").unwrap();
         let tables: BTreeMap<String, String> = group
             .captures_iter(&said)
             .map(|hit| (hit[1].to_owned(), hit[2].to_owned()))
