@@ -3,9 +3,10 @@
 use super::exit::{self, Code, Usage};
 use super::output::{self, To, folder_of, is_stdout};
 use super::progress::Progress;
-use super::{opened, places, sizes};
+use super::{places, sizes};
 use anyhow::Context;
 use diskwright::extent::Layout;
+use diskwright::inspect::open_image_in;
 use diskwright::observe::Observer;
 use diskwright::read_at::ReadAt;
 use diskwright::sink::raw::{RawOptions, SinkError};
@@ -125,7 +126,7 @@ fn convert<'a>(args: &'a Args, observer: &dyn Observer) -> anyhow::Result<Conver
     let mut output = To::create(path, options)?;
     let _guard = output.guard();
     let folder = folder_of(path);
-    let opened = opened::open(input, &folder, observer)?;
+    let opened = open_image_in(input, &folder, observer)?;
     let (to, size) = (args.format.format(path), opened.disk.len());
     if size == 0 {
         anyhow::bail!("{} is empty: there is no disk in it", input.display());

@@ -20,8 +20,9 @@ Exit codes:
 
 /// Show what two images have not in common: files, packages, structures, blocks of a snapshot
 ///
-/// Either may be a root filesystem as `build` takes it: a tar, a folder, a container image. Structures and
-/// blocks are those of two images.
+/// Either may be a root filesystem as `build` takes it: a tar, a folder, a container image. Structures, blocks and
+/// the files of other partitions than the root are those of two images. A file that cannot be read counts as one
+/// that differs.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -69,7 +70,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
     })
 }
 
-/// A line for each: `+` in the second alone, `-` in the first alone, `~` in both.
+/// A line for each: `+` in the second alone, `-` in the first alone, `~` in both, `!` where nobody knows.
 fn details(text: &mut String, diff: &Diff) -> std::fmt::Result {
     for (sign, list) in [('-', &diff.files.removed), ('+', &diff.files.added)] {
         for e in list {
@@ -85,6 +86,15 @@ fn details(text: &mut String, diff: &Diff) -> std::fmt::Result {
                 writeln!(text, "    {field}: {from}, then {to}")?;
             }
         }
+    }
+    for u in &diff.files.unreadable {
+        let why = display_text(&u.why);
+        writeln!(
+            text,
+            "! {} cannot be read in the {}: {why}",
+            u.path,
+            u.of.word()
+        )?;
     }
     let packages = &diff.packages;
     for (sign, list) in [('-', &packages.removed), ('+', &packages.added)] {
@@ -124,13 +134,17 @@ fn details(text: &mut String, diff: &Diff) -> std::fmt::Result {
 fn numbers(text: &mut String, diff: &Diff) -> std::fmt::Result {
     let n = |len: usize| thousands(len.try_into().unwrap_or(u64::MAX));
     let f = &diff.files;
-    writeln!(
+    write!(
         text,
         "files: {} added, {} removed, {} changed",
         n(f.added.len()),
         n(f.removed.len()),
         n(f.changed.len())
     )?;
+    if !f.unreadable.is_empty() {
+        write!(text, ", {} unreadable", n(f.unreadable.len()))?;
+    }
+    writeln!(text)?;
     let p = &diff.packages;
     let down = p.upgraded.iter().filter(|p| p.downgrade).count();
     writeln!(

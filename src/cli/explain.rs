@@ -1,12 +1,11 @@
 //! `diskwright explain`: what lies at a byte of an image.
 
 use super::exit::{self, Code, Usage};
-use super::opened;
 use super::sizes;
 use anyhow::Context;
 use diskwright::display::display_text;
 use diskwright::inspect::explain::{Explanation, explain};
-use diskwright::inspect::{Info, info};
+use diskwright::inspect::{Info, info, open_image};
 use diskwright::units::SECTOR;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -126,7 +125,7 @@ impl Place {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
     let reading = || format!("cannot read {}", args.image.display());
-    let disk = opened::disk(&args.image)?;
+    let disk = open_image(&args.image)?;
     let byte = args.offset.byte(&info(&disk).with_context(reading)?)?;
     let explained = explain(&disk, byte).with_context(reading)?;
     if args.json {

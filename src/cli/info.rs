@@ -25,7 +25,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
     let reading = || format!("cannot read {}", args.image.display());
-    let disk = super::opened::disk(&args.image)?;
+    let disk = diskwright::inspect::open_image(&args.image)?;
     let info = inspect::info(&disk).with_context(reading)?;
     if info.scheme == "none" && info.filesystem.is_none() {
         return Err(inspect::InspectError::NoRoot).with_context(reading);

@@ -2,12 +2,12 @@
 
 use super::exit::{self, Code};
 use super::lint_sarif;
-use super::opened;
 use anyhow::Context;
 use diskwright::archive::{LOOKS_AT, Looks, Origin, Rootfs, looks};
 use diskwright::inspect::lint::{
     CATALOGUE, Facts, Finding, Rule, Severity, Target, lint, of_image, of_rootfs, rule,
 };
+use diskwright::inspect::open_image;
 use std::io::Read;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -112,7 +112,7 @@ fn facts(names: &[std::ffi::OsString]) -> anyhow::Result<Facts> {
         && is_image(path)?
     {
         let reading = || format!("cannot look at {}", path.display());
-        let disk = opened::disk(path)?;
+        let disk = open_image(path)?;
         return of_image(&disk, now).with_context(reading);
     }
     let mut rootfs = Rootfs::open_with(&origins, &diskwright::archive::Options::default())?;

@@ -33,7 +33,6 @@ mod look;
 mod ls;
 mod man;
 mod map;
-mod opened;
 mod output;
 mod packing;
 mod pipeline;

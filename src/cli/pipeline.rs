@@ -144,7 +144,7 @@ pub(super) struct Verified {
 /// Checks the partition table and the root filesystem of an image.
 pub(super) fn verify(path: &Path, observer: &dyn Observer) -> anyhow::Result<Verified> {
     let reading = || format!("cannot read {}", path.display());
-    let disk = super::opened::disk(path)?;
+    let disk = diskwright::inspect::open_image(path)?;
     let info = inspect::info(&disk).with_context(reading)?;
     let inside = root_findings(&disk, &info, observer).with_context(reading);
     let table = info.faults.into_iter().map(|f| Finding {

@@ -1,24 +1,16 @@
 //! Which clusters of a volume belong to whom, ours or not.
 //!
 //! The volume may be hostile: a cluster is followed once, a chain ends where it leaves the volume or meets
-//! another, and what is kept grows with the table, an eighth of a byte a cluster beside it.
+//! another, and what is kept is bounded.
 
-use std::io;
+use super::read::Window;
+use super::{FatReadError, FatReader, Run};
+use crate::units::{PATH_MAX, count, index, index32, lo32};
 
-use super::FatInfo;
-use crate::read_at::ReadAt;
-use crate::units::{PATH_MAX, index, index32, lo32};
-
-/// The largest table that is read: 16 million clusters.
-const MAX_TABLE: u64 = 64 << 20;
-/// Bytes of a directory entry.
-const ENTRY: usize = 32;
-/// `DIR_Attr`: volume label (and, with the three bits below it, a part of a long name).
-const ATTR_VOLUME_ID: u8 = 0x08;
-/// `DIR_Attr`: all bits of a part of a long name.
-const ATTR_LONG_NAME: u8 = 0x0f;
-/// `DIR_Attr`: directory.
-const ATTR_DIRECTORY: u8 = 0x10;
+/// More clusters are not looked through.
+const MAX_CLUSTERS: u64 = 16 << 20;
+/// Bytes of paths that are kept: what leads further counts as lost.
+const MAX_PATHS: u64 = 128 << 20;
 
 /// A file or directory and where it lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,8 +21,8 @@ pub struct FatItem {
     pub directory: bool,
     /// First cluster; 0 for an empty file and for the root of FAT12 and FAT16.
     pub cluster: u32,
-    /// Runs of its bytes, in order: byte of the volume, length. The last may reach past the file's end.
-    pub runs: Vec<(u64, u64)>,
+    /// Runs of its clusters, in order. The last may reach past the file's end.
+    pub runs: Vec<Run>,
 }
 
 /// What the table and the directories of a volume say.
@@ -38,67 +30,67 @@ pub struct FatItem {
 pub struct Chains {
     /// Root first, then as the directories have them.
     pub items: Vec<FatItem>,
-    /// Runs of clusters in use that no item has.
-    pub lost: Vec<(u64, u64)>,
+    /// Runs of clusters in use that no item has; [`Run::offset`] counts from the first of them.
+    pub lost: Vec<Run>,
     /// Whether all of it was read: false where chains cross or leave the volume.
     pub sound: bool,
 }
 
 struct Walk<'a> {
-    disk: &'a dyn ReadAt,
-    at: u64,
-    info: &'a FatInfo,
-    table: Vec<u8>,
+    reader: &'a FatReader,
     seen: Vec<u8>,
     sound: bool,
 }
 
-/// Follows all chains of the volume at byte `at` of a disk; `None` where its table is larger than any that
-/// is read.
+/// Follows all chains of a volume; `None` where it has more clusters than are looked through.
 ///
 /// # Errors
 ///
-/// The disk cannot be read.
-pub fn chains(disk: &dyn ReadAt, at: u64, info: &FatInfo) -> io::Result<Option<Chains>> {
-    let bits = u64::from(info.bits);
-    let needed = ((info.clusters + 2) * bits).div_ceil(8);
-    if needed > info.fat_len.min(MAX_TABLE) {
+/// The volume cannot be read.
+pub fn chains(reader: &FatReader) -> Result<Option<Chains>, FatReadError> {
+    if reader.clusters() > MAX_CLUSTERS {
         return Ok(None);
     }
-    let mut table = vec![0; index(needed)];
-    disk.read_exact_at(at.saturating_add(info.fat_at), &mut table)?;
     let mut walk = Walk {
-        disk,
-        at,
-        info,
-        seen: vec![0; index((info.clusters + 2).div_ceil(8))],
-        table,
+        reader,
+        seen: vec![0; index((reader.clusters() + 2).div_ceil(8))],
         sound: true,
     };
-    let root_runs = match info.bits {
-        32 => walk.chain(info.root_cluster),
-        _ => vec![(info.root_at(), info.root_len)],
-    };
-    let root = FatItem {
+    let root = reader.root();
+    let mut items = vec![FatItem {
         path: String::new(),
         directory: true,
-        cluster: info.root_cluster,
-        runs: root_runs,
-    };
-    let mut items = vec![root];
-    let mut next = 0;
+        cluster: root.cluster,
+        runs: match root.cluster {
+            0 => reader.runs(&root)?,
+            first => walk.chain(first)?,
+        },
+    }];
+    let (mut next, mut room) = (0, MAX_PATHS);
     while let Some(item) = items.get(next) {
         next += 1;
-        if item.directory {
-            let (path, runs) = (item.path.clone(), item.runs.clone());
-            for run in runs {
-                if !walk.directory(&path, run, &mut items)? {
-                    break;
-                }
-            }
+        if !item.directory {
+            continue;
+        }
+        let path = item.path.clone();
+        for (name, entry) in reader.entries_in(&item.runs)? {
+            let len = count(path.len() + 1 + name.len());
+            // Deeper than any path may be, or more than is kept: what lies there counts as lost.
+            let left = room.checked_sub(len + count(size_of::<FatItem>()));
+            let (Some(left), true) = (left, len < count(PATH_MAX)) else {
+                walk.sound = false;
+                continue;
+            };
+            room = left;
+            items.push(FatItem {
+                path: format!("{path}/{name}"),
+                directory: entry.directory,
+                cluster: entry.cluster,
+                runs: walk.chain(entry.cluster)?,
+            });
         }
     }
-    let lost = walk.lost();
+    let lost = walk.lost()?;
     Ok(Some(Chains {
         items,
         lost,
@@ -107,179 +99,54 @@ pub fn chains(disk: &dyn ReadAt, at: u64, info: &FatInfo) -> io::Result<Option<C
 }
 
 impl Walk<'_> {
-    /// What the table says of a cluster.
-    fn entry(&self, nr: u32) -> u32 {
-        let byte = |n: usize| u32::from(self.table.get(n).copied().unwrap_or(0));
-        let nr = index32(nr);
-        match self.info.bits {
-            12 => {
-                let at = nr + nr / 2;
-                let pair = byte(at) | byte(at + 1) << 8;
-                if nr.is_multiple_of(2) {
-                    pair & 0xfff
-                } else {
-                    pair >> 4
-                }
-            }
-            16 => byte(2 * nr) | byte(2 * nr + 1) << 8,
-            _ => (0..4).map(|n| byte(4 * nr + n) << (8 * n)).sum::<u32>() & 0x0fff_ffff,
-        }
-    }
-
-    /// Marks a cluster; whether it is one of the volume and was not met before.
+    /// Marks a cluster of the volume; whether it was not met before.
     fn meet(&mut self, nr: u32) -> bool {
-        let there = (2..self.info.clusters + 2).contains(&u64::from(nr));
         let (byte, bit) = (index32(nr / 8), 1_u8 << (nr % 8));
-        match self.seen.get_mut(byte).filter(|b| there && **b & bit == 0) {
-            Some(b) => {
-                *b |= bit;
-                true
-            }
-            None => false,
-        }
+        let new = self.seen[byte] & bit == 0;
+        self.seen[byte] |= bit;
+        new
     }
 
-    /// The runs of the chain that begins with a cluster.
-    fn chain(&mut self, first: u32) -> Vec<(u64, u64)> {
-        let mut runs: Vec<(u64, u64)> = Vec::new();
-        let mut nr = first;
-        let end = 0x0fff_fff8_u32 >> (28 - u32::from(self.info.bits.min(28)));
-        while nr != 0 && nr < end {
-            if !self.meet(nr) {
-                self.sound = false;
-                break;
-            }
-            let (at, len) = (self.info.cluster_at(nr), self.info.cluster);
-            match runs.last_mut() {
-                Some(last) if last.0 + last.1 == at => last.1 += len,
-                _ => runs.push((at, len)),
-            }
-            nr = self.entry(nr);
+    /// The runs of the chain that begins with a cluster, up to where it is damaged or meets another.
+    fn chain(&mut self, first: u32) -> Result<Vec<Run>, FatReadError> {
+        let mut runs = Vec::new();
+        // An empty file has none.
+        if first == 0 {
+            return Ok(runs);
         }
-        runs
-    }
-
-    /// Reads the entries of one run of a directory; whether it goes on behind it.
-    fn directory(
-        &mut self,
-        path: &str,
-        (at, len): (u64, u64),
-        items: &mut Vec<FatItem>,
-    ) -> io::Result<bool> {
-        let step = self.info.cluster.max(512);
-        let mut long = LongName::default();
-        for from in (at..at + len).step_by(index(step)) {
-            let mut bytes = vec![0; index(step.min(at + len - from))];
-            self.disk
-                .read_exact_at(self.at.saturating_add(from), &mut bytes)?;
-            for raw in bytes.chunks_exact(ENTRY) {
-                match raw[0] {
-                    0 => return Ok(false),
-                    0xe5 | b'.' => continue,
-                    _ => {}
-                }
-                let attributes = raw[11];
-                if attributes & ATTR_LONG_NAME == ATTR_LONG_NAME {
-                    long.add(raw);
-                    continue;
-                }
-                let name = long.take(raw);
-                if attributes & ATTR_VOLUME_ID != 0 {
-                    continue;
-                }
-                let half = |at: usize| u32::from(u16::from_le_bytes([raw[at], raw[at + 1]]));
-                let high = if self.info.bits == 32 { half(0x14) } else { 0 };
-                let cluster = high << 16 | half(0x1a);
-                // Deeper than any path may be: what lies there counts as lost.
-                if path.len() + 1 + name.len() >= PATH_MAX {
+        let mut chain = self.reader.chain(first);
+        loop {
+            match chain.next() {
+                Ok(Some(nr)) if self.meet(nr) => self.reader.push(&mut runs, nr),
+                Ok(None) => return Ok(runs),
+                Ok(Some(_)) | Err(FatReadError::Chain { .. }) => {
                     self.sound = false;
-                    continue;
+                    return Ok(runs);
                 }
-                let item = FatItem {
-                    path: format!("{path}/{name}"),
-                    directory: attributes & ATTR_DIRECTORY != 0,
-                    cluster,
-                    runs: self.chain(cluster),
-                };
-                items.push(item);
+                Err(e) => return Err(e),
             }
         }
-        Ok(true)
     }
 
-    fn lost(&self) -> Vec<(u64, u64)> {
-        let mut runs: Vec<(u64, u64)> = Vec::new();
-        for nr in 2..lo32(self.info.clusters + 2) {
+    fn lost(&self) -> Result<Vec<Run>, FatReadError> {
+        let mut runs = Vec::new();
+        let mut window = Window::default();
+        for nr in 2..lo32(self.reader.clusters() + 2) {
             let met = self.seen[index32(nr / 8)] & 1 << (nr % 8) != 0;
-            if met || self.entry(nr) == 0 {
-                continue;
-            }
-            let (at, len) = (self.info.cluster_at(nr), self.info.cluster);
-            match runs.last_mut() {
-                Some(last) if last.0 + last.1 == at => last.1 += len,
-                _ => runs.push((at, len)),
+            if !met && self.reader.next(nr, &mut window)? != 0 {
+                self.reader.push(&mut runs, nr);
             }
         }
-        runs
+        Ok(runs)
     }
 }
 
-/// The long name that stands in the entries before a short one.
-#[derive(Default)]
-struct LongName {
-    /// Parts by their number from the end.
-    parts: Vec<[u16; 13]>,
-}
-
-impl LongName {
-    fn add(&mut self, raw: &[u8]) {
-        if raw[0] & 0x40 != 0 {
-            self.parts.clear();
-        }
-        // Twenty parts hold the 255 units that a name may have.
-        if self.parts.len() >= 20 {
-            return;
-        }
-        let places = (1..11)
-            .step_by(2)
-            .chain((14..26).step_by(2))
-            .chain([28, 30]);
-        let mut part = [0; 13];
-        for (unit, at) in part.iter_mut().zip(places) {
-            *unit = u16::from_le_bytes([raw[at], raw[at + 1]]);
-        }
-        self.parts.push(part);
-    }
-
-    /// The name of the entry that follows: the long one, else the short.
-    fn take(&mut self, raw: &[u8]) -> String {
-        let units: Vec<u16> = std::mem::take(&mut self.parts)
-            .into_iter()
-            .rev()
-            .flatten()
-            .take_while(|&u| u != 0 && u != 0xffff)
-            .collect();
-        if !units.is_empty() {
-            return String::from_utf16_lossy(&units);
-        }
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
-        let (name, extension) = (text(&raw[..8]), text(&raw[8..11]));
-        if extension.is_empty() {
-            name
-        } else {
-            format!("{name}.{extension}")
-        }
-    }
-}
-
-const _: () = assert!(ENTRY == 32 && size_of::<[u16; 13]>() == 26);
-
-/// Items are as many as the directories have entries: bounded by the volume's clusters.
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fat::{FatFile, FatSpec, probe, volume};
     use crate::units::{Lba, MIB, Timestamp, count};
+    use std::sync::Arc;
 
     fn esp(size: u64) -> Vec<u8> {
         let spec = FatSpec {
@@ -301,12 +168,16 @@ mod tests {
         bytes
     }
 
+    fn found(disk: &[u8]) -> Chains {
+        let reader = FatReader::open(Arc::new(disk.to_vec())).unwrap();
+        chains(&reader).unwrap().unwrap()
+    }
+
     #[test]
     fn every_cluster_in_use_belongs_to_a_path() {
         for size in [4 * MIB, 32 * MIB, 100 * MIB] {
             let disk = esp(size);
-            let info = probe(&disk, 0).unwrap().unwrap();
-            let found = chains(&disk, 0, &info).unwrap().unwrap();
+            let found = found(&disk);
             assert!(found.sound && found.lost.is_empty(), "{found:?}");
             let paths: Vec<_> = found.items.iter().map(|i| i.path.as_str()).collect();
             for path in [
@@ -323,8 +194,8 @@ mod tests {
                 .iter()
                 .find(|i| i.path.ends_with(".EFI"))
                 .unwrap();
-            let len: u64 = file.runs.iter().map(|r| r.1).sum();
-            assert!(len >= 100_000 && disk[index(file.runs[0].0)] == 7);
+            let len: u64 = file.runs.iter().map(|r| r.len).sum();
+            assert!(len >= 100_000 && disk[index(file.runs[0].at)] == 7);
         }
     }
 
@@ -336,14 +207,14 @@ mod tests {
             let mut disk = sound.clone();
             let at = index(info.fat_at) + byte;
             disk[at] ^= 0x55;
-            let found = chains(&disk, 0, &info).unwrap().unwrap();
+            let found = found(&disk);
             assert!((1..=6).contains(&found.items.len()));
         }
         for byte in 0..count(512) {
             let mut disk = sound.clone();
             let at = index(info.root_at() + byte);
             disk[at] ^= 0xff;
-            chains(&disk, 0, &info).unwrap().unwrap();
+            found(&disk);
         }
     }
 }

@@ -17,10 +17,11 @@
 //! | `sparse`, `clock` | the memory; the time |
 //! | `chains` | which clusters belong to which path, ours or not |
 //! | `probe` | what the boot sector of a volume says, ours or not |
-//! | `read` | files and directories of any volume |
+//! | `read`, `entry` | files and directories of any volume; names and times |
 
 mod chains;
 mod clock;
+mod entry;
 mod finish;
 mod geometry;
 mod map;

@@ -58,9 +58,7 @@ pub fn probe(disk: &dyn ReadAt, at: u64) -> io::Result<Option<FatInfo>> {
         Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
         Err(e) => return Err(e),
     }
-    // Partition tables end so too: a boot sector is a FAT volume's by all that it says.
-    let marked = matches!(s[0], 0xeb | 0xe9) && s[0x1fe..] == [0x55, 0xaa];
-    Ok(parse(&s).ok().filter(|_| marked))
+    Ok(parse(&s).ok())
 }
 
 /// The parameters of a boot sector, or the field that makes no sense. FAT32 is what has no `BPB_FATSz16`, however
@@ -71,6 +69,16 @@ pub(super) fn parse(s: &[u8; 512]) -> Result<FatInfo, &'static str> {
     let either = |short: u64, long: u32| if short == 0 { u64::from(long) } else { short };
     let (sector, spc) = (u16_at(0x0b), u64::from(s[0x0d]));
     let (reserved, fats) = (u16_at(0x0e), u64::from(s[0x10]));
+    // Partition tables end with the same signature: a boot sector is a FAT volume's by all that it says.
+    if s[0x1fe..] != [0x55, 0xaa] {
+        return Err("Signature_word is not 55 aa");
+    }
+    if !matches!(s[..3], [0xeb, _, 0x90] | [0xe9, _, _]) {
+        return Err("BS_jmpBoot is no jump");
+    }
+    if !matches!(s[0x15], 0xf0 | 0xf8..) {
+        return Err("BPB_Media is neither f0 nor f8 to ff");
+    }
     if !matches!(sector, 512 | 1024 | 2048 | 4096) {
         return Err("BPB_BytsPerSec is no sector size");
     }
@@ -99,6 +107,9 @@ pub(super) fn parse(s: &[u8; 512]) -> Result<FatInfo, &'static str> {
         ..4085 => 12,
         _ => 16,
     };
+    // As Linux has it: clusters that no table has an entry for are not there.
+    let entries = fat * sector * 8 / u64::from(bits);
+    let clusters = clusters.min(entries.saturating_sub(2));
     // The extended fields begin behind FAT32's own; old tools leave them out.
     let extended = if wide { 0x40 } else { 0x24 };
     let told = s[extended + 2] == 0x29;
@@ -152,9 +163,32 @@ mod tests {
             (info.bits, info.clusters, info.root_cluster),
             (32, 48_364, 2)
         );
-        let found = chains(&disk, 0, &info).unwrap().unwrap();
-        assert!(found.sound && found.lost.is_empty());
         let reader = FatReader::open(Arc::new(disk)).unwrap();
+        let found = chains(&reader).unwrap().unwrap();
+        assert!(found.sound && found.lost.is_empty());
         assert_eq!(reader.entries(&reader.root()).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn a_sector_that_is_no_boot_sector_is_no_volume() {
+        let sound = small_fat32();
+        for (at, byte) in [(0, 0x33), (2, 0), (0x15, 0), (0x15, 0xf7), (0x1ff, 0)] {
+            let mut disk = sound.clone();
+            disk[at] = byte;
+            assert_eq!(probe(&disk, 0).unwrap(), None, "{at:#x}");
+            assert!(FatReader::open(Arc::new(disk)).is_err(), "{at:#x}");
+        }
+        for (at, byte) in [(0, 0xe9), (0x15, 0xf0), (0x15, 0xff)] {
+            let mut disk = sound.clone();
+            disk[at] = byte;
+            assert!(probe(&disk, 0).unwrap().is_some(), "{at:#x}");
+        }
+    }
+
+    #[test]
+    fn clusters_are_no_more_than_the_table_has_entries() {
+        let mut disk = small_fat32();
+        disk[0x24..0x28].copy_from_slice(&1_u32.to_le_bytes());
+        assert_eq!(probe(&disk, 0).unwrap().unwrap().clusters, 126);
     }
 }

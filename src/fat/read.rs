@@ -5,16 +5,17 @@
 //! numbers. The input may be hostile: a directory ends after 65,536 entries, as the specification has it, a
 //! chain after as many clusters as its file's size asks for.
 
+use super::entry::{ENTRY, Long, short_name, time, u16_at, u32_at};
 use super::probe::parse;
 use crate::read_at::ReadAt;
-use crate::units::{Timestamp, count, day_of, index};
+use crate::units::{Timestamp, count, index};
 use std::io;
 use std::sync::Arc;
 
-/// Bytes of a directory entry.
-const ENTRY: usize = 32;
 /// Most bytes of a directory: 65,536 entries.
 const DIRECTORY_MAX: u64 = 65_536 * 32;
+/// Bytes of a directory that are read at a time.
+const PIECE: u64 = 32 << 10;
 /// `DIR_Attr`: read-only.
 const ATTR_READ_ONLY: u8 = 0x01;
 /// `DIR_Attr`: the label of the volume.
@@ -118,15 +119,6 @@ impl std::fmt::Debug for FatReader {
     }
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> u16 {
-    let part = bytes.get(at..at + 2).and_then(|b| b.try_into().ok());
-    part.map_or(0, u16::from_le_bytes)
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from(u16_at(bytes, at + 2)) << 16 | u32::from(u16_at(bytes, at))
-}
-
 impl FatReader {
     /// Opens a volume, whose first byte is that of its boot sector.
     ///
@@ -158,6 +150,12 @@ impl FatReader {
     #[must_use]
     pub fn cluster_size(&self) -> u64 {
         self.cluster
+    }
+
+    /// Bytes of all clusters.
+    #[must_use]
+    pub fn room(&self) -> u64 {
+        self.clusters * self.cluster
     }
 
     /// First byte of the clusters.
@@ -223,25 +221,35 @@ impl FatReader {
     /// # Errors
     /// When it cannot be read.
     pub fn entries(&self, directory: &Item) -> Result<Vec<(String, Item)>, FatReadError> {
+        self.entries_in(&self.runs(directory)?)
+    }
+
+    /// The same of a directory that lies in these runs.
+    pub(super) fn entries_in(&self, runs: &[Run]) -> Result<Vec<(String, Item)>, FatReadError> {
         let mut list = Vec::new();
         let mut long = Long::default();
-        for run in self.runs(directory)? {
-            let mut bytes = vec![0; index(run.len)];
-            self.read(run.at, &mut bytes, "a directory")?;
-            for (n, entry) in bytes.chunks_exact(ENTRY).enumerate() {
-                match (entry[0], entry[11]) {
-                    (0, _) => return Ok(list),
-                    (0xE5, _) => long = Long::default(),
-                    (_, attr) if attr & 0x3F == ATTR_LONG => long.add(entry),
-                    (_, attr) if attr & ATTR_VOLUME != 0 => long = Long::default(),
-                    (b'.', _) => {}
-                    _ => {
-                        let item = self.parse(run.at + count(n * ENTRY), entry);
-                        let name = std::mem::take(&mut long).name(entry);
-                        list.push((name.unwrap_or_else(|| short_name(entry)), item));
+        let mut left = DIRECTORY_MAX;
+        let mut bytes = vec![0; index(PIECE)];
+        for run in runs {
+            for from in (0..run.len.min(left)).step_by(index(PIECE)) {
+                let at = run.at + from;
+                let piece = &mut bytes[..index(PIECE.min(run.len - from))];
+                self.read(at, piece, "a directory")?;
+                for (n, entry) in piece.chunks_exact(ENTRY).enumerate() {
+                    match (entry[0], entry[11]) {
+                        (0, _) => return Ok(list),
+                        (0xE5 | b'.', _) => long = Long::default(),
+                        (_, attr) if attr & 0x3F == ATTR_LONG => long.add(entry),
+                        (_, attr) if attr & ATTR_VOLUME != 0 => long = Long::default(),
+                        _ => {
+                            let item = self.parse(at + count(n * ENTRY), entry);
+                            let name = std::mem::take(&mut long).name(entry);
+                            list.push((name.unwrap_or_else(|| short_name(entry)), item));
+                        }
                     }
                 }
             }
+            left = left.saturating_sub(run.len);
         }
         Ok(list)
     }
@@ -273,42 +281,57 @@ impl FatReader {
             });
         }
         let mut runs: Vec<Run> = Vec::new();
-        let (mut cluster, mut offset) = (item.cluster, 0);
-        let mut window = Window::default();
-        let broken = |why, cluster| FatReadError::Chain {
-            first: item.cluster,
-            why,
-            cluster,
-            offset: self.fat_entry(cluster),
-        };
-        while offset < wanted {
-            if self.ends(cluster) {
+        let mut chain = self.chain(item.cluster);
+        let mut offset = 0;
+        // A directory without a cluster is empty.
+        while offset < wanted && (item.cluster != 0 || !item.directory) {
+            let Some(cluster) = chain.next()? else {
                 if item.directory {
                     break;
                 }
-                return Err(broken("it ends too early, with cluster number", cluster));
-            }
-            if cluster < 2 || u64::from(cluster) - 2 >= self.clusters {
-                if item.directory && item.cluster == 0 {
-                    break;
-                }
-                return Err(broken("there is no cluster", cluster));
-            }
-            let at = self.data + (u64::from(cluster) - 2) * self.cluster;
-            match runs.last_mut() {
-                Some(last) if last.at + last.len == at => last.len += self.cluster,
-                _ => runs.push(Run {
+                return Err(chain.broken("it ends too early, with cluster number", chain.last));
+            };
+            self.push(&mut runs, cluster);
+            offset += self.cluster;
+        }
+        Ok(runs)
+    }
+
+    /// The chain that begins with a cluster.
+    pub(super) fn chain(&self, first: u32) -> Chain<'_> {
+        Chain {
+            reader: self,
+            first,
+            last: first,
+            begun: false,
+            window: Window::default(),
+        }
+    }
+
+    /// Adds a cluster to the runs of its chain.
+    pub(super) fn push(&self, runs: &mut Vec<Run>, cluster: u32) {
+        let at = self.place(cluster);
+        match runs.last_mut() {
+            Some(last) if last.at + last.len == at => last.len += self.cluster,
+            last => {
+                let offset = last.map_or(0, |last| last.offset + last.len);
+                runs.push(Run {
                     offset,
                     at,
                     len: self.cluster,
-                }),
-            }
-            offset += self.cluster;
-            if offset < wanted {
-                cluster = self.next(cluster, &mut window)?;
+                });
             }
         }
-        Ok(runs)
+    }
+
+    /// First byte of a cluster of the volume.
+    pub(super) fn place(&self, cluster: u32) -> u64 {
+        self.data + u64::from(cluster).saturating_sub(2) * self.cluster
+    }
+
+    /// Clusters, which count from 2.
+    pub(super) fn clusters(&self) -> u64 {
+        self.clusters
     }
 
     /// Fills `buf` from byte `offset` of a file whose runs are `runs`; how many bytes there were.
@@ -355,8 +378,8 @@ impl FatReader {
             }
     }
 
-    /// The cluster behind another.
-    fn next(&self, cluster: u32, window: &mut Window) -> Result<u32, FatReadError> {
+    /// What the FAT says of a cluster: 0 is free, else the one behind it.
+    pub(super) fn next(&self, cluster: u32, window: &mut Window) -> Result<u32, FatReadError> {
         let at = self.fat_entry(cluster);
         let len = if self.bits == 32 { 4 } else { 2 };
         let bytes = window.get(self, at, len)?;
@@ -378,9 +401,46 @@ impl FatReader {
     }
 }
 
+/// A chain of clusters being followed. It ends nowhere by itself when it goes in a circle: who follows it knows
+/// how long it may be, or where it was.
+pub(super) struct Chain<'a> {
+    reader: &'a FatReader,
+    first: u32,
+    /// The cluster met last.
+    last: u32,
+    begun: bool,
+    window: Window,
+}
+
+impl Chain<'_> {
+    /// The next cluster; `None` behind the last.
+    pub(super) fn next(&mut self) -> Result<Option<u32>, FatReadError> {
+        if std::mem::replace(&mut self.begun, true) {
+            self.last = self.reader.next(self.last, &mut self.window)?;
+        }
+        if self.reader.ends(self.last) {
+            return Ok(None);
+        }
+        let there = 2..self.reader.clusters + 2;
+        if !there.contains(&u64::from(self.last)) {
+            return Err(self.broken("there is no cluster", self.last));
+        }
+        Ok(Some(self.last))
+    }
+
+    fn broken(&self, why: &'static str, cluster: u32) -> FatReadError {
+        FatReadError::Chain {
+            first: self.first,
+            why,
+            cluster,
+            offset: self.reader.fat_entry(cluster),
+        }
+    }
+}
+
 /// The part of the FAT that was read last.
 #[derive(Default)]
-struct Window {
+pub(super) struct Window {
     at: u64,
     bytes: Vec<u8>,
 }
@@ -396,109 +456,5 @@ impl Window {
             reader.read(at, &mut self.bytes, "the FAT")?;
         }
         Ok(&self.bytes[index(at - self.at)..][..len])
-    }
-}
-
-/// A long name in the making: its parts come last first.
-#[derive(Default)]
-struct Long {
-    units: Vec<u16>,
-    sum: u8,
-    next: u8,
-}
-
-impl Long {
-    fn add(&mut self, entry: &[u8]) {
-        let order = entry[0];
-        if order & 0x40 != 0 {
-            *self = Self {
-                units: Vec::new(),
-                sum: entry[13],
-                next: order & 0x3F,
-            };
-        }
-        if order & 0x3F != self.next || self.next == 0 || self.next > 20 || entry[13] != self.sum {
-            *self = Self::default();
-            return;
-        }
-        self.next -= 1;
-        let places = [1, 3, 5, 7, 9, 14, 16, 18, 20, 22, 24, 28, 30];
-        let part = places.iter().map(|at| u16_at(entry, *at));
-        let part: Vec<u16> = part
-            .take_while(|unit| !matches!(unit, 0 | 0xFFFF))
-            .collect();
-        self.units.splice(0..0, part);
-    }
-
-    /// The name, if it is whole and of this entry.
-    fn name(self, entry: &[u8]) -> Option<String> {
-        let sum = entry[..11]
-            .iter()
-            .fold(0_u8, |sum, b| sum.rotate_right(1).wrapping_add(*b));
-        let whole = self.next == 0 && !self.units.is_empty() && sum == self.sum;
-        whole.then(|| String::from_utf16_lossy(&self.units))
-    }
-}
-
-/// A name of 8 and 3 characters; two bits of byte 12 make either part lower case, as Windows NT has it.
-fn short_name(entry: &[u8]) -> String {
-    let part = |bytes: &[u8], lower: bool| {
-        let text = bytes.iter().map(|b| match b {
-            // 0xE5 at the beginning would mean a deleted entry.
-            0x05 => '\u{e5}',
-            b if lower => char::from(b.to_ascii_lowercase()),
-            b => char::from(*b),
-        });
-        text.collect::<String>().trim_end().to_owned()
-    };
-    let name = part(&entry[..8], entry[12] & 0x08 != 0);
-    let extension = part(&entry[8..11], entry[12] & 0x10 != 0);
-    if extension.is_empty() {
-        name
-    } else {
-        format!("{name}.{extension}")
-    }
-}
-
-/// A date and a time of FAT as if its zone was UTC.
-fn time(date: u16, time: u16) -> Timestamp {
-    let (year, month, day) = (1980 + i64::from(date >> 9), date >> 5 & 15, date & 31);
-    if month == 0 || day == 0 {
-        return Timestamp::default();
-    }
-    let days = day_of(year, month.into(), day.into());
-    let (hour, minute, second) = (time >> 11, time >> 5 & 63, time % 32 * 2);
-    let of_day = i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
-    Timestamp::from_secs(days * 86_400 + of_day)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dates_are_those_of_the_calendar() {
-        let at = |y: u16, m: u16, d: u16| time((y - 1980) << 9 | m << 5 | d, 0).sec;
-        assert_eq!(at(1980, 1, 1), 315_532_800);
-        assert_eq!(at(2000, 2, 29), 951_782_400);
-        assert_eq!(at(2024, 3, 1), 1_709_251_200);
-        assert_eq!(time(0, 0), Timestamp::default());
-        assert_eq!(
-            time(0x21, 12 << 11 | 34 << 5 | 28).sec,
-            315_532_800 + 45_296
-        );
-    }
-
-    #[test]
-    fn short_names_are_as_windows_nt_shows_them() {
-        let entry = |name: &[u8; 11], bits: u8| {
-            let mut entry = [0; ENTRY];
-            entry[..11].copy_from_slice(name);
-            entry[12] = bits;
-            short_name(&entry)
-        };
-        assert_eq!(entry(b"GRUB    CFG", 0x18), "grub.cfg");
-        assert_eq!(entry(b"EFI        ", 0), "EFI");
-        assert_eq!(entry(b"READ ME TXT", 0x10), "READ ME.txt");
     }
 }

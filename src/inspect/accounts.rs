@@ -41,17 +41,22 @@ impl Accounts {
     }
 }
 
-/// `name:password:number:…`, as passwd(5) and group(5) have it; the first line of a number counts.
+/// Names and numbers of passwd(5) and group(5), `name:password:number:…`; other lines are passed over.
+pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = (&[u8], u32)> {
+    text.split(|b| *b == b'\n').filter_map(|line| {
+        let mut fields = line.split(|b| *b == b':');
+        let (name, number) = (fields.next()?, fields.nth(1)?);
+        let number = std::str::from_utf8(number).ok()?.parse().ok()?;
+        (!name.is_empty()).then_some((name, number))
+    })
+}
+
+/// The first line of a number counts.
 fn names(text: &[u8]) -> HashMap<u32, String> {
     let mut map = HashMap::new();
-    for line in text.split(|b| *b == b'\n') {
-        let mut fields = line.split(|b| *b == b':');
-        let (name, number) = (fields.next(), fields.nth(1));
-        let number = number.and_then(|n| std::str::from_utf8(n).ok()?.parse().ok());
-        if let (Some(name @ [_, ..]), Some(number)) = (name, number) {
-            map.entry(number)
-                .or_insert_with(|| display_path(name).to_string());
-        }
+    for (name, number) in lines(text) {
+        map.entry(number)
+            .or_insert_with(|| display_path(name).to_string());
     }
     map
 }

@@ -44,6 +44,12 @@ pub enum FilesError {
     /// No path is so long.
     #[error("its path is longer than Linux takes")]
     TooLong,
+    /// Blocks that are there twice.
+    #[error(
+        "its blocks belong to other files too: those read before have all that the volume holds; repair a copy \
+         with e2fsck or fsck.fat"
+    )]
+    Shared,
     /// A directory that is there twice.
     #[error("its blocks are those of a directory that was read before")]
     Again,

@@ -2,9 +2,9 @@
 
 use super::format::not_disk;
 use super::info::InspectError;
-use crate::observe::Silent;
+use crate::observe::{Observer, Silent};
 use crate::read_at::ReadAt;
-use crate::vdisk::{VdiskError, open_path, spool_folder};
+use crate::vdisk::{Opened, VdiskError, open_path, spool_folder};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,11 +14,23 @@ use std::sync::Arc;
 /// # Errors
 /// When it cannot be read, or is of a format that is not known.
 pub fn open_image(path: &Path) -> Result<Arc<dyn ReadAt>, InspectError> {
+    Ok(open_image_in(path, &spool_folder(), &Silent)?.disk)
+}
+
+/// The same with its format; `folder` has room for what is decompressed.
+///
+/// # Errors
+/// As of [`open_image`].
+pub fn open_image_in(
+    path: &Path,
+    folder: &Path,
+    observer: &dyn Observer,
+) -> Result<Opened, InspectError> {
     let fail = |source| InspectError::Open {
         path: path.to_owned(),
         source,
     };
-    let opened = open_path(path, &spool_folder(), &Silent).map_err(|e| match e {
+    let opened = open_path(path, folder, observer).map_err(|e| match e {
         VdiskError::Open(source) => fail(source),
         source => InspectError::Format {
             path: path.to_owned(),
@@ -26,7 +38,7 @@ pub fn open_image(path: &Path) -> Result<Arc<dyn ReadAt>, InspectError> {
         },
     })?;
     match not_disk(&opened).map_err(fail)? {
-        None => Ok(opened.disk),
+        None => Ok(opened),
         Some(is) => Err(InspectError::NotDisk {
             path: path.to_owned(),
             is,

@@ -52,7 +52,7 @@ pub enum InspectError {
         source: VdiskError,
     },
     /// It is a file of another kind.
-    #[error("{path} is {is}, not a disk image")]
+    #[error("{path} is {is}, and no image that can be read")]
     NotDisk {
         /// The file.
         path: PathBuf,

@@ -6,14 +6,14 @@
 //! | `info`, `features`, `format` | partition tables, filesystems by their superblocks |
 //! | `disk`, `files` | all volumes of a disk, and their files, of ext4 and FAT alike |
 //! | `address`, `resolve`, `walk` | `IMG:p1:/path`, symbolic links, everything below |
+//! | `taken` | files whose blocks are those of others |
 //! | `extract` | files out of it, into a tar or a folder |
-//! | `diff`, `data` | what two images have not in common |
+//! | `diff` | what two images have not in common |
 //! | `map`, `explain` | what lies where on a disk |
 //! | `accounts` | the names of owners, by the image's own `/etc/passwd` |
 
 mod accounts;
 mod address;
-mod data;
 pub mod diff;
 mod disk;
 pub mod explain;
@@ -26,6 +26,7 @@ mod info;
 pub mod lint;
 pub mod map;
 mod resolve;
+mod taken;
 mod walk;
 
 pub use accounts::Accounts;
@@ -34,6 +35,6 @@ pub use disk::{Disk, Volume};
 pub use extract::{ExtractError, Extracted, to_folder, to_tar};
 pub use files::{Child, Data, Files, FilesError, Kind, Node, is_name};
 pub use format::{is_fixed_vhd, not_disk, not_raw};
-pub use image::open_image;
+pub use image::{open_image, open_image_in};
 pub use info::{Fat, Fault, Filesystem, Info, InspectError, Partition, Root, info, root};
 pub use walk::{Entered, Met, Unread, Walk};

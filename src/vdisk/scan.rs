@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 /// Zeros of so many bytes, and at a multiple of it, are told from data: the cluster of qcow2, the grain of VMDK.
 const UNIT: u64 = 64 * KIB;
-/// More pieces than any disk has that was written by a filesystem: a table of an image that repeats itself.
-const MAX_EXTENTS: usize = 16 << 20;
+/// So many pieces are kept, of some 40 bytes each. On a disk of more the shortest zeros count as data.
+const MAX_EXTENTS: usize = 2 << 20;
 
 /// A disk with its extents: file data, and zeros.
 pub struct Scanned {
@@ -34,7 +34,7 @@ impl Scanned {
     /// When it cannot be read; `Interrupted` when `observer` asks for an end.
     pub fn new(disk: Arc<dyn VirtualDisk>, observer: &dyn Observer) -> io::Result<Self> {
         let len = disk.len();
-        let mut extents = Vec::new();
+        let mut extents = Pieces::new(MAX_EXTENTS);
         let mut buf = vec![0; index(MIB)];
         let mut at = 0;
         while at < len {
@@ -42,7 +42,7 @@ impl Scanned {
             let run = disk.run(at)?;
             let end = (at + run.len.max(1)).min(len);
             if !run.stored {
-                add(&mut extents, at, end - at, Content::Zero)?;
+                extents.add(at, end - at, true);
                 at = end;
             }
             while at < end {
@@ -54,38 +54,68 @@ impl Scanned {
                 let mut rest = &*part;
                 while !rest.is_empty() {
                     let (unit, more) = rest.split_at(rest.len().min(index(UNIT - at % UNIT)));
-                    let content = match is_zero(unit) {
-                        true => Content::Zero,
-                        false => Content::File {
-                            source: SourceNr(0),
-                            offset: at,
-                        },
-                    };
-                    add(&mut extents, at, count(unit.len()), content)?;
+                    extents.add(at, count(unit.len()), is_zero(unit));
                     at += count(unit.len());
                     rest = more;
                 }
             }
         }
+        let extents = extents.list;
         Ok(Self { disk, extents })
     }
 }
 
-fn add(extents: &mut Vec<Extent>, start: u64, len: u64, content: Content) -> io::Result<()> {
-    if extents.len() >= MAX_EXTENTS {
-        return Err(io::Error::other(
-            "data and zeros alternate more often than on any disk: the image's tables repeat themselves",
-        ));
+/// Extents in the making, no more than `max`.
+struct Pieces {
+    list: Vec<Extent>,
+    max: usize,
+    /// Shorter zeros count as data.
+    shortest: u64,
+}
+
+impl Pieces {
+    fn new(max: usize) -> Self {
+        Self {
+            list: Vec::new(),
+            max,
+            shortest: 0,
+        }
     }
-    push(
-        extents,
-        Extent {
+
+    fn add(&mut self, start: u64, len: u64, zero: bool) {
+        let content = if zero { Content::Zero } else { data(start) };
+        let extent = Extent {
             start,
             len,
             content,
-        },
-    );
-    Ok(())
+        };
+        push(&mut self.list, extent);
+        if self.list.len() <= self.max {
+            return;
+        }
+        // To the half, so that this is not done again for every piece.
+        loop {
+            for mut extent in std::mem::take(&mut self.list) {
+                // The last may go on.
+                if extent.len < self.shortest && extent.start != start {
+                    extent.content = data(extent.start);
+                }
+                push(&mut self.list, extent);
+            }
+            if self.list.len() <= self.max / 2 {
+                return;
+            }
+            self.shortest = (2 * self.shortest).max(2 * UNIT);
+        }
+    }
+}
+
+/// Bytes of the disk, from there on.
+fn data(offset: u64) -> Content {
+    Content::File {
+        source: SourceNr(0),
+        offset,
+    }
 }
 
 impl ReadAt for Scanned {
@@ -101,5 +131,38 @@ impl ReadAt for Scanned {
 impl Layout for Scanned {
     fn extents(&self) -> &[Extent] {
         &self.extents
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::extent::tile;
+
+    #[test]
+    fn a_disk_of_too_many_pieces_loses_its_shortest_zeros_and_no_data() {
+        let mut pieces = Pieces::new(32);
+        // Data and zeros in turn; every tenth hole is a long one.
+        let mut data = Vec::new();
+        let mut at = 0;
+        for n in 0..1000 {
+            data.push(at);
+            pieces.add(at, UNIT, false);
+            let hole = if n % 200 == 0 { 1000 } else { 1 };
+            pieces.add(at + UNIT, hole * UNIT, true);
+            assert!(pieces.list.len() <= 32);
+            at += (1 + hole) * UNIT;
+        }
+        tile(&pieces.list, at).unwrap();
+        let stored = |byte: u64| {
+            let n = pieces.list.partition_point(|e| e.end() <= byte);
+            match pieces.list[n].content {
+                Content::File { offset, .. } => offset == pieces.list[n].start,
+                _ => false,
+            }
+        };
+        assert!(data.iter().all(|at| stored(*at)));
+        let zeros = pieces.list.iter().filter(|e| e.content == Content::Zero);
+        assert!(zeros.map(|e| e.len).sum::<u64>() >= 2 * 1000 * UNIT);
     }
 }

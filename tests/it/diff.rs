@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::common::desk::Desk;
 use super::common::member::Member;
-use super::common::{features, image};
+use super::common::{features, image, run};
+use super::tools::have;
 
 fn build(desk: &Desk, name: &str, members: &[Vec<u8>]) {
     let tar = image::write_tar(desk.folder(), &format!("{name}.tar"), members);
@@ -193,4 +194,146 @@ fn fields_and_blocks_that_differ_are_told() {
     assert_eq!(found["files"]["changed"], serde_json::json!([]));
     let ran = desk.run(&["diff", "a.img", "gone.img"]);
     assert_eq!(ran.code, Some(3), "{ran:?}");
+}
+
+/// Two filesystems of one folder by mke2fs: `a.img`, and `b.img` that debugfs changed.
+fn pair(desk: &Desk, requests: &str) {
+    super::look::tree(desk);
+    super::look::mke2fs(desk, "a.img", &["-t", "ext4", "-b", "4096"]);
+    std::fs::copy(desk.path("a.img"), desk.path("b.img")).unwrap();
+    desk.write("requests", requests.as_bytes());
+    run(desk.folder(), "debugfs", &["-w", "-f", "requests", "b.img"]);
+}
+
+#[test]
+fn what_cannot_be_read_is_told_and_the_rest_compared() {
+    if !have("mke2fs") || !have("debugfs") {
+        return;
+    }
+    let desk = Desk::new();
+    // Encrypted, as far as anybody knows: a file, and a directory with all that is in it.
+    pair(
+        &desk,
+        "set_inode_field large flags 0x80800\nset_inode_field etc/deep/er flags 0x80800\n\
+         set_inode_field .hidden mode 0100600\n",
+    );
+    let found = json(&desk, "a.img", "b.img", 1);
+    let files = &found["files"];
+    let unreadable = files["unreadable"].as_array().unwrap();
+    let told: Vec<(&str, &str)> = unreadable
+        .iter()
+        .map(|u| (u["path"].as_str().unwrap(), u["of"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("/etc/deep/hard", "second"),
+            ("/large", "second"),
+            ("/etc/deep/er", "second")
+        ]
+    );
+    assert!(
+        unreadable[0]["why"]
+            .as_str()
+            .unwrap()
+            .contains("is encrypted")
+    );
+    assert_eq!(paths(&files["changed"]), ["/.hidden"]);
+    assert_eq!(
+        (&files["added"], &files["removed"]),
+        (&Value::Array(vec![]), &Value::Array(vec![]))
+    );
+    let ran = desk.run(&["diff", "b.img", "a.img"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), ""), "{ran:?}");
+    assert!(
+        ran.stdout
+            .contains("! /large cannot be read in the first: inode "),
+        "{ran:?}"
+    );
+    assert!(ran.stdout.contains("1 changed, 3 unreadable\n"), "{ran:?}");
+}
+
+#[test]
+fn files_of_all_partitions_are_compared() {
+    if !have("mke2fs") || !have("mformat") || !have("sfdisk") {
+        return;
+    }
+    let desk = Desk::new();
+    super::look::tree(&desk);
+    super::look::mke2fs(&desk, "fs.img", &["-t", "ext4"]);
+    for (image, loader) in [("a.img", "one"), ("b.img", "two")] {
+        let _ = std::fs::remove_file(desk.path("fat.img"));
+        desk.write("loader", loader.as_bytes());
+        for args in [
+            &["mformat", "-C", "-i", "fat.img", "-T", "2880", "::"][..],
+            &["mmd", "-i", "fat.img", "::/EFI", "::/EFI/BOOT"],
+            &[
+                "mcopy",
+                "-i",
+                "fat.img",
+                "loader",
+                "::/EFI/BOOT/BOOTX64.EFI",
+            ],
+            &[
+                "mcopy",
+                "-i",
+                "fat.img",
+                "loader",
+                &format!("::/{loader}.txt"),
+            ],
+        ] {
+            run(desk.folder(), args[0], &args[1..]);
+        }
+        super::look::disk(&desk, "gpt", &[("linux", "fs.img"), ("uefi", "fat.img")]);
+        std::fs::rename(desk.path("disk.img"), desk.path(image)).unwrap();
+    }
+    let found = json(&desk, "a.img", "b.img", 1);
+    let files = &found["files"];
+    assert_eq!(paths(&files["added"]), ["p2:/two.txt"]);
+    assert_eq!(paths(&files["removed"]), ["p2:/one.txt"]);
+    let changed = files["changed"].as_array().unwrap().iter();
+    let loader = changed.filter(|c| c["path"] == "p2:/EFI/BOOT/BOOTX64.EFI");
+    let loader = loader.map(|c| c["what"].as_array().unwrap().last().unwrap());
+    assert_eq!(
+        loader.collect::<Vec<_>>(),
+        [&serde_json::json!(["content", "3", "3"])]
+    );
+    // A disk that lacks the partition lacks its files.
+    super::look::disk(&desk, "gpt", &[("linux", "fs.img")]);
+    let found = json(&desk, "a.img", "disk.img", 1);
+    assert_eq!(
+        paths(&found["files"]["removed"]),
+        [
+            "p2:/",
+            "p2:/EFI",
+            "p2:/EFI/BOOT",
+            "p2:/EFI/BOOT/BOOTX64.EFI",
+            "p2:/one.txt"
+        ]
+    );
+}
+
+#[test]
+fn a_link_here_and_a_file_of_its_own_there_is_a_difference() {
+    let desk = Desk::new();
+    let file = |name: &str| Member::file(name, "content").bytes();
+    let link = |name: &str, to: &str| Member::hard_link(name, to).bytes();
+    let gone = [file("0"), link("1", "0"), link("2", "0"), file("3")];
+    build(&desk, "a", &gone);
+    build(&desk, "b", &[file("1"), link("2", "1"), link("3", "1")]);
+    for (a, b) in [
+        ("a.img", "b.img"),
+        ("a.tar", "b.img"),
+        ("a.img", "b.tar"),
+        ("a.tar", "b.tar"),
+    ] {
+        let found = json(&desk, a, b, 1);
+        // What has lost its first name is still one file.
+        assert_eq!(paths(&found["files"]["removed"])[..1], ["/0"], "{a} {b}");
+        let changed = serde_json::json!([{
+            "path": "/3",
+            "what": [["links", "a file of its own", "hard link to /1"]],
+        }]);
+        assert_eq!(found["files"]["changed"], changed, "{a} {b}");
+    }
 }

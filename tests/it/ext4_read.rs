@@ -13,7 +13,7 @@ use super::common::{debugfs, ours, run};
 use super::tools;
 
 /// Arguments of mke2fs, one filesystem each.
-pub const SHAPES: [&str; 12] = [
+pub const SHAPES: [&str; 13] = [
     "-t ext2 -b 1024",
     "-t ext2 -b 4096 -I 128 -O ^filetype,^sparse_super,^resize_inode",
     "-t ext3 -b 2048 -I 128",
@@ -24,6 +24,7 @@ pub const SHAPES: [&str; 12] = [
     "-t ext4 -b 1024 -O ^resize_inode,meta_bg -g 1024",
     "-t ext4 -b 1024 -O ^has_journal,sparse_super2 -g 512",
     "-t ext4 -b 4096 -O bigalloc -C 65536",
+    "-t ext4 -b 1024 -O bigalloc -C 8192",
     "-t ext4 -b 65536",
     "-t ext4 -b 1024 -O quota,project,mmp,verity,encrypt,casefold,orphan_file,metadata_csum_seed",
 ];

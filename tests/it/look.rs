@@ -1,5 +1,6 @@
 //! `ls`, `tree`, `cat`, `stat` and `du` on images that others made, against GNU ls, du, debugfs and mtools.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 
@@ -8,7 +9,7 @@ use super::common::run;
 use super::tools::{self, have};
 
 /// A folder of everything that GNU ls shows without root's help.
-fn tree(desk: &Desk) {
+pub fn tree(desk: &Desk) {
     let tree = desk.path("tree");
     fs::create_dir_all(tree.join("etc/deep/er")).unwrap();
     fs::create_dir(tree.join("empty")).unwrap();
@@ -60,13 +61,13 @@ fn said(desk: &Desk, args: &[&str]) -> String {
     ran.stdout
 }
 
-fn mke2fs(desk: &Desk, image: &str, flags: &[&str]) {
+pub fn mke2fs(desk: &Desk, image: &str, flags: &[&str]) {
     let args = [&["-q", "-F", "-d", "tree"], flags, &[image, "16M"]].concat();
     run(desk.folder(), "mke2fs", &args);
 }
 
 /// A disk whose partitions are these files, by sfdisk.
-fn disk(desk: &Desk, label: &str, parts: &[(&str, &str)]) {
+pub fn disk(desk: &Desk, label: &str, parts: &[(&str, &str)]) {
     let (mut script, mut at) = (format!("label: {label}\n"), 2048);
     let mut bytes = Vec::new();
     for (kind, file) in parts {
@@ -264,6 +265,77 @@ fn stat_says_what_debugfs_says_and_du_what_du_says() {
     );
     let ours = said(&desk, &["du", "-s", "--apparent-size", "fs.img:/large"]);
     assert_eq!(ours.split('\t').next(), gnu.split('\t').next());
+}
+
+/// Every sum of `du` is that of the blocks that debugfs counts, a file of several names under its first.
+#[test]
+fn every_sum_of_du_is_that_of_the_inodes_blocks() {
+    if !have("mke2fs") || !have("debugfs") {
+        return;
+    }
+    let desk = Desk::new();
+    tree(&desk);
+    for n in 0..200 {
+        fs::write(
+            desk.path("tree/etc")
+                .join(format!("a name of some length {n}")),
+            "",
+        )
+        .unwrap();
+    }
+    for shape in [
+        &["-t", "ext4"][..],
+        &["-t", "ext2", "-b", "1024"],
+        &["-t", "ext4", "-O", "bigalloc", "-C", "16384"],
+    ] {
+        mke2fs(&desk, "fs.img", shape);
+        let sums = said(&desk, &["du", "-a", "--json", "fs.img"]);
+        let sums: serde_json::Value = serde_json::from_str(&sums).unwrap();
+        let sums: BTreeMap<&str, u64> = sums
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|s| (s["path"].as_str().unwrap(), s["bytes"].as_u64().unwrap()))
+            .collect();
+        let requests: String = sums
+            .keys()
+            .map(|path| format!("stat \"{path}\"\n"))
+            .collect();
+        desk.write("requests", requests.as_bytes());
+        let told = run(desk.folder(), "debugfs", &["-f", "requests", "fs.img"]);
+        let told = String::from_utf8(told.stdout).unwrap();
+        let numbers = |field: &str| -> Vec<u64> {
+            let all = told.split(field).skip(1);
+            let number = |rest: &str| rest.split_whitespace().next().unwrap().parse().unwrap();
+            all.map(number).collect()
+        };
+        let (inodes, blocks) = (numbers("Inode: "), numbers("Blockcount: "));
+        assert_eq!(
+            (inodes.len(), blocks.len()),
+            (sums.len(), sums.len()),
+            "{told}"
+        );
+        // In the order of the walk: names, not paths.
+        let mut files: Vec<(Vec<&str>, u64, u64)> = Vec::new();
+        for ((path, inode), blocks) in sums.keys().zip(inodes).zip(blocks) {
+            let names = path.split('/').filter(|name| !name.is_empty());
+            files.push((names.collect(), inode, 512 * blocks));
+        }
+        files.sort();
+        let mut seen = BTreeSet::new();
+        for file in &mut files {
+            if !seen.insert(file.1) {
+                file.2 = 0;
+            }
+        }
+        assert_eq!(seen.len() + 1, files.len(), "one file has two names");
+        for (names, ..) in &files {
+            let below = files.iter().filter(|(path, ..)| path.starts_with(names));
+            let sum: u64 = below.map(|(_, _, bytes)| bytes).sum();
+            let path = format!("/{}", names.join("/"));
+            assert_eq!(sums[path.as_str()], sum, "{shape:?}: {path}");
+        }
+    }
 }
 
 #[test]

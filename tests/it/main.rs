@@ -20,6 +20,7 @@
 //! | `efi` | core.efi and what lies on an EFI system partition, against grub-mkimage |
 //! | `efi_debian` | a Debian comes up under Secure Boot by the signed pair, on arm64 by every loader |
 //! | `efi_boot` | OVMF and AAVMF start our loaders, Secure Boot the signed pair alone |
+//! | `explain` | what is told of bitmaps and group descriptors, against debugfs and dumpe2fs |
 //! | `ext4_read` | our reader against debugfs, on filesystems of every kind that mke2fs makes, sound and damaged |
 //! | `examples` | the examples under `tests/examples`, run or held against their tools' schemas |
 //! | `ext4_check` | that the checker finds whatever damage e2fsck finds |
@@ -43,6 +44,7 @@
 //! | `props` | that replaced files leave no byte, and that very large directories are clean |
 //! | `props_disk`, `props_ext4` | what holds for any tree, any filesystem, any disk |
 //! | `diff` | every kind of change between two images or archives is told, and nothing else |
+//! | `shared` | that files which share inodes, blocks or clusters are read once |
 //! | `look`, `extract` | ls, cat, stat, du on images that others made; a tar that builds the same image again; a folder that nothing leads out of |
 //! | `limits` | the limits of ext4, from both sides |
 //! | `oracle` | every shape of image against e2fsck, sfdisk, blkid, file; what each of them proves |
@@ -120,6 +122,7 @@ mod efi;
 mod efi_boot;
 mod efi_debian;
 mod examples;
+mod explain;
 mod ext4_check;
 mod ext4_geometry;
 mod ext4_read;
@@ -165,6 +168,7 @@ mod readme;
 mod repro;
 mod sbom;
 mod scale;
+mod shared;
 mod signals;
 mod tidy;
 mod tools;

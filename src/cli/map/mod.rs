@@ -14,11 +14,11 @@ mod svg;
 mod terminal;
 
 use super::exit::{self, Code};
-use super::opened;
 use super::places::refuse_same_file;
 use super::sizes::human;
 use anyhow::Context;
 use diskwright::inspect::map::{Map, map};
+use diskwright::inspect::open_image;
 use diskwright::sink::beside::Beside;
 use diskwright::sink::raw::RawOptions;
 use palette::Depth;
@@ -68,7 +68,7 @@ enum Color {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
-    let disk = opened::disk(&args.image)?;
+    let disk = open_image(&args.image)?;
     let map = map(&disk).with_context(|| format!("cannot read {}", args.image.display()))?;
     let areas = areas::areas(&map);
     let name = args.image.file_name().unwrap_or(args.image.as_os_str());

@@ -3,7 +3,7 @@
 use super::superblock::wide;
 use crate::ext4::checksum;
 use crate::ext4::disk::superblock as disk;
-use crate::ext4::disk::superblock::Superblock;
+use crate::ext4::disk::superblock::{SUPERBLOCK_OFFSET, Superblock};
 use crate::units::{count, index32, lo32};
 
 /// Fewest blocks of a group that mke2fs allows: a damaged number must not make millions of groups.
@@ -103,13 +103,21 @@ impl Geometry {
     /// describes.
     pub(in crate::ext4) fn gdt_block(&self, n: u64) -> u64 {
         if n < self.gdt_blocks_after_super {
-            return self.first_data_block + 1 + n;
+            return self.super_block(0) + 1 + n;
         }
         self.meta_gdt_block(lo32(n * self.descs_per_block()))
     }
 
     fn meta_gdt_block(&self, group: u32) -> u64 {
-        self.group_start(group) + u64::from(self.has_super(group))
+        self.super_block(group) + u64::from(self.has_super(group))
+    }
+
+    /// The block of the superblock or its copy, if the group has one: its first, but where blocks of 1 KiB in
+    /// clusters begin with that of the loader (e2fsprogs `ext2fs_super_and_bgd_loc2`).
+    pub(in crate::ext4) fn super_block(&self, group: u32) -> u64 {
+        let loader =
+            group == 0 && self.first_data_block == 0 && self.block_size == SUPERBLOCK_OFFSET;
+        self.group_start(group) + u64::from(loader)
     }
 
     /// Groups with block `n` of the descriptors, the first left out, and where it lies there.

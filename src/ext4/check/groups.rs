@@ -44,7 +44,7 @@ pub(in crate::ext4) fn offset(geo: &Geometry, group: u32) -> u64 {
 }
 
 /// Group number of the first descriptor in block `n`, and how many bytes of the block are in use.
-pub(super) fn gdt_span(geo: &Geometry, n: u64) -> (u32, usize) {
+pub(in crate::ext4) fn gdt_span(geo: &Geometry, n: u64) -> (u32, usize) {
     let size = usage::at(geo.desc_size);
     let first = n * (geo.block_size / size);
     let left = u64::from(geo.groups).saturating_sub(first);

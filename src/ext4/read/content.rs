@@ -60,7 +60,8 @@ impl<'a> Content<'a> {
     }
 
     /// Its blocks.
-    pub(super) fn runs(&self) -> &[Run] {
+    #[must_use]
+    pub fn runs(&self) -> &[Run] {
         &self.runs
     }
 

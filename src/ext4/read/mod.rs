@@ -133,6 +133,12 @@ impl Reader {
         self.geo.has_super(group)
     }
 
+    /// The block of the group's superblock or its copy, if it has one.
+    #[must_use]
+    pub fn super_block(&self, group: u32) -> u64 {
+        self.geo.super_block(group)
+    }
+
     /// Blocks of descriptors that follow the group's superblock, and blocks reserved after them for growth;
     /// under `meta_bg` see [`Self::meta_descriptors`] too.
     #[must_use]
@@ -146,12 +152,14 @@ impl Reader {
         (0, 0)
     }
 
-    /// Blocks with descriptors that lie apart from superblocks (`meta_bg`), copies included.
-    pub fn meta_descriptors(&self) -> impl Iterator<Item = u64> {
+    /// Blocks with descriptors that lie apart from superblocks (`meta_bg`), copies included: the first group that
+    /// each describes, and where it lies.
+    pub fn meta_descriptors(&self) -> impl Iterator<Item = (u32, u64)> {
         let all = self.geo.gdt_blocks_after_super..self.geo.gdt_blocks;
-        all.flat_map(|n| {
+        all.flat_map(move |n| {
             let copies = self.geo.gdt_copies(n).into_iter().map(|(_, block)| block);
-            std::iter::once(self.geo.gdt_block(n)).chain(copies)
+            let blocks = std::iter::once(self.geo.gdt_block(n)).chain(copies);
+            blocks.map(move |block| (groups::gdt_span(&self.geo, n).0, block))
         })
     }
 

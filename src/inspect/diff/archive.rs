@@ -1,10 +1,11 @@
 //! The files of an archive as a build would have them, their data by digest.
 
 use super::DiffError;
+use super::data::DataDigest;
 use crate::acl::text::Names;
 use crate::archive::{Item, Options, Origin, Rootfs};
 use crate::entry::{DataRun, EntryKind};
-use crate::inspect::data::DataDigest;
+use crate::inspect::accounts;
 use crate::observe::Observer;
 use crate::tree::{DataId, NodeKind, Tree};
 use crate::units::{count, count32, index, index32};
@@ -90,13 +91,20 @@ pub(super) fn read(text: &OsStr, observer: &dyn Observer) -> Result<Archived, Di
         }
     }
     let sorted = archived.tree.sorted();
-    let numbers = |path: &str| super::packages::numbers(archived.kept(path).unwrap_or_default());
-    let accounts = Numbers {
+    let numbers = |path: &str| {
+        let mut numbers = HashMap::new();
+        for (name, number) in accounts::lines(archived.kept(path).unwrap_or_default()) {
+            // The first line of a name counts.
+            numbers.entry(name.to_vec()).or_insert(number);
+        }
+        numbers
+    };
+    let names = Numbers {
         users: numbers("etc/passwd"),
         groups: numbers("etc/group"),
     };
     let mut warn = |w: String| observer.warn(&w);
-    archived.tree.settle_acls(&sorted, &accounts, &mut warn)?;
+    archived.tree.settle_acls(&sorted, &names, &mut warn)?;
     Ok(archived)
 }
 

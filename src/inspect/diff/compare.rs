@@ -1,22 +1,21 @@
-//! Files that one side alone has, and those that differ.
+//! Files that one side alone has, those that differ, and those that cannot be read.
 
-use super::DiffError;
 use super::blocks::Blocks;
+use super::contents::{Contents, told};
+use super::file::{File, Listed};
 use super::side::{Root, Side};
+use super::{DiffError, Of};
 use crate::display::{display_path, display_time};
 use crate::hex::hex;
-use crate::inspect::data;
-use crate::inspect::files::{Files, Kind, Node};
+use crate::inspect::files::FilesError;
 use crate::observe::Observer;
-use crate::tree::{NodeId, NodeKind, ROOT};
-use crate::units::Timestamp;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// A file that one side alone has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Entry {
-    /// Its path.
+    /// Its path; of another volume than the root, behind the partition: `p15:/EFI/BOOT/BOOTX64.EFI`.
     pub path: String,
     /// What it is.
     pub kind: &'static str,
@@ -27,10 +26,21 @@ pub struct Entry {
 /// A file that both have, and that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Changed {
-    /// Its path.
+    /// Its path, as of [`Entry`].
     pub path: String,
     /// What differs: field, what it is in the first, what in the second. Of content, the sizes.
     pub what: Vec<(&'static str, String, String)>,
+}
+
+/// A file that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unreadable {
+    /// Its path, as of [`Entry`]. What lies below a directory is not compared.
+    pub path: String,
+    /// On which side.
+    pub of: Of,
+    /// Why.
+    pub why: String,
 }
 
 /// What differs of files, by their paths.
@@ -42,110 +52,176 @@ pub struct FileChanges {
     pub removed: Vec<Entry>,
     /// In both.
     pub changed: Vec<Changed>,
+    /// Those that nobody can compare.
+    pub unreadable: Vec<Unreadable>,
 }
 
 impl FileChanges {
-    /// Whether nothing differs.
+    /// Whether nothing differs, and all was compared.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty()
+        self.added.is_empty()
+            && self.removed.is_empty()
+            && self.changed.is_empty()
+            && self.unreadable.is_empty()
     }
 }
 
-/// A file of either side.
-#[derive(Clone, Debug)]
-struct File {
-    kind: &'static str,
-    mode: u16,
-    owner: (u32, u32),
-    size: u64,
-    mtime: Timestamp,
-    target: Vec<u8>,
-    device: (u32, u32),
-    xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
-    bytes: Bytes,
-}
-
-/// Where a file's bytes are.
-#[derive(Clone, Debug)]
-enum Bytes {
-    None,
-    Node(Box<Node>),
-    Digest([u8; 32]),
-}
-
-/// Compares the files of two sides.
-///
-/// Of two images, a file that lies at one place in both, in blocks that do not differ, is not read again.
+/// Compares the files of two sides: those of the roots, and of two images those of all other volumes, by the
+/// numbers of their partitions.
 pub(super) fn files(
     a: &Side,
     b: &Side,
     blocks: Option<&Blocks>,
     observer: &dyn Observer,
 ) -> Result<FileChanges, DiffError> {
-    let (a_root, b_root) = (a.root()?, b.root()?);
     let offset = |side: &Side| Some(side.disk()?.1.root()?.offset);
     let place = offset(a).filter(|at| offset(b) == Some(*at));
-    let untouched = |a: &File, b: &File| {
-        let (Some(blocks), Some(place)) = (blocks, place) else {
-            return false;
-        };
-        let (Root::Files(a_files), Root::Files(b_files)) = (&a_root, &b_root) else {
-            return false;
-        };
-        let (a, b) = (runs(a_files, a), runs(b_files, b));
-        let same = a == b && a.as_ref().is_some_and(|runs| !runs.is_empty());
-        let mut runs = a.iter().flatten();
-        same && runs.all(|(_, at, len, _)| blocks.untouched(place + at, *len))
+    let mut volumes = Volumes {
+        prefix: String::new(),
+        roots: (a.root()?, b.root()?),
+        blocks: blocks.zip(place),
+        changes: FileChanges::default(),
     };
-    let (left, mut right) = (list(&a_root, observer)?, list(&b_root, observer)?);
-    let mut changes = FileChanges::default();
-    let entry = |path: &[u8], file: &File| Entry {
-        path: shown(path),
-        kind: file.kind,
-        size: file.size,
-    };
-    for (path, old) in left {
-        if observer.cancelled() {
-            return Err(DiffError::Interrupted);
-        }
-        let Some(new) = right.remove(&path) else {
-            changes.removed.push(entry(&path, &old));
-            continue;
-        };
-        let mut what = fields(&old, &new);
-        let at_once = old.size == new.size && untouched(&old, &new);
-        if old.kind == new.kind && !at_once && !same_bytes((&a_root, &old), (&b_root, &new), &path)?
-        {
-            what.push(("content", old.size.to_string(), new.size.to_string()));
-        }
-        if !what.is_empty() {
-            let path = shown(&path);
-            changes.changed.push(Changed { path, what });
+    volumes.compare(observer)?;
+    if a.disk().is_none() || b.disk().is_none() {
+        return Ok(volumes.changes);
+    }
+    let (left, right) = (a.others(), b.others());
+    let numbers: BTreeSet<u32> = left.keys().chain(right.keys()).copied().collect();
+    for nr in numbers {
+        let found = [left.get(&nr), right.get(&nr)];
+        let [old, new] = found.map(|v| v.map(|v| v.offset));
+        volumes.prefix = format!("p{nr}:");
+        volumes.blocks = blocks.zip(old.filter(|old| new == Some(*old)));
+        let [old, new] = found.map(|v| v.map_or(Ok(Root::Nothing), |v| v.files().map(Root::Files)));
+        match (old, new) {
+            (Ok(old), Ok(new)) => {
+                volumes.roots = (old, new);
+                volumes.compare(observer)?;
+            }
+            (old, new) => {
+                for (of, volume) in [(Of::First, old), (Of::Second, new)] {
+                    volumes.unreadable(b"", of, volume.err().map(told));
+                }
+            }
         }
     }
-    changes.added = right.iter().map(|(path, file)| entry(path, file)).collect();
-    Ok(changes)
+    Ok(volumes.changes)
 }
 
-fn shown(path: &[u8]) -> String {
-    format!("/{}", display_path(path))
+/// Two volumes that are compared.
+struct Volumes<'a> {
+    prefix: String,
+    roots: (Root<'a>, Root<'a>),
+    /// Blocks of the disks that differ, where the volumes begin at one byte.
+    blocks: Option<(&'a Blocks, u64)>,
+    changes: FileChanges,
 }
 
-/// Where a file lies in its filesystem, in bytes: in the file, on the volume, how many, whether written.
-fn runs(files: &Files, file: &File) -> Option<Vec<(u64, u64, u64, bool)>> {
-    let (Files::Ext4(reader), Bytes::Node(node)) = (files, &file.bytes) else {
-        return None;
-    };
-    let size = reader.block_size();
-    let mapping = reader.mapping(node.inode()?).ok()?;
-    let runs = mapping.runs.into_iter();
-    let bytes = runs.map(|r| (r.logical * size, r.physical * size, r.len * size, r.written));
-    Some(bytes.collect())
+impl Volumes<'_> {
+    fn compare(&mut self, observer: &dyn Observer) -> Result<(), DiffError> {
+        let list = |root| Listed::of(root, observer).ok_or(DiffError::Interrupted);
+        let (left, mut right) = (list(self.roots.0)?, list(self.roots.1)?);
+        let mut contents = Contents::new(self.roots.0, self.roots.1, self.blocks);
+        let mut names = Names::default();
+        for (path, old) in &left.files {
+            if observer.cancelled() {
+                return Err(DiffError::Interrupted);
+            }
+            let Some(new) = right.files.remove(path) else {
+                if !right.hides(path) {
+                    let entry = self.entry(path, old);
+                    self.changes.removed.push(entry);
+                }
+                continue;
+            };
+            let mut what = fields(old, &new);
+            if let Some(link) = names.differ(path, old, &new) {
+                let [old, new] = link.map(|first| match first {
+                    Some(first) => format!("hard link to {}", self.shown(first)),
+                    None => "a file of its own".to_owned(),
+                });
+                what.push(("links", old, new));
+            }
+            let rest = self.rest(old, &new, &mut what).and_then(|()| {
+                if old.kind == new.kind && !contents.same(path, old, &new)? {
+                    what.push(("content", old.size.to_string(), new.size.to_string()));
+                }
+                Ok(())
+            });
+            if let Err((of, why)) = rest {
+                self.unreadable(path, of, Some(why));
+            }
+            if !what.is_empty() {
+                let path = self.shown(path);
+                self.changes.changed.push(Changed { path, what });
+            }
+        }
+        for (path, file) in right.files.iter().filter(|(path, _)| !left.hides(path)) {
+            let entry = self.entry(path, file);
+            self.changes.added.push(entry);
+        }
+        for (of, side) in [(Of::First, left), (Of::Second, right)] {
+            for (path, e) in side.unread {
+                self.unreadable(&path, of, Some(told(&e)));
+            }
+        }
+        Ok(())
+    }
+
+    /// What has to be read to be known, but the content.
+    fn rest(&self, a: &File, b: &File, what: &mut Vec<Field>) -> Result<(), (Of, String)> {
+        let first = |e: FilesError| (Of::First, told(&e));
+        let second = |e: FilesError| (Of::Second, told(&e));
+        let (old, new) = self.roots;
+        let targets = (
+            a.target(old).map_err(first)?,
+            b.target(new).map_err(second)?,
+        );
+        if targets.0 != targets.1 {
+            let shown = |target: &[u8]| display_path(target).to_string();
+            what.push(("target", shown(&targets.0), shown(&targets.1)));
+        }
+        let xattrs = (
+            a.xattrs(old).map_err(first)?,
+            b.xattrs(new).map_err(second)?,
+        );
+        if xattrs.0 != xattrs.1 {
+            let shown = |xattrs: &super::file::Xattrs| {
+                let each = xattrs.iter();
+                let each = each.map(|(n, value)| format!("{}={}", display_path(n), hex(value)));
+                each.collect::<Vec<_>>().join(" ")
+            };
+            what.push(("xattrs", shown(&xattrs.0), shown(&xattrs.1)));
+        }
+        Ok(())
+    }
+
+    fn shown(&self, path: &[u8]) -> String {
+        format!("{}/{}", self.prefix, display_path(path))
+    }
+
+    fn entry(&self, path: &[u8], file: &File) -> Entry {
+        Entry {
+            path: self.shown(path),
+            kind: file.kind,
+            size: file.size,
+        }
+    }
+
+    fn unreadable(&mut self, path: &[u8], of: Of, why: Option<String>) {
+        let path = self.shown(path);
+        let found = why.map(|why| Unreadable { path, of, why });
+        self.changes.unreadable.extend(found);
+    }
 }
 
-/// Every field but the content.
-fn fields(a: &File, b: &File) -> Vec<(&'static str, String, String)> {
+/// A field that differs: its name, and what it is on either side.
+type Field = (&'static str, String, String);
+
+/// Every field that is known without reading on.
+fn fields(a: &File, b: &File) -> Vec<Field> {
     let mut what = Vec::new();
     let mut field = |name, a: String, b: String| {
         if a != b {
@@ -158,157 +234,25 @@ fn fields(a: &File, b: &File) -> Vec<(&'static str, String, String)> {
     field("owner", owner(a), owner(b));
     let time = |f: &File| format!("{}.{:09}", display_time(f.mtime), f.mtime.nsec);
     field("mtime", time(a), time(b));
-    let target = |f: &File| display_path(&f.target).to_string();
-    field("target", target(a), target(b));
     let device = |f: &File| format!("{}, {}", f.device.0, f.device.1);
     field("device", device(a), device(b));
-    let xattrs = |f: &File| {
-        let each = f.xattrs.iter();
-        let each = each.map(|(name, value)| format!("{}={}", display_path(name), hex(value)));
-        each.collect::<Vec<_>>().join(" ")
-    };
-    if a.xattrs != b.xattrs {
-        field("xattrs", xattrs(a), xattrs(b));
-    }
     what
 }
 
-fn same_bytes(
-    (a_root, a): (&Root<'_>, &File),
-    (b_root, b): (&Root<'_>, &File),
-    path: &[u8],
-) -> Result<bool, DiffError> {
-    if a.kind != "file" || a.size != b.size {
-        return Ok(a.size == b.size);
-    }
-    let fail = |source| DiffError::File {
-        path: shown(path),
-        source,
-    };
-    match (&a.bytes, &b.bytes) {
-        (Bytes::Digest(a), Bytes::Digest(b)) => return Ok(a == b),
-        (Bytes::None, _) | (_, Bytes::None) => return Ok(true),
-        _ => {}
-    }
-    let digest = |root: &Root<'_>, file: &File| match (root, &file.bytes) {
-        (_, Bytes::Digest(digest)) => Ok(*digest),
-        (Root::Files(files), Bytes::Node(node)) => {
-            let opened = files.data(node, path).map_err(fail)?;
-            data::digest(&opened).map_err(fail)
-        }
-        _ => Ok([0; 32]),
-    };
-    if let (Root::Files(left), Root::Files(right), Bytes::Node(old), Bytes::Node(new)) =
-        (a_root, b_root, &a.bytes, &b.bytes)
-    {
-        let old = left.data(old, path).map_err(fail)?;
-        let new = right.data(new, path).map_err(fail)?;
-        return data::same(&old, &new).map_err(fail);
-    }
-    Ok(digest(a_root, a)? == digest(b_root, b)?)
+/// The first name of every file, of those names that both sides have.
+#[derive(Default)]
+struct Names<'a> {
+    first: HashMap<(Of, u64), &'a [u8]>,
 }
 
-/// All files of a side, by path.
-fn list(root: &Root<'_>, observer: &dyn Observer) -> Result<BTreeMap<Vec<u8>, File>, DiffError> {
-    let mut all = BTreeMap::new();
-    match root {
-        Root::Nothing => {}
-        Root::Files(files) => {
-            let fail = |path: &[u8], source| DiffError::File {
-                path: shown(path),
-                source,
-            };
-            let start = files.root().map_err(|e| fail(b"", e))?;
-            for met in files.walk(start) {
-                if observer.cancelled() {
-                    return Err(DiffError::Interrupted);
-                }
-                match met {
-                    Ok(met) => {
-                        let file = of_node(files, met.node).map_err(|e| fail(&met.path, e))?;
-                        all.insert(met.path, file);
-                    }
-                    Err((path, e)) => {
-                        observer.warn(&format!("{}: left out: {e}", shown(&path)));
-                    }
-                }
-            }
-        }
-        Root::Archived(archived) => {
-            let sorted = archived.tree.sorted();
-            all.insert(Vec::new(), of_tree(archived, ROOT));
-            archived.tree.walk(&sorted, |path, id| {
-                all.insert(path.to_vec(), of_tree(archived, id));
-            });
-        }
+impl<'a> Names<'a> {
+    /// The first names of the file that a name leads to, on either side, where they differ: a link to one file
+    /// here is a link to another there, or a file of its own.
+    fn differ(&mut self, path: &'a [u8], a: &File, b: &File) -> Option<[Option<&'a [u8]>; 2]> {
+        let links = [(Of::First, a), (Of::Second, b)].map(|(of, file)| {
+            let first = *self.first.entry((of, file.id()?)).or_insert(path);
+            (first != path).then_some(first)
+        });
+        (links[0] != links[1]).then_some(links)
     }
-    Ok(all)
-}
-
-fn of_node(files: &Files, node: Node) -> Result<File, super::FilesError> {
-    Ok(File {
-        kind: node.kind.word(),
-        mode: node.mode,
-        owner: (node.uid, node.gid),
-        // A directory's size is the filesystem's affair, a link's is its target's.
-        size: if node.kind == Kind::File {
-            node.size
-        } else {
-            0
-        },
-        mtime: node.mtime,
-        target: match node.kind {
-            Kind::Symlink => files.target(&node)?,
-            _ => Vec::new(),
-        },
-        device: node.device.unwrap_or_default(),
-        xattrs: files.xattrs(&node)?.into_iter().collect(),
-        bytes: match node.kind {
-            Kind::File => Bytes::Node(Box::new(node)),
-            _ => Bytes::None,
-        },
-    })
-}
-
-fn of_tree(archived: &super::archive::Archived, id: NodeId) -> File {
-    let tree = &archived.tree;
-    let node = tree.node(id);
-    let mut file = File {
-        kind: "directory",
-        mode: node.meta.mode,
-        owner: (node.meta.uid, node.meta.gid),
-        size: 0,
-        mtime: node.meta.mtime,
-        target: Vec::new(),
-        device: (0, 0),
-        xattrs: tree.xattrs(id).iter().cloned().collect(),
-        bytes: Bytes::None,
-    };
-    if node.implied {
-        // As an image has it: as new as its newest file.
-        file.mtime = tree.newest().unwrap_or_default();
-    }
-    match node.kind {
-        NodeKind::Directory { .. } => {}
-        NodeKind::File { size, data } => {
-            file.kind = "file";
-            file.size = size;
-            let digest = data.and_then(|data| archived.digest(data));
-            file.bytes = digest.map_or(Bytes::None, Bytes::Digest);
-        }
-        NodeKind::Symlink { target } => {
-            file.kind = "symlink";
-            file.target = tree.target(target).to_vec();
-        }
-        NodeKind::CharDevice { major, minor } => {
-            file.kind = "character device";
-            file.device = (major, minor);
-        }
-        NodeKind::BlockDevice { major, minor } => {
-            file.kind = "block device";
-            file.device = (major, minor);
-        }
-        NodeKind::Fifo => file.kind = "fifo",
-    }
-    file
 }

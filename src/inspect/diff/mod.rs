@@ -4,7 +4,9 @@
 //! |---|---|
 //! | `side` | one of the two: an image, or an archive |
 //! | `archive` | the files of an archive, with digests of their data |
-//! | `compare` | files |
+//! | `compare` | files of all volumes |
+//! | `file` | what is known of a file, on either side |
+//! | `contents`, `data` | whether two files hold the same bytes |
 //! | `packages` | what dpkg has installed |
 //! | `structures` | partition table and superblocks |
 //! | `blocks` | blocks of a snapshot |
@@ -12,17 +14,19 @@
 mod archive;
 mod blocks;
 mod compare;
+mod contents;
+mod data;
+mod file;
 mod packages;
 mod side;
 mod structures;
 
 pub use blocks::{BLOCK, Blocks};
-pub use compare::{Changed, Entry, FileChanges};
+pub use compare::{Changed, Entry, FileChanges, Unreadable};
 pub use packages::{Package, PackageChanges, Upgrade};
 pub use side::Side;
 pub use structures::Field;
 
-use super::files::FilesError;
 use super::info::InspectError;
 use crate::archive::ArchiveError;
 use crate::ext4::EntryError;
@@ -33,7 +37,7 @@ use serde::Serialize;
 /// All that differs.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Diff {
-    /// Files of the root filesystems.
+    /// Files of the root filesystems; of two images those of their other volumes too.
     pub files: FileChanges,
     /// Packages of dpkg.
     pub packages: PackageChanges,
@@ -77,14 +81,6 @@ pub enum DiffError {
         /// Why.
         why: String,
     },
-    /// A file cannot be read.
-    #[error("{path} cannot be read")]
-    File {
-        /// Its path.
-        path: String,
-        /// Why.
-        source: FilesError,
-    },
     /// Bytes of a disk cannot be read.
     #[error("{image} cannot be read at byte {offset}")]
     Disk {
@@ -100,10 +96,31 @@ pub enum DiffError {
     Interrupted,
 }
 
-/// Compares two sides.
+/// One of the two sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Of {
+    /// The first.
+    First,
+    /// The second.
+    Second,
+}
+
+impl Of {
+    /// In a word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Second => "second",
+        }
+    }
+}
+
+/// Compares two sides. A file that cannot be read is told as such, and the rest compared.
 ///
 /// # Errors
-/// When one of them cannot be read.
+/// When a disk, an archive or the root filesystem cannot be read.
 pub fn diff(a: &Side, b: &Side, observer: &dyn Observer) -> Result<Diff, DiffError> {
     let mut diff = Diff::default();
     if let (Some((a_name, a)), Some((b_name, b))) = (a.disk(), b.disk()) {
@@ -111,6 +128,20 @@ pub fn diff(a: &Side, b: &Side, observer: &dyn Observer) -> Result<Diff, DiffErr
         diff.blocks = Some(blocks::compare((a_name, a), (b_name, b), observer)?);
     }
     diff.files = compare::files(a, b, diff.blocks.as_ref(), observer)?;
-    diff.packages = packages::compare(&packages::of(a)?, &packages::of(b)?);
+    match (packages::of(a.root()?), packages::of(b.root()?)) {
+        (Ok(a), Ok(b)) => diff.packages = packages::compare(&a, &b),
+        (a, b) => {
+            let path = format!("/{}", packages::STATUS);
+            let unreadable = &mut diff.files.unreadable;
+            for (of, e) in [(Of::First, a.err()), (Of::Second, b.err())] {
+                let known = unreadable.iter().any(|u| u.of == of && u.path == path);
+                unreadable.extend(e.filter(|_| !known).map(|e| Unreadable {
+                    path: path.clone(),
+                    of,
+                    why: contents::told(&e),
+                }));
+            }
+        }
+    }
     Ok(diff)
 }

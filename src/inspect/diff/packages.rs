@@ -1,14 +1,15 @@
 //! Packages that dpkg has installed: `var/lib/dpkg/status`, deb-control(5).
 
-use super::DiffError;
-use super::side::{Root, Side};
+use super::side::Root;
 use crate::display::display_path;
 use crate::grub::compare_versions;
+use crate::inspect::files::FilesError;
 use serde::Serialize;
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-const STATUS: &str = "var/lib/dpkg/status";
+/// Where dpkg has its list.
+pub(super) const STATUS: &str = "var/lib/dpkg/status";
 /// A longer one is not read.
 const STATUS_MAX: u64 = 64 << 20;
 
@@ -56,20 +57,16 @@ impl PackageChanges {
 /// Version by name and architecture.
 type Packages = BTreeMap<String, String>;
 
-/// What is installed on a side; nothing where there is no dpkg.
-pub(super) fn of(side: &Side) -> Result<Packages, DiffError> {
-    Ok(match side.root()? {
-        Root::Nothing => Packages::new(),
-        Root::Archived(archived) => parse(archived.kept(STATUS).unwrap_or_default()),
+/// What is installed on a root filesystem; nothing where there is no dpkg.
+pub(super) fn of(root: Root<'_>) -> Result<Packages, FilesError> {
+    match root {
+        Root::Nothing => Ok(Packages::new()),
+        Root::Archived(archived) => Ok(parse(archived.kept(STATUS).unwrap_or_default())),
         Root::Files(files) => {
             let text = files.small(STATUS.as_bytes(), STATUS_MAX);
-            let text = text.map_err(|source| DiffError::File {
-                path: format!("/{STATUS} of {}", side.name()),
-                source,
-            })?;
-            parse(&text.unwrap_or_default())
+            text.map(|text| parse(&text.unwrap_or_default()))
         }
-    })
+    }
 }
 
 fn parse(text: &[u8]) -> Packages {
@@ -127,20 +124,6 @@ pub(super) fn compare(a: &Packages, b: &Packages) -> PackageChanges {
         removed: alone(a, b),
         upgraded: both.collect(),
     }
-}
-
-/// Name and number of passwd(5) and group(5): the first line of a name counts.
-pub(super) fn numbers(text: &[u8]) -> HashMap<Vec<u8>, u32> {
-    let mut map = HashMap::new();
-    for line in text.split(|b| *b == b'\n') {
-        let mut fields = line.split(|b| *b == b':');
-        let (name, number) = (fields.next(), fields.nth(1));
-        let number = number.and_then(|n| std::str::from_utf8(n).ok()?.parse().ok());
-        if let (Some(name @ [_, ..]), Some(number)) = (name, number) {
-            map.entry(name.to_vec()).or_insert(number);
-        }
-    }
-    map
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 use super::DiffError;
 use super::archive::{self, Archived};
 use crate::archive::{LOOKS_AT, Looks, Origin, looks};
-use crate::inspect::disk::Disk;
+use crate::inspect::disk::{Disk, Volume};
 use crate::inspect::files::Files;
 use crate::observe::Observer;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
@@ -24,13 +25,14 @@ enum What {
     Archive(Box<Archived>),
 }
 
-/// The files of a side.
+/// The files of a volume of a side.
+#[derive(Clone, Copy)]
 pub(super) enum Root<'a> {
     /// In an image.
     Files(&'a Files),
     /// Of an archive.
     Archived(&'a Archived),
-    /// There are none: an empty disk.
+    /// There are none: no such volume.
     Nothing,
 }
 
@@ -49,17 +51,25 @@ impl Side {
         Ok(Self { name, what })
     }
 
-    /// How errors call it.
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
     /// The disk, if it is an image.
     pub(super) fn disk(&self) -> Option<(&str, &Disk)> {
         match &self.what {
             What::Image(disk) => Some((&self.name, disk)),
             What::Archive(_) => None,
         }
+    }
+
+    /// The volumes of a disk beside that of [`Self::root`], by the numbers of their partitions.
+    pub(super) fn others(&self) -> BTreeMap<u32, &Volume> {
+        let Some((_, disk)) = self.disk() else {
+            return BTreeMap::new();
+        };
+        let root = disk.root().and_then(|root| root.partition);
+        let others = disk
+            .volumes()
+            .iter()
+            .filter_map(|v| Some((v.partition?, v)));
+        others.filter(|(nr, _)| Some(*nr) != root).collect()
     }
 
     /// Its files.

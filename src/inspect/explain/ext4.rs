@@ -115,12 +115,12 @@ table!(JOURNAL_HEADER {
 });
 
 /// What is known of a filesystem that lies at a byte of a disk.
-struct Ext4<'a> {
-    reader: Reader,
+pub(super) struct Ext4<'a> {
+    pub(super) reader: Reader,
     fs: &'a dyn ReadAt,
     start: u64,
     /// The byte, from the start of the filesystem.
-    inside: u64,
+    pub(super) inside: u64,
 }
 
 /// Explains a byte of the filesystem `fs`, which lies at byte `start` of the disk.
@@ -162,24 +162,16 @@ impl Ext4<'_> {
                 e.take(SUPERBLOCK, self.start + at, &self.read(at, 1024)?);
             }
             What::GroupDescriptors(copy) => {
-                let table = (self.reader.group_start(copy) + 1) * size;
-                let len = self.desc_size();
-                let n = self.inside.saturating_sub(table) / len;
-                if n < u64::from(self.reader.groups()) {
-                    let at = table + n * len;
-                    e.element = Some(format!("descriptor of group {n}"));
-                    e.take(GROUP_DESC, self.start + at, &self.read(at, len)?);
+                self.descriptor(0, self.reader.super_block(copy) + 1, e)?;
+            }
+            What::MetaDescriptors => {
+                let mut all = self.reader.meta_descriptors();
+                if let Some((first, _)) = all.find(|(_, lies)| *lies == block) {
+                    self.descriptor(first, block, e)?;
                 }
             }
-            What::BlockBitmap(group) => {
-                let first = self.reader.group_start(group) + self.inside % size * 8;
-                self.bits(e, "block", first)?;
-            }
-            What::InodeBitmap(group) => {
-                let per_group = self.reader.superblock().s_inodes_per_group.get();
-                let first = u64::from(group) * u64::from(per_group) + 1 + self.inside % size * 8;
-                self.bits(e, "inode", first)?;
-            }
+            What::BlockBitmap(group) => self.block_bits(group, e)?,
+            What::InodeBitmap(group) => self.inode_bits(group, e)?,
             What::InodeTable(group) => self.inode(group, e)?,
             What::Journal => self.journal(e)?,
             What::Xattr(ino) => {
@@ -209,35 +201,27 @@ impl Ext4<'_> {
         Ok(())
     }
 
-    fn read(&self, at: u64, len: u64) -> io::Result<Vec<u8>> {
+    pub(super) fn read(&self, at: u64, len: u64) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; index(len.min(self.fs.len().saturating_sub(at)))];
         self.fs.read_exact_at(at, &mut bytes)?;
         Ok(bytes)
     }
 
-    fn desc_size(&self) -> u64 {
+    /// The group descriptor of the byte, in a table of them that begins with that of group `first`.
+    fn descriptor(&self, first: u32, block: u64, e: &mut Explanation) -> io::Result<()> {
         let sb = self.reader.superblock();
-        if sb.s_feature_incompat.get() & INCOMPAT_64BIT == 0 {
-            return 32;
-        }
-        u64::from(sb.s_desc_size.get().max(32))
-    }
-
-    /// What the eight bits of a byte of a bitmap say.
-    fn bits(&self, e: &mut Explanation, of: &str, first: u64) -> io::Result<()> {
-        let byte = self.read(self.inside, 1)?.first().copied().unwrap_or(0);
-        let last = first + 7;
-        let used: Vec<String> = (first..=last)
-            .enumerate()
-            .filter(|(bit, _)| byte >> bit & 1 == 1)
-            .map(|(_, nr)| nr.to_string())
-            .collect();
-        let in_use = match used.len() {
-            0 => "none in use".to_owned(),
-            8 => "all in use".to_owned(),
-            _ => format!("in use: {}", used.join(" ")),
+        let len = match sb.s_feature_incompat.get() & INCOMPAT_64BIT {
+            0 => 32,
+            _ => u64::from(sb.s_desc_size.get().max(32)),
         };
-        e.element = Some(format!("{of}s {first} to {last}, {in_use}"));
+        let table = block * self.reader.block_size();
+        let n = self.inside.saturating_sub(table) / len;
+        let group = u64::from(first) + n;
+        if group < u64::from(self.reader.groups()) {
+            let at = table + n * len;
+            e.element = Some(format!("descriptor of group {group}"));
+            e.take(GROUP_DESC, self.start + at, &self.read(at, len)?);
+        }
         Ok(())
     }
 

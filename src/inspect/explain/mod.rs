@@ -5,8 +5,10 @@
 //! | `fields` | fields of a structure by name, and their values in words |
 //! | `tables` | MBR, GPT, FAT: structures without a struct of ours |
 //! | `ext4` | structures, inodes and files of ext2, ext3, ext4 |
+//! | `bitmaps` | what their bits say |
 //! | `paths` | the name of an inode |
 
+mod bitmaps;
 mod ext4;
 mod fields;
 mod paths;

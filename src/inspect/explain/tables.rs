@@ -3,11 +3,12 @@
 
 use super::Explanation;
 use super::fields::{Show, Spec, table};
-use crate::fat::{FatInfo, chains, probe};
+use crate::fat::{FatInfo, FatReadError, FatReader, Run, chains, probe};
 use crate::inspect::map::{Region, What};
-use crate::read_at::ReadAt;
+use crate::read_at::{ReadAt, Window};
 use crate::units::{SECTOR, index};
 use std::io;
+use std::sync::Arc;
 
 table!(BOOT_IMG {
     0x00 + 3 "jump": Bytes,
@@ -116,7 +117,7 @@ table!(FAT_ENTRY {
 
 /// Explains a byte of a region outside of ext4; its partition begins at `start`.
 pub(super) fn explain(
-    disk: &dyn ReadAt,
+    disk: &Arc<dyn ReadAt>,
     start: u64,
     region: &Region,
     e: &mut Explanation,
@@ -166,7 +167,7 @@ pub(super) fn explain(
 }
 
 fn fat(
-    disk: &dyn ReadAt,
+    disk: &Arc<dyn ReadAt>,
     start: u64,
     region: &Region,
     info: &FatInfo,
@@ -195,33 +196,33 @@ fn fat(
             ));
         }
         _ => {
-            let Some(found) = chains(disk, start, info)? else {
+            let volume = Window::new(Arc::clone(disk), start, disk.len().saturating_sub(start));
+            let found = FatReader::open(Arc::new(volume)).and_then(|reader| chains(&reader));
+            let found = match found {
+                Err(FatReadError::Read { source, .. }) => return Err(source),
+                found => found.ok().flatten(),
+            };
+            let items = found.iter().flat_map(|f| &f.items);
+            let runs = items.flat_map(|item| item.runs.iter().map(move |run| (item, run)));
+            let within = |run: &Run| (run.at..run.at + run.len).contains(&inside);
+            let Some((item, run)) = runs.into_iter().find(|(_, run)| within(run)) else {
                 return Ok(());
             };
-            for item in &found.items {
-                let mut done = 0;
-                for &(at, len) in &item.runs {
-                    if (at..at + len).contains(&inside) {
-                        let path = if item.path.is_empty() {
-                            "/"
-                        } else {
-                            &item.path
-                        };
-                        e.path = Some(path.to_owned());
-                        done += inside - at;
-                        if !item.directory {
-                            e.file_offset = Some(done);
-                            return Ok(());
-                        }
-                        e.element = Some(format!("entry {}", done / 32));
-                        let entry = e.offset / 32 * 32;
-                        let sector = read(disk, entry / SECTOR * SECTOR)?;
-                        e.take(FAT_ENTRY, entry, &sector[index(entry % SECTOR)..]);
-                        return Ok(());
-                    }
-                    done += len;
-                }
+            let path = if item.path.is_empty() {
+                "/"
+            } else {
+                &item.path
+            };
+            e.path = Some(path.to_owned());
+            let place = run.offset + (inside - run.at);
+            if !item.directory {
+                e.file_offset = Some(place);
+                return Ok(());
             }
+            e.element = Some(format!("entry {}", place / 32));
+            let entry = e.offset / 32 * 32;
+            let sector = read(disk, entry / SECTOR * SECTOR)?;
+            e.take(FAT_ENTRY, entry, &sector[index(entry % SECTOR)..]);
         }
     }
     Ok(())

@@ -4,7 +4,9 @@
 use super::{ExtractError, Extracted};
 use crate::display::display_path;
 use crate::ext4::read::{Reader, Run};
-use crate::inspect::files::{Files, Kind, Node, is_name};
+use crate::inspect::files::{Data, Files, FilesError, Kind, Node, is_name};
+use crate::inspect::taken::Taken;
+use crate::inspect::walk::Met;
 use crate::observe::Observer;
 use std::collections::HashMap;
 
@@ -56,7 +58,9 @@ pub(super) fn plan(
     observer: &dyn Observer,
 ) -> Result<Plan, ExtractError> {
     let mut plan = Plan::default();
-    let mut firsts: HashMap<u64, Vec<u8>> = HashMap::new();
+    // By number: where the first name stands in `items`, as yet unsorted.
+    let mut firsts: HashMap<u64, usize> = HashMap::new();
+    let mut taken = Taken::of(files);
     for met in files.walk(start.clone()) {
         if observer.cancelled() {
             return Err(ExtractError::Interrupted);
@@ -77,17 +81,24 @@ pub(super) fn plan(
             leave_out(&met.path, &format!("it is {}", node.kind.words()));
             continue;
         }
-        let linked = node.links > 1 && !node.is_directory() && matches!(files, Files::Ext4(_));
-        let first = linked.then(|| firsts.get(&node.id).cloned()).flatten();
-        if linked && first.is_none() {
-            firsts.insert(node.id, met.path.clone());
-        }
+        // Whatever the inode says of its links: damage has one under many names, and each would be read anew.
+        let first = firsts.get(&node.id).filter(|_| !node.is_directory());
+        let first = first.and_then(|n| Some(plan.items.get(*n)?.path.clone()));
         let class = match (&first, node.kind) {
             (Some(_), _) => Class::Bare,
             (None, Kind::Directory) => Class::Directory,
-            (None, Kind::File) => place(files, node),
+            (None, Kind::File) => match place(files, &met, &mut taken) {
+                Ok(class) => class,
+                Err(e) => {
+                    leave_out(&met.path, &e.to_string());
+                    continue;
+                }
+            },
             _ => Class::Bare,
         };
+        if first.is_none() && !node.is_directory() {
+            firsts.insert(node.id, plan.items.len());
+        }
         plan.items.push(Item {
             path: met.path,
             id: node.id,
@@ -105,15 +116,14 @@ pub(super) fn plan(
 }
 
 /// Where a file's data begins.
-fn place(files: &Files, node: &Node) -> Class {
-    let (Files::Ext4(reader), Some(inode)) = (files, node.inode()) else {
-        return Class::Bare;
+fn place(files: &Files, file: &Met, taken: &mut Taken) -> Result<Class, FilesError> {
+    let data = files.data(&file.node, &file.path)?;
+    taken.take(&data)?;
+    let Data::Ext4(content) = data else {
+        return Ok(Class::Bare);
     };
-    let mapping = reader.mapping(inode).unwrap_or_default();
-    match mapping.runs.first() {
-        Some(run) => Class::Data(run.physical),
-        None => Class::Bare,
-    }
+    let first = content.runs().first();
+    Ok(first.map_or(Class::Bare, |run| Class::Data(run.physical)))
 }
 
 /// Notes the free blocks before each file's data: room that replaced files left behind, which a build keeps

@@ -4,7 +4,7 @@ use super::LintError;
 use super::facts::{DiskFacts, Entry, Facts, Sort, wanted};
 use crate::ext4::disk::inode::EXT4_ROOT_INO;
 use crate::ext4::read::{Inode, Kind, ReadError, Reader};
-use crate::fat::{chains, probe};
+use crate::fat::{FatReader, chains};
 use crate::inspect::map::{self, Map, What};
 use crate::inspect::{Info, InspectError};
 use crate::read_at::{ReadAt, Window};
@@ -50,7 +50,7 @@ pub fn of_image(disk: &Arc<dyn ReadAt>, now: i64) -> Result<Facts, LintError> {
     facts.disk = Some(DiskFacts {
         size: map.info.size,
         core_img: map.regions.iter().any(|r| r.what == What::CoreImg),
-        esp: esp(disk, &map.info)?,
+        esp: esp(disk, &map.info),
         incompat: reader.superblock().s_feature_incompat.get(),
         made: reader.superblock().s_mkfs_time.get().into(),
         names: names(&map.info),
@@ -123,25 +123,23 @@ fn fact(reader: &Reader, inode: &Inode, path: &[u8]) -> Entry {
 }
 
 /// Paths on the EFI system partition; `None` where there is none.
-fn esp(disk: &Arc<dyn ReadAt>, info: &Info) -> Result<Option<Vec<String>>, InspectError> {
+fn esp(disk: &Arc<dyn ReadAt>, info: &Info) -> Option<Vec<String>> {
     let own = info
         .partitions
         .iter()
         .filter(|p| p.type_name == "EFI system" && p.fat.is_some());
     let mut paths = None;
     for p in own {
-        let (offset, _) = p.bytes(info.size);
-        let failed = |source| InspectError::Read { offset, source };
-        let Some(fat) = probe(disk, offset).map_err(failed)? else {
-            continue;
-        };
-        let found = chains(disk, offset, &fat).ok().flatten();
+        let (offset, len) = p.bytes(info.size);
+        let volume = Window::new(Arc::clone(disk), offset, len);
+        let reader = FatReader::open(Arc::new(volume));
+        let found = reader.and_then(|reader| chains(&reader)).ok().flatten();
         let list = paths.get_or_insert_with(Vec::new);
         for item in found.iter().flat_map(|f| &f.items) {
             list.push(item.path.to_uppercase());
         }
     }
-    Ok(paths)
+    paths
 }
 
 fn names(info: &Info) -> Vec<String> {

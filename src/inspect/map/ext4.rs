@@ -94,12 +94,14 @@ impl Volume<'_> {
             }
             if self.reader.has_super(group) {
                 let (gdt, reserved) = self.reader.descriptor_blocks(group);
+                let start = self.reader.super_block(group);
                 self.blocks(start, 1, What::Superblock(group));
                 self.blocks(start + 1, gdt, What::GroupDescriptors(group));
                 self.blocks(start + 1 + gdt, reserved, What::ReservedGdt(group));
             }
         }
-        let meta: Vec<u64> = self.reader.meta_descriptors().take(MAX_META).collect();
+        let meta = self.reader.meta_descriptors().map(|(_, block)| block);
+        let meta: Vec<u64> = meta.take(MAX_META).collect();
         for block in meta {
             self.blocks(block, 1, What::MetaDescriptors);
         }

@@ -2,13 +2,14 @@
 
 use super::claims::Claims;
 use super::what::What;
-use crate::fat::{chains, probe};
+use crate::fat::{FatReadError, FatReader, chains, probe};
 use crate::inspect::InspectError;
-use crate::read_at::ReadAt;
+use crate::read_at::{ReadAt, Window};
+use std::sync::Arc;
 
 /// Claims the volume at byte `at`, which has `len` bytes.
 pub(super) fn claim(
-    disk: &dyn ReadAt,
+    disk: &Arc<dyn ReadAt>,
     at: u64,
     len: u64,
     claims: &mut Claims,
@@ -34,7 +35,8 @@ pub(super) fn claim(
             What::FatTable(nr),
         );
     }
-    match chains(disk, at, &info) {
+    let fs: Arc<dyn ReadAt> = Arc::new(Window::new(Arc::clone(disk), at, len));
+    match FatReader::open(fs).and_then(|reader| chains(&reader)) {
         Ok(Some(found)) => {
             claims.complete &= found.sound;
             for item in &found.items {
@@ -43,18 +45,22 @@ pub(super) fn claim(
                 } else {
                     What::FatFile(item.cluster)
                 };
-                for &(from, len) in &item.runs {
-                    add(claims, from, len, what);
+                for run in &item.runs {
+                    add(claims, run.at, run.len, what);
                 }
             }
-            for &(from, len) in &found.lost {
-                add(claims, from, len, What::FatLost);
+            for run in &found.lost {
+                add(claims, run.at, run.len, What::FatLost);
             }
         }
         // A volume that is cut off, or larger than any that is read.
-        Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => claims.complete = false,
-        Err(source) => return Err(InspectError::Read { offset: at, source }),
-        Ok(None) => claims.complete = false,
+        Err(FatReadError::Read { offset, source, .. })
+            if source.kind() != std::io::ErrorKind::UnexpectedEof =>
+        {
+            let offset = at.saturating_add(offset);
+            return Err(InspectError::Read { offset, source });
+        }
+        Ok(None) | Err(_) => claims.complete = false,
     }
     add(claims, 0, size, What::FatFree);
     Ok(())

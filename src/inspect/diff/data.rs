@@ -1,7 +1,8 @@
 //! Whether two files hold the same bytes, wherever their holes are.
 
-use super::files::{Data, FilesError};
+use super::Of;
 use crate::entry::DataRun;
+use crate::inspect::files::{Data, FilesError};
 use crate::units::{KIB, count, index};
 use sha2::{Digest, Sha256};
 
@@ -70,16 +71,18 @@ pub(super) fn digest(data: &Data<'_>) -> Result<[u8; 32], FilesError> {
     Ok(digest.finish())
 }
 
-/// Whether two files of one size hold the same bytes.
-pub(super) fn same(a: &Data<'_>, b: &Data<'_>) -> Result<bool, FilesError> {
+/// Whether two files of one size hold the same bytes; an error is of one of them.
+pub(super) fn same(a: &Data<'_>, b: &Data<'_>) -> Result<bool, (Of, FilesError)> {
     let mut buffers = [vec![0; index(CHUNK)], vec![0; index(CHUNK)]];
     for run in union(a.data(), b.data()) {
         let (mut at, end) = (run.offset, run.offset + run.len);
         while at < end {
             let len = index((end - at).min(CHUNK));
             let [left, right] = &mut buffers;
-            let n = a.read_at(at, &mut left[..len])?;
-            let m = b.read_at(at, &mut right[..len])?;
+            let n = a.read_at(at, &mut left[..len]);
+            let n = n.map_err(|e| (Of::First, e))?;
+            let m = b.read_at(at, &mut right[..len]);
+            let m = m.map_err(|e| (Of::Second, e))?;
             if left[..n] != right[..m] {
                 return Ok(false);
             }
