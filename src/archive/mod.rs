@@ -32,6 +32,7 @@ mod pool;
 mod reader;
 mod rootfs;
 mod source;
+mod sparse_digest;
 mod tar;
 
 pub use crate::entry::{DataRun, Entry, EntryKind};
@@ -40,8 +41,10 @@ pub use digested::{Input, InputLayer};
 pub use error::{ArchiveError, Part, Place};
 pub use filter::{Filter, end_filters};
 pub use folder::FolderError;
+pub(crate) use folder::SingleFile;
 pub use oci::{Blob, ImageError, Platform, Store};
 pub use origin::Origin;
 pub use reader::ArchiveReader;
 pub use rootfs::{Item, Options, Rootfs};
+pub(crate) use sparse_digest::{HolesLeft, SparseDigest};
 pub use tar::TarWriter;

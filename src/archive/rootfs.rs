@@ -12,7 +12,7 @@ use super::digested::{Input, Receipt};
 use super::docker;
 use super::error::ArchiveError;
 use super::filter::{Filter, Filtered};
-use super::folder::FolderReader;
+use super::folder::{FolderReader, How};
 use super::layer::LayerReader;
 use super::members::Members;
 use super::oci::{self, Folder, LayerBlob, Named, Platform, Store};
@@ -30,10 +30,16 @@ pub struct Options {
     pub platform: Option<Platform>,
     /// Folder for a compressed or piped image archive while it is read; by default `TMPDIR`.
     pub spool: Option<PathBuf>,
-    /// Whether tars are digested while they are read: see [`Rootfs::inputs`].
+    /// Whether what depends on the building machine is left out of folders: write permission of group and
+    /// others, which a umask decides, setgid of directories, which is inherited, all extended attributes but
+    /// capabilities.
+    pub portable: bool,
+    /// Whether tars and folders are digested while they are read: see [`Rootfs::inputs`].
     pub digest: bool,
     /// A command through which the one tar archive goes.
     pub filter: Option<Filter>,
+    /// Asked many times a second: whether to stop, with [`ArchiveError::Interrupted`].
+    pub cancelled: Option<fn() -> bool>,
 }
 
 /// What comes next.
@@ -81,6 +87,8 @@ pub struct Rootfs {
     receipt: Option<(usize, Receipt)>,
     /// The command of [`Options::filter`].
     filter: Option<String>,
+    /// Of [`Options::cancelled`].
+    cancelled: fn() -> bool,
 }
 
 /// A layer that has not begun.
@@ -91,7 +99,8 @@ enum Waiting {
     Filtered(Opened, Filter, Option<usize>),
     Reader(Box<ArchiveReader>),
     Layer(LayerBlob),
-    Folder(PathBuf, Option<(u32, u32)>),
+    /// And its place among the inputs.
+    Folder(PathBuf, How, usize),
 }
 
 /// The layer under way.
@@ -99,7 +108,8 @@ enum Layer {
     Tar(Box<ArchiveReader>),
     Filtered(Box<Filtered>),
     Image(Box<LayerReader>),
-    Folder(Box<FolderReader>),
+    /// And its place among the inputs.
+    Folder(Box<FolderReader>, usize),
 }
 
 impl fmt::Debug for Rootfs {
@@ -135,16 +145,27 @@ impl Rootfs {
         let (mut waiting, mut warnings) = (VecDeque::new(), Vec::new());
         let mut inputs = Vec::new();
         let platform = options.platform.as_ref();
+        let cancelled = options.cancelled.unwrap_or(never);
         if let Some(filter) = &options.filter {
-            return Self::filtered(origins, filter, options.digest);
+            let rootfs = Self::filtered(origins, filter, options.digest)?;
+            return Ok(Self {
+                cancelled,
+                ..rootfs
+            });
         }
+        let how = How {
+            owner: options.owner,
+            portable: options.portable,
+            digest: options.digest.then_some(cancelled),
+        };
         for origin in origins {
             let image = origin.image();
             let nr = options.digest.then_some(inputs.len());
             inputs.push(Input::of(origin));
             let found = match origin {
                 Origin::Path(path) if path.is_dir() => {
-                    waiting.push_back(Waiting::Folder(path.clone(), options.owner));
+                    let nr = inputs.len().saturating_sub(1);
+                    waiting.push_back(Waiting::Folder(path.clone(), how, nr));
                     continue;
                 }
                 Origin::Path(path) => {
@@ -178,6 +199,7 @@ impl Rootfs {
         Ok(Self {
             warnings,
             inputs,
+            cancelled,
             ..Self::new(waiting, total)
         })
     }
@@ -227,6 +249,7 @@ impl Rootfs {
         Ok(Self {
             warnings,
             inputs: vec![input],
+            cancelled: options.cancelled.unwrap_or(never),
             ..Self::new(waiting, Some(total))
         })
     }
@@ -242,11 +265,12 @@ impl Rootfs {
             inputs: Vec::new(),
             receipt: None,
             filter: None,
+            cancelled: never,
         }
     }
 
-    /// What was opened, in the order of the arguments. Digests of tars are there, where [`Options::digest`]
-    /// asks for them, when the last item was read.
+    /// What was opened, in the order of the arguments. Digests of tars and folders are there, where
+    /// [`Options::digest`] asks for them, when the last item was read.
     #[must_use]
     pub fn inputs(&self) -> &[Input] {
         &self.inputs
@@ -263,7 +287,8 @@ impl Rootfs {
                 let Some(waiting) = self.waiting.pop_front() else {
                     return Ok(None);
                 };
-                let (layer, receipt) = waiting.begin(&self.pool)?;
+                let (mut layer, receipt) = waiting.begin(&self.pool, self.cancelled)?;
+                layer.stop_when(self.cancelled);
                 self.current = Some(layer);
                 self.receipt = receipt;
                 return Ok(Some(Item::Layer));
@@ -273,11 +298,16 @@ impl Rootfs {
             }
             self.warnings.extend(current.take_warnings());
             self.done = self.done.saturating_add(current.progress());
+            if let Layer::Folder(folder, nr) = current
+                && let Some(input) = self.inputs.get_mut(*nr)
+            {
+                input.digest = folder.digest();
+            }
             self.current = None;
             if let Some((nr, receipt)) = self.receipt.take()
                 && let Some(input) = self.inputs.get_mut(nr)
             {
-                input.read(&receipt)?;
+                input.read(&receipt, self.cancelled)?;
             }
         }
     }
@@ -310,6 +340,11 @@ impl Rootfs {
     }
 }
 
+/// Nobody says stop.
+fn never() -> bool {
+    false
+}
+
 /// The members of an image archive.
 fn members(file: &Path, options: &Options) -> Result<Arc<dyn Store>, ArchiveError> {
     let members = Members::open(Opened::new(file)?, options.spool.as_deref())?;
@@ -327,7 +362,11 @@ impl Waiting {
         }
     }
 
-    fn begin(self, pool: &Pool) -> Result<(Layer, Option<(usize, Receipt)>), ArchiveError> {
+    fn begin(
+        self,
+        pool: &Pool,
+        cancelled: fn() -> bool,
+    ) -> Result<(Layer, Option<(usize, Receipt)>), ArchiveError> {
         let layer = match self {
             Self::Tar(opened, Some(nr)) => {
                 let (reader, receipt) = opened.start_digested()?;
@@ -335,24 +374,37 @@ impl Waiting {
             }
             Self::Tar(opened, None) => Layer::Tar(Box::new(opened.start()?)),
             Self::Filtered(opened, filter, nr) => {
-                let (layer, receipt) = Filtered::start(opened, &filter, nr.is_some())?;
+                let (layer, receipt) = Filtered::start(opened, &filter, cancelled, nr.is_some())?;
                 return Ok((Layer::Filtered(Box::new(layer)), nr.zip(receipt)));
             }
             Self::Reader(reader) => Layer::Tar(reader),
             Self::Layer(layer) => Layer::Image(Box::new(LayerReader::open(layer, pool)?)),
-            Self::Folder(path, owner) => Layer::Folder(Box::new(FolderReader::open(&path, owner)?)),
+            Self::Folder(path, how, nr) => {
+                Layer::Folder(Box::new(FolderReader::open(&path, how)?), nr)
+            }
         };
         Ok((layer, None))
     }
 }
 
 impl Layer {
+    /// From now on reading ends when `cancelled` says so.
+    fn stop_when(&mut self, cancelled: fn() -> bool) {
+        match self {
+            Self::Tar(tar) => tar.stop_when(cancelled),
+            Self::Filtered(tar) => tar.tar().stop_when(cancelled),
+            Self::Image(layer) => layer.stop_when(cancelled),
+            // Whoever reads it is asked between two files.
+            Self::Folder(..) => {}
+        }
+    }
+
     fn next_item(&mut self) -> Result<Option<Item>, ArchiveError> {
         match self {
             Self::Tar(tar) => Ok(tar.next_entry()?.map(Item::Entry)),
             Self::Filtered(tar) => Ok(tar.next_entry()?.map(Item::Entry)),
             Self::Image(layer) => layer.next_item(),
-            Self::Folder(folder) => Ok(folder.next_entry()?.map(Item::Entry)),
+            Self::Folder(folder, _) => Ok(folder.next_entry()?.map(Item::Entry)),
         }
     }
 
@@ -361,7 +413,7 @@ impl Layer {
             Self::Tar(tar) => tar.next_data(),
             Self::Filtered(tar) => tar.next_data(),
             Self::Image(layer) => layer.next_data(),
-            Self::Folder(folder) => Ok(folder.next_data()?),
+            Self::Folder(folder, _) => Ok(folder.next_data()?),
         }
     }
 
@@ -370,7 +422,7 @@ impl Layer {
             Self::Tar(tar) => tar.progress().0,
             Self::Filtered(tar) => tar.progress(),
             Self::Image(layer) => layer.progress(),
-            Self::Folder(folder) => folder.progress(),
+            Self::Folder(folder, _) => folder.progress(),
         }
     }
 
@@ -379,7 +431,7 @@ impl Layer {
             Self::Tar(tar) => tar.take_warnings(),
             Self::Filtered(tar) => tar.tar().take_warnings(),
             Self::Image(layer) => layer.take_warnings(),
-            Self::Folder(folder) => folder.take_warnings(),
+            Self::Folder(folder, _) => folder.take_warnings(),
         }
     }
 }
