@@ -5,6 +5,7 @@ use crate::common::desk::Desk;
 use crate::common::{image, run};
 use crate::customize::desk;
 use crate::tools::{have, stdout};
+use diskwright::archive::{ArchiveError, Options, Origin, Rootfs};
 use serde_json::{Value, json};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
@@ -147,6 +148,37 @@ fn whatever_went_into_the_image_has_its_digest() {
         })
         .collect();
     assert_eq!(made["resolvedDependencies"], json!(resolved));
+}
+
+/// What follows the end of a tar may be long.
+#[test]
+fn an_archive_is_read_to_its_end_only_while_nobody_says_stop() {
+    let desk = desk();
+    let tar = std::fs::OpenOptions::new()
+        .append(true)
+        .open(desk.path("small.tar"))
+        .unwrap();
+    tar.set_len(256 << 20).unwrap();
+    for (cancelled, ends) in [((|| true) as fn() -> bool, false), (|| false, true)] {
+        let options = Options {
+            cancelled: Some(cancelled),
+            digest: true,
+            ..Options::default()
+        };
+        let origin = Origin::Path(desk.path("small.tar"));
+        let mut rootfs = Rootfs::open_with(&[origin], &options).unwrap();
+        let end = loop {
+            match rootfs.next_item() {
+                Ok(Some(_)) => {}
+                Ok(None) => break true,
+                Err(e) => {
+                    assert!(matches!(e, ArchiveError::Interrupted), "{e}");
+                    break false;
+                }
+            }
+        };
+        assert_eq!(end, ends);
+    }
 }
 
 #[test]
