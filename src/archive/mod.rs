@@ -34,6 +34,7 @@ mod rootfs;
 mod source;
 mod sparse_digest;
 mod tar;
+mod turn;
 
 pub use crate::entry::{DataRun, Entry, EntryKind};
 pub use detect::{Compression, LOOKS_AT, Looks, looks};

@@ -11,14 +11,14 @@ use bytes::Bytes;
 use super::digested::{Input, Receipt};
 use super::docker;
 use super::error::ArchiveError;
-use super::filter::{Filter, Filtered};
-use super::folder::{FolderReader, How};
-use super::layer::LayerReader;
+use super::filter::Filter;
+use super::folder::How;
 use super::members::Members;
-use super::oci::{self, Folder, LayerBlob, Named, Platform, Store};
+use super::oci::{self, Folder, Named, Platform, Store};
 use super::origin::Origin;
 use super::pool::Pool;
 use super::reader::{ArchiveReader, Opened};
+use super::turn::{Layer, Waiting};
 use crate::entry::Entry;
 
 /// How to read what leaves a choice.
@@ -89,27 +89,6 @@ pub struct Rootfs {
     filter: Option<String>,
     /// Of [`Options::cancelled`].
     cancelled: fn() -> bool,
-}
-
-/// A layer that has not begun.
-enum Waiting {
-    /// And its place among the inputs, where it is to be digested.
-    Tar(Opened, Option<usize>),
-    /// Its bytes go to a command: what is read is the command's.
-    Filtered(Opened, Filter, Option<usize>),
-    Reader(Box<ArchiveReader>),
-    Layer(LayerBlob),
-    /// And its place among the inputs.
-    Folder(PathBuf, How, usize),
-}
-
-/// The layer under way.
-enum Layer {
-    Tar(Box<ArchiveReader>),
-    Filtered(Box<Filtered>),
-    Image(Box<LayerReader>),
-    /// And its place among the inputs.
-    Folder(Box<FolderReader>, usize),
 }
 
 impl fmt::Debug for Rootfs {
@@ -349,89 +328,4 @@ fn never() -> bool {
 fn members(file: &Path, options: &Options) -> Result<Arc<dyn Store>, ArchiveError> {
     let members = Members::open(Opened::new(file)?, options.spool.as_deref())?;
     Ok(Arc::new(members))
-}
-
-impl Waiting {
-    /// Bytes that it will read, where that is known.
-    fn len(&self) -> Option<u64> {
-        match self {
-            Self::Tar(opened, _) => opened.total,
-            Self::Reader(reader) => reader.progress().1,
-            Self::Layer(layer) => Some(layer.size),
-            Self::Folder(..) | Self::Filtered(..) => None,
-        }
-    }
-
-    fn begin(
-        self,
-        pool: &Pool,
-        cancelled: fn() -> bool,
-    ) -> Result<(Layer, Option<(usize, Receipt)>), ArchiveError> {
-        let layer = match self {
-            Self::Tar(opened, Some(nr)) => {
-                let (reader, receipt) = opened.start_digested()?;
-                return Ok((Layer::Tar(Box::new(reader)), Some((nr, receipt))));
-            }
-            Self::Tar(opened, None) => Layer::Tar(Box::new(opened.start()?)),
-            Self::Filtered(opened, filter, nr) => {
-                let (layer, receipt) = Filtered::start(opened, &filter, cancelled, nr.is_some())?;
-                return Ok((Layer::Filtered(Box::new(layer)), nr.zip(receipt)));
-            }
-            Self::Reader(reader) => Layer::Tar(reader),
-            Self::Layer(layer) => Layer::Image(Box::new(LayerReader::open(layer, pool)?)),
-            Self::Folder(path, how, nr) => {
-                Layer::Folder(Box::new(FolderReader::open(&path, how)?), nr)
-            }
-        };
-        Ok((layer, None))
-    }
-}
-
-impl Layer {
-    /// From now on reading ends when `cancelled` says so.
-    fn stop_when(&mut self, cancelled: fn() -> bool) {
-        match self {
-            Self::Tar(tar) => tar.stop_when(cancelled),
-            Self::Filtered(tar) => tar.tar().stop_when(cancelled),
-            Self::Image(layer) => layer.stop_when(cancelled),
-            // Whoever reads it is asked between two files.
-            Self::Folder(..) => {}
-        }
-    }
-
-    fn next_item(&mut self) -> Result<Option<Item>, ArchiveError> {
-        match self {
-            Self::Tar(tar) => Ok(tar.next_entry()?.map(Item::Entry)),
-            Self::Filtered(tar) => Ok(tar.next_entry()?.map(Item::Entry)),
-            Self::Image(layer) => layer.next_item(),
-            Self::Folder(folder, _) => Ok(folder.next_entry()?.map(Item::Entry)),
-        }
-    }
-
-    fn next_data(&mut self) -> Result<Option<Bytes>, ArchiveError> {
-        match self {
-            Self::Tar(tar) => tar.next_data(),
-            Self::Filtered(tar) => tar.next_data(),
-            Self::Image(layer) => layer.next_data(),
-            Self::Folder(folder, _) => Ok(folder.next_data()?),
-        }
-    }
-
-    fn progress(&self) -> u64 {
-        match self {
-            Self::Tar(tar) => tar.progress().0,
-            Self::Filtered(tar) => tar.progress(),
-            Self::Image(layer) => layer.progress(),
-            Self::Folder(folder, _) => folder.progress(),
-        }
-    }
-
-    fn take_warnings(&mut self) -> Vec<String> {
-        match self {
-            Self::Tar(tar) => tar.take_warnings(),
-            Self::Filtered(tar) => tar.tar().take_warnings(),
-            Self::Image(layer) => layer.take_warnings(),
-            Self::Folder(folder, _) => folder.take_warnings(),
-        }
-    }
 }

@@ -33,9 +33,8 @@ pub use error::FolderError;
 pub(crate) use single::SingleFile;
 use xattr::Bearer;
 
-/// What a umask decides: whether others may write.
+/// What a umask decides, and what a folder has from the one that it was made in.
 const OTHERS_WRITE: u16 = 0o022;
-/// What a folder has from the one that it was made in.
 const SETGID: u16 = 0o2000;
 
 /// How a folder is read.
