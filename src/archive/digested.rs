@@ -16,13 +16,26 @@ use crate::units::count;
 pub struct Input {
     /// Its argument: a path, or a scheme, a path and a tag.
     pub name: String,
-    /// `tar`, `folder`, `oci`, `oci-archive` or `docker-archive`.
+    /// `tar`, `folder`, `oci`, `oci-archive` or `docker-archive`; of what customises the image, the flag without
+    /// its dashes: `overlay`, `file`, `ssh-key`, `cloud-init`, `grub`.
     pub kind: &'static str,
-    /// `ALGORITHM:HEX`. Of a tar: of its bytes as they were read, compressed if it is. Of an image: of its
-    /// manifest, which names the layers by their digests, or with `docker-archive` of its configuration, the
-    /// image's id. A folder has none: its bytes are those of its files.
+    /// `ALGORITHM:HEX`. Of a tar or another file: of its bytes as they were read, compressed if it is. Of an
+    /// image: of its manifest, which names the layers by their digests, or with `docker-archive` of its
+    /// configuration, the image's id. Of a folder, `treeSha256`: SHA-256 of a line for each name below it,
+    /// the lines sorted as bytes, a NUL at the end of each:
+    ///
+    /// ```text
+    /// TYPE MODE UID:GID CONTENT ATTRIBUTES PATH
+    /// ```
+    ///
+    /// `TYPE` is `file`, `directory`, `symlink`, `hardlink` (all but the first name of a file), `char`,
+    /// `block` or `fifo`; `MODE` four octal digits or more, of a symbolic link 0777; owners are those that the
+    /// files get here, with an overlay 0:0, whoever gets them in the image; `CONTENT` the SHA-256 of a file, of
+    /// where a link points (a hard link: to the first name), `MAJOR:MINOR` of a device, else `-`; `ATTRIBUTES`
+    /// `-`, or the SHA-256 of `NAME=HEX` and a NUL for each extended attribute, sorted; `PATH` begins with
+    /// no `/`. Times are not in it. A folder with more than 64 GiB of holes has none.
     pub digest: Option<String>,
-    /// Bytes of a tar.
+    /// Bytes of a tar or another file.
     pub size: Option<u64>,
     /// The layers of an image, lowest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -40,7 +53,7 @@ pub struct InputLayer {
 }
 
 impl Input {
-    pub(super) fn new(name: String, kind: &'static str) -> Self {
+    pub(crate) fn new(name: String, kind: &'static str) -> Self {
         Self {
             name,
             kind,
@@ -66,8 +79,12 @@ impl Input {
     }
 
     /// The tar that was read.
-    pub(super) fn read(&mut self, receipt: &Receipt) -> Result<(), ArchiveError> {
-        let (digest, size) = receipt.finish()?;
+    pub(super) fn read(
+        &mut self,
+        receipt: &Receipt,
+        cancelled: fn() -> bool,
+    ) -> Result<(), ArchiveError> {
+        let (digest, size) = receipt.finish(cancelled)?;
         (self.digest, self.size) = (Some(digest), Some(size));
         Ok(())
     }
@@ -144,10 +161,13 @@ impl Read for Digested {
 
 impl Receipt {
     /// Digest and length of everything. What the decoder left, behind the compressed data, is read now.
-    fn finish(&self) -> Result<(String, u64), ArchiveError> {
+    fn finish(&self, cancelled: fn() -> bool) -> Result<(String, u64), ArchiveError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut rest = vec![0; 64 << 10];
         loop {
+            if cancelled() {
+                return Err(ArchiveError::Interrupted);
+            }
             match state.take(&mut rest) {
                 Ok(0) => break,
                 Ok(_) => {}
@@ -180,8 +200,8 @@ mod tests {
             assert_eq!(reader.read(&mut first).unwrap(), 1);
             // FIPS 180-4, the one-block example.
             let digest = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-            assert_eq!(receipt.finish().unwrap(), (digest.to_owned(), 3));
-            assert_eq!(receipt.finish().unwrap(), (digest.to_owned(), 3));
+            assert_eq!(receipt.finish(|| false).unwrap(), (digest.to_owned(), 3));
+            assert_eq!(receipt.finish(|| false).unwrap(), (digest.to_owned(), 3));
         }
     }
 }

@@ -274,6 +274,9 @@ pub enum ArchiveError {
         /// What the system said.
         source: io::Error,
     },
+    /// Somebody said stop: see [`super::Options::cancelled`].
+    #[error("interrupted")]
+    Interrupted,
     /// The reader was used after it had failed, or its decoder died.
     #[error("{archive}: cannot read on after an error")]
     Spent {

@@ -3,7 +3,6 @@
 //! The command has a process group of its own, so that all of it can be ended: when its output is no archive,
 //! when the build fails, when somebody says stop.
 
-use std::fmt;
 use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
@@ -12,7 +11,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, kill_process_group, test_kill_process_group, waitid,
+};
 
 use super::digested::{Digested, Receipt};
 use super::error::ArchiveError;
@@ -36,18 +37,10 @@ pub fn end_filters() {
 }
 
 /// A command through which an archive goes before it is read.
-#[derive(Clone)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
     /// What `/bin/sh -c` runs: a tar comes in through standard input, a tar goes out through standard output.
     pub command: String,
-    /// Asked ten times a second: whether to stop.
-    pub cancelled: fn() -> bool,
-}
-
-impl fmt::Debug for Filter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Filter").field(&self.command).finish()
-    }
 }
 
 /// Reads what the command writes.
@@ -61,6 +54,7 @@ impl Filtered {
     pub(super) fn start(
         opened: Opened,
         filter: &Filter,
+        cancelled: fn() -> bool,
         digest: bool,
     ) -> Result<(Self, Option<Receipt>), ArchiveError> {
         let Opened { name, file, total } = opened;
@@ -75,11 +69,11 @@ impl Filtered {
             reader,
             total,
         };
-        let (mut process, stdout) = Process::start(fed, filter)?;
+        let (mut process, stdout) = Process::start(fed, filter, cancelled)?;
         let output = Output {
             stdout,
             group: process.group,
-            cancelled: filter.cancelled,
+            cancelled,
         };
         let name = format!("{name}, filtered");
         let tar = ArchiveReader::from_reader(&name, Box::new(output), None);
@@ -130,12 +124,18 @@ struct Process {
     /// What was wrong with the archive that it was fed.
     fault: Arc<Mutex<Option<ArchiveError>>>,
     ended: Option<ExitStatus>,
+    /// Whether the terminal stopped it.
+    stopped: bool,
     /// Why nobody knows how it ended.
     lost: Option<io::Error>,
 }
 
 impl Process {
-    fn start(fed: Fed, filter: &Filter) -> Result<(Self, ChildStdout), ArchiveError> {
+    fn start(
+        fed: Fed,
+        filter: &Filter,
+        cancelled: fn() -> bool,
+    ) -> Result<(Self, ChildStdout), ArchiveError> {
         let fails = |source| ArchiveError::FilterStart {
             command: filter.command.clone(),
             source,
@@ -154,9 +154,10 @@ impl Process {
             child,
             group,
             command: filter.command.clone(),
-            cancelled: filter.cancelled,
+            cancelled,
             fault: Arc::default(),
             ended: None,
+            stopped: false,
             lost: None,
         };
         GROUPS
@@ -187,7 +188,8 @@ impl Process {
                 }
             }
             let over = limit.is_some_and(|limit| begun.elapsed() >= limit);
-            if self.ended.is_some() || over || (self.cancelled)() {
+            self.stopped = stopped(self.group);
+            if self.ended.is_some() || over || self.stopped || (self.cancelled)() {
                 break;
             }
             thread::sleep(Duration::from_millis(5));
@@ -205,7 +207,7 @@ impl Process {
     fn blamed(&mut self, error: ArchiveError) -> ArchiveError {
         let status = self.wait(Some(MERCY));
         let verdict = match status {
-            None if self.lost.is_none() => self.verdict_of_archive(),
+            None if self.lost.is_none() && !self.stopped => self.verdict_of_archive(),
             status => self.verdict(status),
         };
         verdict.err().unwrap_or(error)
@@ -227,6 +229,11 @@ impl Process {
                             "how it ended is unknown: {e}; do not start this with SIGCHLD ignored"
                         )
                     }
+                    None if self.stopped => {
+                        "it was stopped because it wanted the terminal, which a filter \
+                                             has not: its input is the archive"
+                            .into()
+                    }
                     None => "it was stopped".into(),
                 },
             }),
@@ -242,6 +249,8 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         signal(self.group, Signal::TERM);
+        // What is stopped takes it only when it goes on.
+        signal(self.group, Signal::CONT);
         let begun = Instant::now();
         // What the shell started may outlive it.
         while begun.elapsed() < MERCY {
@@ -261,6 +270,18 @@ impl Drop for Process {
         let mut groups = GROUPS.lock().unwrap_or_else(PoisonError::into_inner);
         groups.retain(|g| Some(*g) != self.group);
     }
+}
+
+/// Whether the terminal stopped a command, and all of its group with it, which is not the one that may use it.
+/// Nobody would ever let it go on.
+fn stopped(group: Option<Pid>) -> bool {
+    let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    let status = group.map(|pid| waitid(WaitId::Pid(pid), options));
+    let signal = match status {
+        Some(Ok(Some(status))) => status.stopping_signal(),
+        _ => None,
+    };
+    signal.is_some_and(|s| s == Signal::TTIN.as_raw() || s == Signal::TTOU.as_raw())
 }
 
 /// To a group that is gone there is nothing to say.
@@ -305,6 +326,9 @@ impl Read for Output {
             if (self.cancelled)() {
                 signal(self.group, Signal::TERM);
                 return Err(io::Error::other("interrupted"));
+            }
+            if stopped(self.group) {
+                return Err(io::Error::other("stopped by the terminal"));
             }
             let mut fds = [PollFd::new(&self.stdout, PollFlags::IN)];
             match poll(&mut fds, Some(&timeout)) {

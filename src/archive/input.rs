@@ -62,6 +62,8 @@ pub(super) struct Input {
     /// Length of the file, where it is known.
     total: Option<u64>,
     remark: Option<String>,
+    /// Says whether somebody wants an end.
+    cancelled: fn() -> bool,
 }
 
 impl Input {
@@ -103,7 +105,13 @@ impl Input {
             offset: 0,
             total: Some(len),
             remark: None,
+            cancelled: || false,
         }
+    }
+
+    /// From now on reading ends when `cancelled` says so.
+    pub(super) fn stop_when(&mut self, cancelled: fn() -> bool) {
+        self.cancelled = cancelled;
     }
 
     fn start_as(
@@ -159,6 +167,7 @@ impl Input {
             offset: 0,
             total,
             remark: None,
+            cancelled: || false,
         };
         if compression != Compression::None {
             input.check_inside()?;
@@ -228,6 +237,9 @@ impl Input {
 
     /// Receives one more buffer; `false` at the end.
     fn pull(&mut self) -> Result<bool, ArchiveError> {
+        if (self.cancelled)() {
+            return Err(ArchiveError::Interrupted);
+        }
         let message = match &mut self.feed {
             Feed::Thread(messages) => messages.recv().ok(),
             Feed::Here(decoding) => Some(decoding.next()),

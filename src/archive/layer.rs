@@ -54,6 +54,10 @@ impl LayerReader {
         Ok(None)
     }
 
+    pub(super) fn stop_when(&mut self, cancelled: fn() -> bool) {
+        self.tar.stop_when(cancelled);
+    }
+
     pub(super) fn next_data(&mut self) -> Result<Option<Bytes>, ArchiveError> {
         self.tar.next_data()
     }

@@ -131,6 +131,11 @@ impl ArchiveReader {
         self.tar.take_warnings()
     }
 
+    /// From now on reading ends when `cancelled` says so.
+    pub(super) fn stop_when(&mut self, cancelled: fn() -> bool) {
+        self.tar.input.stop_when(cancelled);
+    }
+
     /// How the archive is compressed.
     #[must_use]
     pub fn compression(&self) -> Compression {

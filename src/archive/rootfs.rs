@@ -11,14 +11,14 @@ use bytes::Bytes;
 use super::digested::{Input, Receipt};
 use super::docker;
 use super::error::ArchiveError;
-use super::filter::{Filter, Filtered};
-use super::folder::FolderReader;
-use super::layer::LayerReader;
+use super::filter::Filter;
+use super::folder::How;
 use super::members::Members;
-use super::oci::{self, Folder, LayerBlob, Named, Platform, Store};
+use super::oci::{self, Folder, Named, Platform, Store};
 use super::origin::Origin;
 use super::pool::Pool;
 use super::reader::{ArchiveReader, Opened};
+use super::turn::{Layer, Waiting};
 use crate::entry::Entry;
 
 /// How to read what leaves a choice.
@@ -30,10 +30,16 @@ pub struct Options {
     pub platform: Option<Platform>,
     /// Folder for a compressed or piped image archive while it is read; by default `TMPDIR`.
     pub spool: Option<PathBuf>,
-    /// Whether tars are digested while they are read: see [`Rootfs::inputs`].
+    /// Whether what depends on the building machine is left out of folders: write permission of group and
+    /// others, which a umask decides, setgid of directories, which is inherited, all extended attributes but
+    /// capabilities.
+    pub portable: bool,
+    /// Whether tars and folders are digested while they are read: see [`Rootfs::inputs`].
     pub digest: bool,
     /// A command through which the one tar archive goes.
     pub filter: Option<Filter>,
+    /// Asked many times a second: whether to stop, with [`ArchiveError::Interrupted`].
+    pub cancelled: Option<fn() -> bool>,
 }
 
 /// What comes next.
@@ -81,25 +87,8 @@ pub struct Rootfs {
     receipt: Option<(usize, Receipt)>,
     /// The command of [`Options::filter`].
     filter: Option<String>,
-}
-
-/// A layer that has not begun.
-enum Waiting {
-    /// And its place among the inputs, where it is to be digested.
-    Tar(Opened, Option<usize>),
-    /// Its bytes go to a command: what is read is the command's.
-    Filtered(Opened, Filter, Option<usize>),
-    Reader(Box<ArchiveReader>),
-    Layer(LayerBlob),
-    Folder(PathBuf, Option<(u32, u32)>),
-}
-
-/// The layer under way.
-enum Layer {
-    Tar(Box<ArchiveReader>),
-    Filtered(Box<Filtered>),
-    Image(Box<LayerReader>),
-    Folder(Box<FolderReader>),
+    /// Of [`Options::cancelled`].
+    cancelled: fn() -> bool,
 }
 
 impl fmt::Debug for Rootfs {
@@ -135,16 +124,27 @@ impl Rootfs {
         let (mut waiting, mut warnings) = (VecDeque::new(), Vec::new());
         let mut inputs = Vec::new();
         let platform = options.platform.as_ref();
+        let cancelled = options.cancelled.unwrap_or(never);
         if let Some(filter) = &options.filter {
-            return Self::filtered(origins, filter, options.digest);
+            let rootfs = Self::filtered(origins, filter, options.digest)?;
+            return Ok(Self {
+                cancelled,
+                ..rootfs
+            });
         }
+        let how = How {
+            owner: options.owner,
+            portable: options.portable,
+            digest: options.digest.then_some(cancelled),
+        };
         for origin in origins {
             let image = origin.image();
             let nr = options.digest.then_some(inputs.len());
             inputs.push(Input::of(origin));
             let found = match origin {
                 Origin::Path(path) if path.is_dir() => {
-                    waiting.push_back(Waiting::Folder(path.clone(), options.owner));
+                    let nr = inputs.len().saturating_sub(1);
+                    waiting.push_back(Waiting::Folder(path.clone(), how, nr));
                     continue;
                 }
                 Origin::Path(path) => {
@@ -178,6 +178,7 @@ impl Rootfs {
         Ok(Self {
             warnings,
             inputs,
+            cancelled,
             ..Self::new(waiting, total)
         })
     }
@@ -227,6 +228,7 @@ impl Rootfs {
         Ok(Self {
             warnings,
             inputs: vec![input],
+            cancelled: options.cancelled.unwrap_or(never),
             ..Self::new(waiting, Some(total))
         })
     }
@@ -242,11 +244,12 @@ impl Rootfs {
             inputs: Vec::new(),
             receipt: None,
             filter: None,
+            cancelled: never,
         }
     }
 
-    /// What was opened, in the order of the arguments. Digests of tars are there, where [`Options::digest`]
-    /// asks for them, when the last item was read.
+    /// What was opened, in the order of the arguments. Digests of tars and folders are there, where
+    /// [`Options::digest`] asks for them, when the last item was read.
     #[must_use]
     pub fn inputs(&self) -> &[Input] {
         &self.inputs
@@ -263,7 +266,8 @@ impl Rootfs {
                 let Some(waiting) = self.waiting.pop_front() else {
                     return Ok(None);
                 };
-                let (layer, receipt) = waiting.begin(&self.pool)?;
+                let (mut layer, receipt) = waiting.begin(&self.pool, self.cancelled)?;
+                layer.stop_when(self.cancelled);
                 self.current = Some(layer);
                 self.receipt = receipt;
                 return Ok(Some(Item::Layer));
@@ -273,11 +277,16 @@ impl Rootfs {
             }
             self.warnings.extend(current.take_warnings());
             self.done = self.done.saturating_add(current.progress());
+            if let Layer::Folder(folder, nr) = current
+                && let Some(input) = self.inputs.get_mut(*nr)
+            {
+                input.digest = folder.digest();
+            }
             self.current = None;
             if let Some((nr, receipt)) = self.receipt.take()
                 && let Some(input) = self.inputs.get_mut(nr)
             {
-                input.read(&receipt)?;
+                input.read(&receipt, self.cancelled)?;
             }
         }
     }
@@ -310,76 +319,13 @@ impl Rootfs {
     }
 }
 
+/// Nobody says stop.
+fn never() -> bool {
+    false
+}
+
 /// The members of an image archive.
 fn members(file: &Path, options: &Options) -> Result<Arc<dyn Store>, ArchiveError> {
     let members = Members::open(Opened::new(file)?, options.spool.as_deref())?;
     Ok(Arc::new(members))
-}
-
-impl Waiting {
-    /// Bytes that it will read, where that is known.
-    fn len(&self) -> Option<u64> {
-        match self {
-            Self::Tar(opened, _) => opened.total,
-            Self::Reader(reader) => reader.progress().1,
-            Self::Layer(layer) => Some(layer.size),
-            Self::Folder(..) | Self::Filtered(..) => None,
-        }
-    }
-
-    fn begin(self, pool: &Pool) -> Result<(Layer, Option<(usize, Receipt)>), ArchiveError> {
-        let layer = match self {
-            Self::Tar(opened, Some(nr)) => {
-                let (reader, receipt) = opened.start_digested()?;
-                return Ok((Layer::Tar(Box::new(reader)), Some((nr, receipt))));
-            }
-            Self::Tar(opened, None) => Layer::Tar(Box::new(opened.start()?)),
-            Self::Filtered(opened, filter, nr) => {
-                let (layer, receipt) = Filtered::start(opened, &filter, nr.is_some())?;
-                return Ok((Layer::Filtered(Box::new(layer)), nr.zip(receipt)));
-            }
-            Self::Reader(reader) => Layer::Tar(reader),
-            Self::Layer(layer) => Layer::Image(Box::new(LayerReader::open(layer, pool)?)),
-            Self::Folder(path, owner) => Layer::Folder(Box::new(FolderReader::open(&path, owner)?)),
-        };
-        Ok((layer, None))
-    }
-}
-
-impl Layer {
-    fn next_item(&mut self) -> Result<Option<Item>, ArchiveError> {
-        match self {
-            Self::Tar(tar) => Ok(tar.next_entry()?.map(Item::Entry)),
-            Self::Filtered(tar) => Ok(tar.next_entry()?.map(Item::Entry)),
-            Self::Image(layer) => layer.next_item(),
-            Self::Folder(folder) => Ok(folder.next_entry()?.map(Item::Entry)),
-        }
-    }
-
-    fn next_data(&mut self) -> Result<Option<Bytes>, ArchiveError> {
-        match self {
-            Self::Tar(tar) => tar.next_data(),
-            Self::Filtered(tar) => tar.next_data(),
-            Self::Image(layer) => layer.next_data(),
-            Self::Folder(folder) => Ok(folder.next_data()?),
-        }
-    }
-
-    fn progress(&self) -> u64 {
-        match self {
-            Self::Tar(tar) => tar.progress().0,
-            Self::Filtered(tar) => tar.progress(),
-            Self::Image(layer) => layer.progress(),
-            Self::Folder(folder) => folder.progress(),
-        }
-    }
-
-    fn take_warnings(&mut self) -> Vec<String> {
-        match self {
-            Self::Tar(tar) => tar.take_warnings(),
-            Self::Filtered(tar) => tar.tar().take_warnings(),
-            Self::Image(layer) => layer.take_warnings(),
-            Self::Folder(folder) => folder.take_warnings(),
-        }
-    }
 }

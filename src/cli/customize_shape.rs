@@ -12,12 +12,14 @@ pub(super) struct CustomizeShape {
     #[arg(long, value_name = "GLOB", help_heading = HEADING)]
     remove: Vec<String>,
 
-    /// Lay a folder over the tree; root:root owns its files unless told. Several times: in this order
+    /// Lay a folder over the tree; root:root owns its files unless told, and of modes group's and others' write
+    /// permission is left out. Several times: in this order
     #[arg(long, value_name = "DIR[:OWNER[:GROUP]]", help_heading = HEADING)]
     #[arg(value_hint = clap::ValueHint::AnyPath)]
     overlay: Vec<Overlay>,
 
-    /// Put a file into the image, as in motd:/etc/motd:0644; several times
+    /// Put a file into the image, as in motd:/etc/motd:0644; without MODE 0644, 0755 if it is executable, 0600
+    /// or 0700 if nobody else may read it. Several times
     #[arg(long, value_name = "SRC:DEST[:MODE[:OWNER[:GROUP]]]", help_heading = HEADING)]
     #[arg(value_hint = clap::ValueHint::AnyPath)]
     file: Vec<CustomFile>,

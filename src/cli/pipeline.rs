@@ -58,7 +58,7 @@ pub(super) fn build(job: &Job, observer: &dyn Observer) -> anyhow::Result<Report
     };
     let mut map_file = job.map_file.as_deref().map(&mut create).transpose()?;
     let mut bmap_file = job.bmap.as_deref().map(&mut create).transpose()?;
-    let records = job.records.create(&mut create)?;
+    let mut records = job.records.create(&mut create)?;
     let mut rootfs = Rootfs::open_with(&job.rootfs, &job.reading)?;
     let asked = job.records.asked();
     let built = image::build_and_tell(&mut rootfs, &job.spec, asked, output.spool(), observer);
@@ -68,6 +68,7 @@ pub(super) fn build(job: &Job, observer: &dyn Observer) -> anyhow::Result<Report
         other => other.into(),
     })?;
     built.image.verify()?;
+    records.list(&built.told)?;
     let digest = job.sha256 || job.records.digests_image();
     output.write(&built.image, digest, observer)?;
     if digest {

@@ -69,16 +69,13 @@ impl Reading {
                 "make one tar of them first",
             ));
         }
-        let filter = self.filter.map(|command| Filter {
-            command,
-            cancelled: || signals::caught().is_some(),
-        });
         let options = Options {
-            filter,
+            filter: self.filter.map(|command| Filter { command }),
             owner: self.owner,
             platform: self.platform,
             spool: spool.map(Into::into),
-            digest: false,
+            cancelled: Some(|| signals::caught().is_some()),
+            ..Options::default()
         };
         Ok((origins, options))
     }

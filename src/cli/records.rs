@@ -5,7 +5,7 @@ use super::output::is_stdout;
 use anyhow::Context;
 use clap::ValueHint;
 use diskwright::archive::Input;
-use diskwright::image::{Asked, Built, Digests};
+use diskwright::image::{Asked, Built, Digests, Told};
 use diskwright::packages::{self, Databases, Inventory};
 use diskwright::provenance::{Builder, Files, ImageRecord, Manifest, Sbom, SbomFormat, Statement};
 use diskwright::sink::beside::Beside;
@@ -187,6 +187,7 @@ impl Records {
     pub(super) fn asked(&self) -> Asked {
         Asked {
             digests: self.manifest.is_some(),
+            inputs: self.digests_inputs(),
             files: self.sbom.is_some().then_some(packages::is_input),
         }
     }
@@ -227,6 +228,7 @@ impl Records {
                 Some((format, path)) => Some((*format, create(path)?)),
                 None => None,
             },
+            packages: None,
             provenance: match &self.provenance {
                 Some((path, builder)) => Some((builder, create(path)?)),
                 None => None,
@@ -242,15 +244,25 @@ pub(super) struct Writing<'a> {
     records: &'a Records,
     manifest: Option<Beside>,
     sbom: Option<(SbomFormat, Beside)>,
+    /// What goes into it.
+    packages: Option<Value>,
     provenance: Option<(&'a Builder, Beside)>,
 }
 
 impl Writing<'_> {
-    /// Writes what was `built` at `output` of `inputs`; gives the files, to be put under their names.
+    /// Lists the packages, where that is asked for: an image whose packages nobody can tell is not written first.
+    pub(super) fn list(&mut self, told: &Told) -> anyhow::Result<()> {
+        if let Some((format, _)) = &self.sbom {
+            self.packages = Some(document(&told.files, told.time, *format)?);
+        }
+        Ok(())
+    }
+
+    /// Writes what was `built` at `output` of `rootfs`; gives the files, to be put under their names.
     pub(super) fn write(
         self,
         output: &Path,
-        inputs: &[Input],
+        rootfs: &[Input],
         built: &Built,
     ) -> anyhow::Result<Vec<Beside>> {
         let name = output.file_name().unwrap_or_default().to_string_lossy();
@@ -263,7 +275,7 @@ impl Writing<'_> {
         if let Some(mut file) = self.manifest {
             let none = Digests::default();
             let manifest = Manifest {
-                inputs,
+                inputs: &[rootfs, &built.told.inputs].concat(),
                 spec: resolved,
                 source_date_epoch: *source_date_epoch,
                 image: ImageRecord {
@@ -279,8 +291,7 @@ impl Writing<'_> {
             file.write(|out| manifest.write(out))?;
             files.push(file);
         }
-        if let Some((format, mut file)) = self.sbom {
-            let document = document(&built.told.files, built.told.time, format)?;
+        if let (Some((_, mut file)), Some(document)) = (self.sbom, self.packages) {
             file.write(|out| json(out, &document))?;
             files.push(file);
         }
@@ -288,7 +299,8 @@ impl Writing<'_> {
             let statement = Statement {
                 name: &name,
                 sha256: built.report.sha256.as_deref().unwrap_or_default(),
-                inputs,
+                rootfs,
+                others: &built.told.inputs,
                 spec: resolved,
                 source_date_epoch: *source_date_epoch,
                 builder,

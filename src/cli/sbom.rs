@@ -72,8 +72,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
                 ..Spec::default()
             };
             let asked = Asked {
-                digests: false,
                 files: Some(packages::is_input),
+                ..Asked::default()
             };
             let progress = Progress::new(args.quiet);
             let told = pipeline::told(&origins, &options, &spec, asked, &progress);

@@ -4,16 +4,20 @@ use super::Digests;
 use super::ingest::Ingest;
 use super::wanted::KERNEL_MAX;
 use super::{BuildError, prepare::Prepared};
+use crate::archive::{Input, Options, Origin, Rootfs};
 use crate::tree::{NodeKind, Sorted};
 use crate::units::count;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// What to tell.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Asked {
     /// The digests of all files.
     pub digests: bool,
+    /// What of the user's was read besides the root filesystem, with digests.
+    pub inputs: bool,
     /// Whether the content of the file at a path, without a leading `/`, is to be kept.
     pub files: Option<fn(&[u8]) -> bool>,
 }
@@ -23,6 +27,9 @@ pub struct Asked {
 pub struct Told {
     /// The digests, where they were asked for.
     pub digests: Option<Digests>,
+    /// What was read besides the root filesystem, in the order in which it was: folders and files of
+    /// [`super::Customize`] and [`super::Spec::grub`].
+    pub inputs: Vec<Input>,
     /// The files that were asked for, those of them that are in the image, by their paths.
     pub files: BTreeMap<Vec<u8>, Vec<u8>>,
     /// The files of the EFI system partition, where digests were asked for.
@@ -71,6 +78,32 @@ impl Asked {
             }
         }
         Ok(kept)
+    }
+
+    /// What was read of the user's: what the edits noted, and the folders that a loader comes from.
+    pub(super) fn inputs(
+        &self,
+        ingest: &mut Ingest<'_>,
+        grub: &[PathBuf],
+        prepared: &Prepared,
+    ) -> Result<Vec<Input>, BuildError> {
+        let mut inputs = std::mem::take(&mut ingest.inputs);
+        let options = Options {
+            owner: Some((0, 0)),
+            portable: true,
+            digest: true,
+            ..Options::default()
+        };
+        let used = |folder: &&PathBuf| prepared.from.contains(&folder.display().to_string());
+        for folder in grub.iter().filter(|_| self.inputs).filter(used) {
+            let mut grub = Rootfs::open_with(&[Origin::Path(folder.clone())], &options)?;
+            while grub.next_item()?.is_some() {
+                ingest.check()?;
+            }
+            let kind = "grub";
+            inputs.extend(grub.inputs().iter().cloned().map(|i| Input { kind, ..i }));
+        }
+        Ok(inputs)
     }
 
     pub(super) fn esp(&self, prepared: &Prepared) -> Vec<EspEntry> {

@@ -1,9 +1,9 @@
 //! SHA-256 of every file, made on a thread of its own while the data passes to its place.
 
 use super::BuildError;
+use crate::archive::{HolesLeft, SparseDigest};
 use crate::observe::Observer;
 use crate::tree::{DataId, NodeKind};
-use crate::units::{count, index};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
@@ -20,13 +20,6 @@ const BATCH_BYTES: usize = 1 << 20;
 
 /// Batches that wait: they hold buffers of the archive, of 1 MiB each.
 const QUEUE: usize = 4;
-
-/// Bytes of holes in all that are digested: a sparse file claims terabytes for nothing, and SHA-256 knows no
-/// shortcut through zeros.
-const HOLES: u64 = 64 << 30;
-
-/// What a hole reads as.
-static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// SHA-256 of regular files.
 #[derive(Clone, Debug, Default)]
@@ -154,88 +147,45 @@ impl<'a> Digesting<'a> {
 
 fn run(orders: &Receiver<Vec<Order>>, stop: &AtomicBool) -> Digests {
     let mut digests = Digests::default();
-    let mut current: Option<(DataId, Hash)> = None;
-    let mut zeros = Zeros { left: HOLES, stop };
+    let mut current: Option<(DataId, SparseDigest)> = None;
+    let mut zeros = HolesLeft::default();
+    let stop = || stop.load(Ordering::Relaxed);
     for order in orders.iter().flatten() {
-        if stop.load(Ordering::Relaxed) {
+        if stop() {
             break;
         }
         match order {
             Order::Begin(id, size) => {
-                end(&mut digests, current.take(), &mut zeros);
-                current = Some((id, Hash::new(size)));
+                end(&mut digests, current.take(), &mut zeros, &stop);
+                current = Some((id, SparseDigest::new(size)));
             }
             Order::Data(offset, data) => {
-                if let Some((_, hash)) = &mut current {
-                    zeros.up_to(offset, hash);
-                    hash.hasher.update(&data);
-                    hash.at += count(data.len());
+                if let Some((_, file)) = &mut current {
+                    file.data(offset, &data, &mut zeros, &stop);
                 }
             }
             Order::Hole(size) if !digests.holes.contains_key(&size) => {
-                if let Some(digest) = zeros.end(Hash::new(size)) {
+                if let Some(digest) = SparseDigest::new(size).finish(&mut zeros, &stop) {
                     digests.holes.insert(size, digest);
                 }
             }
             Order::Hole(_) => {}
         }
     }
-    end(&mut digests, current, &mut zeros);
+    end(&mut digests, current, &mut zeros, &stop);
     digests
 }
 
-fn end(digests: &mut Digests, file: Option<(DataId, Hash)>, zeros: &mut Zeros<'_>) {
-    if let Some((id, hash)) = file
-        && let Some(digest) = zeros.end(hash)
+fn end(
+    digests: &mut Digests,
+    file: Option<(DataId, SparseDigest)>,
+    zeros: &mut HolesLeft,
+    stop: &dyn Fn() -> bool,
+) {
+    if let Some((id, file)) = file
+        && let Some(digest) = file.finish(zeros, stop)
     {
         digests.data.insert(id, digest);
-    }
-}
-
-/// A file under way.
-struct Hash {
-    hasher: Sha256,
-    at: u64,
-    size: u64,
-    /// Whether a hole was too much.
-    given_up: bool,
-}
-
-impl Hash {
-    fn new(size: u64) -> Self {
-        Self {
-            hasher: Sha256::new(),
-            at: 0,
-            size,
-            given_up: false,
-        }
-    }
-}
-
-/// What holes read as, as much of it as is left.
-struct Zeros<'a> {
-    left: u64,
-    stop: &'a AtomicBool,
-}
-
-impl Zeros<'_> {
-    /// A hole of `hash` up to byte `end`.
-    fn up_to(&mut self, end: u64, hash: &mut Hash) {
-        if end.saturating_sub(hash.at) > self.left {
-            hash.given_up = true;
-        }
-        while hash.at < end && !hash.given_up && !self.stop.load(Ordering::Relaxed) {
-            let step = (end - hash.at).min(count(ZEROS.len()));
-            hash.hasher.update(&ZEROS[..index(step)]);
-            hash.at += step;
-            self.left -= step;
-        }
-    }
-
-    /// The file ends, perhaps with a hole.
-    fn end(&mut self, mut hash: Hash) -> Option<[u8; 32]> {
-        self.up_to(hash.size, &mut hash);
-        (!hash.given_up).then(|| hash.hasher.finalize().into())
     }
 }
 
@@ -292,7 +242,7 @@ mod tests {
             }
         }
         let mut digesting = Digesting::start(&Interrupted);
-        digesting.begin(DataId(1), HOLES);
+        digesting.begin(DataId(1), 64 << 30);
         assert!(matches!(digesting.finish(), Err(BuildError::Interrupted)));
     }
 }

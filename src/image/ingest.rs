@@ -5,7 +5,7 @@ use super::digests::Digesting;
 use super::pv::Ahead;
 use super::zeros::Zeros;
 use super::{BuildError, Spool, customize, wanted};
-use crate::archive::{DataRun, Entry, EntryKind, Item, Rootfs};
+use crate::archive::{DataRun, Entry, EntryKind, Input, Item, Rootfs};
 use crate::ext4::disk::inode::TIMES;
 use crate::ext4::{EntryError, Formatter};
 use crate::observe::{Observer, Stage};
@@ -38,6 +38,8 @@ pub(super) struct Ingest<'a> {
     pub(super) digesting: Option<Digesting<'a>>,
     /// Whether the spool keeps what customising reads, too.
     pub(super) customizes: bool,
+    /// What of the user's was read besides the archive, where that is asked for.
+    pub(super) inputs: Vec<Input>,
     /// Files that the spool keeps.
     kept: HashSet<DataId>,
     /// Pieces of such files, by their offset, for which a full filesystem had no place.
@@ -91,6 +93,7 @@ impl<'a> Ingest<'a> {
             asked: Asked::default(),
             digesting: None,
             customizes: false,
+            inputs: Vec::new(),
             kept: HashSet::new(),
             unplaced: HashMap::new(),
             data: 0,

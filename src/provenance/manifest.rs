@@ -15,7 +15,7 @@ const FORM: u32 = 1;
 /// What was made of what.
 #[derive(Clone, Copy, Debug)]
 pub struct Manifest<'a> {
-    /// What was read, lowest layer first.
+    /// What was read: the root filesystem, lowest layer first, then what else went into the image.
     pub inputs: &'a [Input],
     /// What was asked for: the keys of a spec file, those that nobody named with their defaults.
     pub spec: &'a Value,

@@ -25,8 +25,10 @@ pub struct Statement<'a> {
     pub name: &'a str,
     /// SHA-256 of the image, in hex.
     pub sha256: &'a str,
-    /// What was read.
-    pub inputs: &'a [Input],
+    /// The root filesystem that was read, lowest layer first.
+    pub rootfs: &'a [Input],
+    /// What else was read.
+    pub others: &'a [Input],
     /// What was asked for, as in [`super::Manifest::spec`].
     pub spec: &'a Value,
     /// `SOURCE_DATE_EPOCH`.
@@ -39,7 +41,7 @@ impl Statement<'_> {
     /// The statement.
     #[must_use]
     pub fn document(&self) -> Value {
-        let names: Vec<&str> = self.inputs.iter().map(|i| i.name.as_str()).collect();
+        let names: Vec<&str> = self.rootfs.iter().map(|i| i.name.as_str()).collect();
         let mut external = json!({ "rootfs": names, "spec": self.spec });
         if let Some(epoch) = self.source_date_epoch {
             external["source_date_epoch"] = epoch.into();
@@ -68,7 +70,7 @@ impl Statement<'_> {
     /// What was read, and the layers of images.
     fn dependencies(&self) -> Vec<Value> {
         let mut list = Vec::new();
-        for input in self.inputs {
+        for input in self.rootfs.iter().chain(self.others) {
             list.push(resource(&input.name, input.digest.as_deref(), input.kind));
             for layer in &input.layers {
                 list.push(resource(&input.name, Some(&layer.digest), "layer"));

@@ -212,13 +212,7 @@ fn what_cannot_be_read_is_told_with_what_to_do() {
 
 #[test]
 fn what_fails_for_a_while_is_tried_again() {
-    for fault in [
-        Fault::AccountThrottle,
-        Fault::Internal,
-        Fault::Cut,
-        Fault::Lose,
-        Fault::Hang,
-    ] {
+    for fault in Fault::USUAL {
         let cloud = cloud(printed("up\n"));
         cloud.fake.fault("GetConsoleOutput", When::First(2), fault);
         let ran = console(&cloud, &["--timeout", "1s"]);

@@ -127,17 +127,7 @@ fn without_region_keys_or_network_one_line_says_so() {
 fn somebody_elses_server_is_examined_and_nothing_stays_there() {
     let Some(moto) = Moto::start() else { return };
     let desk = Desk::new();
-    let access = [
-        "--endpoint-url",
-        &moto.url,
-        "--region",
-        "eu-west-1",
-        "--patience",
-        "1s",
-    ];
-    let mut command = desk.command(&[&["doctor", "--aws"][..], &access].concat());
-    keys(&mut command, &desk);
-    let ran = ran(&command.output().unwrap());
+    let ran = moto.ran(&desk, &["doctor", "--aws", "--patience", "1s"]);
     assert!(
         ran.stdout.contains("arn:aws:sts::123456789012:user/moto"),
         "{ran:?}"

@@ -22,21 +22,10 @@
 //! | CompleteSnapshot whose answer is lost | EC2 is asked, and says that it is complete: exit 0 |
 //! | DeleteSnapshot, whatever happens to it | "is left behind" names the snapshot and why; the same command completes it |
 
-use crate::common::cloud::{Cloud, Holds};
+use crate::common::cloud::{Cloud, Holds, IMAGE};
 use crate::fake_ebs::{Fault, Faults, Status, When};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
-
-const IMAGE: [Holds; 8] = [
-    Holds::Data(1),
-    Holds::Hole,
-    Holds::Data(2),
-    Holds::Data(3),
-    Holds::Data(4),
-    Holds::Zeros,
-    Holds::Data(5),
-    Holds::Data(6),
-];
 
 /// The requests of an incremental snapshot, in order.
 const REQUESTS: [&str; 6] = [

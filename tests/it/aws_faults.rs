@@ -1,22 +1,11 @@
 //! What goes wrong between here and AWS at length: refusals, keys, clocks, quotas. Every fault of every request is in
 //! `aws_fault_table`.
 
-use crate::common::cloud::{Cloud, Holds};
+use crate::common::cloud::{Cloud, Holds, IMAGE};
 use crate::common::desk::{Ran, ran};
 use crate::fake_ebs::{Fault, Manner, When};
 use expect_test::expect;
 use std::time::{Duration, Instant};
-
-const IMAGE: [Holds; 8] = [
-    Holds::Data(1),
-    Holds::Hole,
-    Holds::Data(2),
-    Holds::Data(3),
-    Holds::Data(4),
-    Holds::Zeros,
-    Holds::Data(5),
-    Holds::Data(6),
-];
 
 #[test]
 fn a_refusal_is_told_at_once_with_what_to_do() {

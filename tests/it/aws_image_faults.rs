@@ -73,13 +73,7 @@ fn side_by_side(test: impl Fn(&'static str, &'static str) + Sync) {
 #[test]
 fn what_fails_for_a_while_is_tried_again_and_nothing_is_made_twice() {
     side_by_side(|verb, request| {
-        for fault in [
-            Fault::AccountThrottle,
-            Fault::Internal,
-            Fault::Cut,
-            Fault::Lose,
-            Fault::Hang,
-        ] {
+        for fault in Fault::USUAL {
             let (cloud, args) = scene(verb);
             let seen = cloud.fake.state().faults.seen(request);
             let when = When::Between(seen + 1, seen + 2);

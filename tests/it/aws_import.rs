@@ -136,13 +136,6 @@ const OF_EC2: [&str; 3] = [
     "DescribeImportSnapshotTasks",
     "CreateTags",
 ];
-const FAULTS: [Fault; 5] = [
-    Fault::AccountThrottle,
-    Fault::Internal,
-    Fault::Cut,
-    Fault::Lose,
-    Fault::Hang,
-];
 
 /// For every request in a thread of its own: most of these tests is waiting.
 fn side_by_side(test: impl Fn(&'static str, &Port, Fault, When) + Sync, when: When) {
@@ -150,7 +143,7 @@ fn side_by_side(test: impl Fn(&'static str, &Port, Fault, When) + Sync, when: Wh
         for request in OF_S3.into_iter().chain(OF_EC2) {
             let test = &test;
             scope.spawn(move || {
-                for fault in FAULTS {
+                for fault in Fault::USUAL {
                     let port = Port::new();
                     match OF_S3.contains(&request) {
                         true => port.s3.fault(request, when, fault),

@@ -2,7 +2,7 @@
 
 use crate::common::bundle;
 use crate::common::cloud::keys;
-use crate::common::desk::{Desk, ran};
+use crate::common::desk::{Desk, Ran, ran};
 use crate::common::server::Server;
 use crate::tools::have;
 use std::io::{Read, Write};
@@ -31,6 +31,22 @@ impl Moto {
             url,
             _server: server,
         })
+    }
+
+    /// A run of the program, which has this for AWS.
+    pub fn ran(&self, desk: &Desk, args: &[&str]) -> Ran {
+        let access = ["--endpoint-url", &self.url, "--region", "eu-west-1"];
+        let mut command = desk.command(&[args, &access].concat());
+        keys(&mut command, desk);
+        ran(&command.output().unwrap())
+    }
+
+    /// What one says that must succeed.
+    #[track_caller]
+    pub fn run(&self, desk: &Desk, args: &[&str]) -> String {
+        let ran = self.ran(desk, args);
+        assert_eq!(ran.code, Some(0), "{args:?} {ran:?}");
+        ran.stdout
     }
 
     /// What EC2 answers to a form that no verb sends.
@@ -83,18 +99,8 @@ fn a_small_image_becomes_a_snapshot_and_serves_as_a_parent() {
     image[512 * 9..512 * 12].fill(0);
     desk.write("disk.img", &image);
     let run = |args: &[&str]| {
-        let access = [
-            "--endpoint-url",
-            &moto.url,
-            "--region",
-            "eu-west-1",
-            "--json",
-        ];
-        let mut command = desk.command(&[&["snapshot", "disk.img"], args, &access].concat());
-        keys(&mut command, &desk);
-        let ran = ran(&command.output().unwrap());
-        assert_eq!(ran.code, Some(0), "{ran:?}");
-        serde_json::from_str::<serde_json::Value>(&ran.stdout).unwrap()
+        let said = moto.run(&desk, &[&["snapshot", "disk.img", "--json"], args].concat());
+        serde_json::from_str::<serde_json::Value>(&said).unwrap()
     };
     let whole = run(&["--tag", "Name=web", "--block-map", "whole.blocks"]);
     assert_eq!(
@@ -123,14 +129,7 @@ fn a_snapshot_becomes_an_ami_in_three_regions_that_another_account_may_start() {
     let Some(moto) = Moto::start() else { return };
     let desk = Desk::new();
     desk.write("disk.img", &[7; 64 * 512]);
-    let run = |args: &[&str]| {
-        let access = ["--endpoint-url", &moto.url, "--region", "eu-west-1", "-q"];
-        let mut command = desk.command(&[args, &access].concat());
-        keys(&mut command, &desk);
-        let ran = ran(&command.output().unwrap());
-        assert_eq!(ran.code, Some(0), "{args:?} {ran:?}");
-        ran.stdout.trim_end().to_owned()
-    };
+    let run = |args: &[&str]| moto.run(&desk, args).trim_end().to_owned();
     let snapshot = run(&["snapshot", "disk.img"]);
     let machine = ["--arch=x86_64", "--boot-mode=legacy-bios", "--name=web"];
     let id = run(&[&["register", &snapshot], &machine[..]].concat());

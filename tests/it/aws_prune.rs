@@ -1,8 +1,8 @@
 //! `prune`: what is old goes; what anybody may still need stays, and it is said why.
 
 use crate::aws_moto::{Moto, element};
-use crate::common::cloud::{Cloud, Holds, keys};
-use crate::common::desk::{Desk, Ran, ran};
+use crate::common::cloud::{Cloud, Holds};
+use crate::common::desk::{Desk, Ran};
 use crate::fake_ebs::{Ami, Fault, Instance, Manner, Status, When};
 use expect_test::expect;
 use std::time::{Duration, SystemTime};
@@ -384,19 +384,9 @@ fn the_amis_of_somebody_elses_server_are_pruned() {
         })
         .into();
     let run = |args: &[&str]| {
-        let access = [
-            "--endpoint-url",
-            &moto.url,
-            "--region",
-            "eu-west-1",
-            "--json",
-        ];
-        let mut command =
-            desk.command(&[&["prune", "--name", "web-*", "--foreign"], args, &access].concat());
-        keys(&mut command, &desk);
-        let ran = ran(&command.output().unwrap());
-        assert_eq!(ran.code, Some(0), "{ran:?}");
-        serde_json::from_str::<serde_json::Value>(&ran.stdout).unwrap()
+        let prune = ["prune", "--name", "web-*", "--foreign", "--json"];
+        let said = moto.run(&desk, &[&prune, args].concat());
+        serde_json::from_str::<serde_json::Value>(&said).unwrap()
     };
     // An instance of the older one.
     let form = format!(

@@ -2,17 +2,29 @@
 
 use crate::aws_moto::{Moto, element};
 use crate::common::bundle;
-use crate::common::cloud::{Cloud, Holds, keys};
+use crate::common::cloud::{Cloud, Holds};
 use crate::common::desk::{Desk, Ran, Running, ran};
 use crate::common::fault::wait_until;
 use crate::common::tarball::{Header, archive, file};
 use crate::fake_ebs::{Fault, Status, When};
 use std::io::Write;
-use std::process::Stdio;
+use std::process::{ChildStdin, Stdio};
 use std::time::Duration;
 
 /// What every push of an archive without a system in it says besides.
 const SHAPE: [&str; 6] = ["--boot", "none", "--size", "64M", "--seed", "push"];
+
+/// A push whose archive comes through a pipe.
+fn piped(cloud: &Cloud, args: &[&str]) -> (Running, ChildStdin) {
+    let mut command = cloud.command(&[args, &SHAPE].concat());
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut running = Running(command.spawn().unwrap());
+    let pipe = running.0.stdin.take().unwrap();
+    (running, pipe)
+}
 
 fn bytes(nr: u8, len: usize) -> Vec<u8> {
     (0..len)
@@ -116,19 +128,13 @@ fn blocks_are_sent_while_the_archive_is_still_being_read() {
     cloud.desk.write("rootfs.tar", &tar);
     build(&cloud, "disk.img", &SHAPE);
     let args = ["push", "-", "--arch", "x86_64", "--name", "web", "--json"];
-    let mut command = cloud.command(&[&args[..], &SHAPE].concat());
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let mut pipe = child.stdin.take().unwrap();
+    let (running, mut pipe) = piped(&cloud, &args);
     let (first, rest) = tar.split_at(16 << 20);
     pipe.write_all(first).unwrap();
     wait_until("blocks", || cloud.fake.state().puts >= 8);
     pipe.write_all(rest).unwrap();
     drop(pipe);
-    let ran = ran(&child.wait_with_output().unwrap());
+    let ran = running.end();
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let figures: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     cloud.holds(snapshot_of(&figures), "disk.img");
@@ -188,13 +194,7 @@ fn when_the_ami_is_refused_the_snapshot_is_deleted() {
 fn interrupted_while_the_archive_is_being_read_it_leaves_nothing() {
     let cloud = Cloud::new();
     let args = ["push", "-", "--arch", "x86_64", "--name", "web"];
-    let mut command = cloud.command(&[&args[..], &SHAPE].concat());
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut running = Running(command.spawn().unwrap());
-    let mut pipe = running.0.stdin.take().unwrap();
+    let (mut running, mut pipe) = piped(&cloud, &args);
     pipe.write_all(&Header::new("big", b'0', 40 << 20).block())
         .unwrap();
     pipe.write_all(&bytes(1, 24 << 20)).unwrap();
@@ -311,21 +311,7 @@ fn a_rootfs_is_pushed_copied_to_two_regions_and_shared() {
         "rootfs.tar",
         &archive(&[hostname, file("data", &[7; 300_000])]),
     );
-    let run = |args: &[&str]| {
-        let access = [
-            "--endpoint-url",
-            &moto.url,
-            "--region",
-            "eu-west-1",
-            "--quiet",
-        ];
-        let mut command = desk.command(&[args, &access].concat());
-        keys(&mut command, &desk);
-        let ran = ran(&command.output().unwrap());
-        assert_eq!(ran.code, Some(0), "{ran:?}");
-        ran.stdout
-    };
-    let pushed = run(&[
+    let args = [
         "push",
         "rootfs.tar",
         "--boot",
@@ -343,8 +329,8 @@ fn a_rootfs_is_pushed_copied_to_two_regions_and_shared() {
         "--ssm-parameter",
         "/images/web",
         "--json",
-    ]);
-    let pushed: serde_json::Value = serde_json::from_str(&pushed).unwrap();
+    ];
+    let pushed: serde_json::Value = serde_json::from_str(&moto.run(&desk, &args)).unwrap();
     let images = pushed["images"].as_array().unwrap();
     assert_eq!(images.len(), 3, "{pushed}");
     let id = images[0]["image-id"].as_str().unwrap();
@@ -385,16 +371,8 @@ fn a_rootfs_is_pushed_as_a_bundle() {
         "--name",
         "web",
         "--json",
-        "--endpoint-url",
-        &moto.url,
-        "--region",
-        "us-east-1",
     ];
-    let mut command = desk.command(&args);
-    keys(&mut command, &desk);
-    let ran = ran(&command.output().unwrap());
-    assert_eq!(ran.code, Some(0), "{ran:?}");
-    let pushed: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let pushed: serde_json::Value = serde_json::from_str(&moto.run(&desk, &args)).unwrap();
     let location = "images/web/rootfs.manifest.xml";
     assert_eq!(pushed["bundle"]["image-location"], location, "{pushed}");
     assert!(

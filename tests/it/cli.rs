@@ -179,10 +179,11 @@ fn help_of_build_shows_every_flag_with_its_default() {
               --remove <GLOB>
                   Leave out what matches, as in '/usr/share/doc/**'; may be given several times
               --overlay <DIR[:OWNER[:GROUP]]>
-                  Lay a folder over the tree; root:root owns its files unless told. Several times: in this
-                  order
+                  Lay a folder over the tree; root:root owns its files unless told, and of modes group's and
+                  others' write permission is left out. Several times: in this order
               --file <SRC:DEST[:MODE[:OWNER[:GROUP]]]>
-                  Put a file into the image, as in motd:/etc/motd:0644; several times
+                  Put a file into the image, as in motd:/etc/motd:0644; without MODE 0644, 0755 if it is
+                  executable, 0600 or 0700 if nobody else may read it. Several times
               --user <NAME[:UID][:GROUP,…]>
                   Add a user without a password, its home from /etc/skel, to these groups; several times
               --ssh-key <USER:FILE>

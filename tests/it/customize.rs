@@ -616,3 +616,77 @@ fn an_overlay_streams() {
     assert!(peak < limit, "{peak} bytes of {limit}");
     assert_eq!(look(&desk, "/big2"), "100644 0:0");
 }
+
+/// Units that name each other, and links that lead in a circle: there is an end to them.
+#[test]
+fn circles_of_units_are_enabled_and_disabled_once() {
+    let desk = desk();
+    let folder = "over/etc/systemd/system";
+    std::fs::create_dir_all(desk.path("over/etc/systemd/system/x.target.wants")).unwrap();
+    for (name, other) in [("a", "b"), ("b", "a")] {
+        let text =
+            format!("[Install]\nWantedBy=multi-user.target\nAlso={other}.service {name}.service\n");
+        desk.write(&format!("{folder}/{name}.service"), text.as_bytes());
+    }
+    for (name, target) in [
+        ("ring1.service", "ring2.service"),
+        ("ring2.service", "ring1.service"),
+        ("x.target.wants/a.service", "../ring1.service"),
+        ("ring3.service", "a.service"),
+    ] {
+        std::os::unix::fs::symlink(target, desk.path(folder).join(name)).unwrap();
+    }
+    let overlay = ["--overlay", "over"];
+    builds(&desk, &[&overlay[..], &["--enable", "a"]].concat());
+    let wants = "/etc/systemd/system/multi-user.target.wants";
+    if have("debugfs") {
+        for name in ["a", "b"] {
+            let to = format!("/etc/systemd/system/{name}.service");
+            assert_eq!(target(&desk, &format!("{wants}/{name}.service")), to);
+        }
+    }
+    for (unit, left) in [("a", &["ring1", "ring2"][..]), ("ring1", &["a", "b"])] {
+        builds(&desk, &[&overlay[..], &["--disable", unit]].concat());
+        if let Some(list) = desk.debugfs("ls /etc/systemd/system") {
+            for gone in [
+                "ring3.service",
+                "x.target.wants",
+                "multi-user.target.wants/a",
+            ] {
+                assert!(!list.contains(gone), "{unit}: {list}");
+            }
+            for name in left {
+                assert!(list.contains(&format!("{name}.service")), "{unit}: {list}");
+            }
+        }
+    }
+}
+
+/// sshd reads no keys in a folder or a file that another than their user could write.
+#[test]
+fn keys_of_an_overlay_become_the_users_when_one_is_added() {
+    let desk = desk();
+    for (home, mode) in [("home/lisa", 0o775), ("root", 0o755)] {
+        let folder = desk.path(&format!("over/{home}/.ssh"));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::set_permissions(&folder, PermissionsExt::from_mode(mode)).unwrap();
+        std::fs::write(folder.join("authorized_keys"), "ssh-rsa AAAAB3 other").unwrap();
+        std::fs::write(folder.join("config"), "Host *\n").unwrap();
+    }
+    let flags = ["--overlay", "over", "--user", "lisa"];
+    let keys = ["--ssh-key", "lisa:key.pub", "--ssh-key", "root:key.pub"];
+    builds(&desk, &[&flags[..], &keys].concat());
+    if !have("debugfs") {
+        return;
+    }
+    for (home, owner) in [("/home/lisa", "2000:2000"), ("/root", "0:0")] {
+        assert_eq!(
+            look(&desk, &format!("{home}/.ssh")),
+            format!("40700 {owner}")
+        );
+        let file = format!("{home}/.ssh/authorized_keys");
+        assert_eq!(look(&desk, &file), format!("100600 {owner}"));
+        assert_eq!(cat(&desk, &file), format!("ssh-rsa AAAAB3 other\n{KEY}"));
+    }
+    assert_eq!(look(&desk, "/home/lisa/.ssh/config"), "100644 0:0");
+}

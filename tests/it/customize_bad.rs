@@ -1,6 +1,6 @@
 //! Filters and edits that cannot be: what is told, and that nothing is left behind.
 
-use crate::common::desk::{Ran, Running};
+use crate::common::desk::{Desk, Ran, Running, ran};
 use crate::common::fault::wait_until;
 use crate::customize::desk;
 use crate::tools::{have, stdout};
@@ -159,12 +159,90 @@ fn a_signal_ends_a_filter_and_all_that_it_started() {
         (ran.code, ran.stderr.as_str()),
         (Some(130), "error: interrupted\n")
     );
-    let process = format!("/proc/{}/stat", pid.trim());
-    wait_until("the end of what it started", || {
-        let stat = std::fs::read_to_string(&process).unwrap_or_default();
-        stat.is_empty() || stat.contains(") Z ")
-    });
+    wait_until("the end of what it started", || gone(&desk));
     assert_eq!(desk.out(), Vec::<String>::new());
+}
+
+/// Whether the process whose number is in the file `pid` is gone, or only waits to be reaped.
+fn gone(desk: &Desk) -> bool {
+    let pid = std::fs::read_to_string(desk.path("pid")).unwrap();
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    stat.is_empty() || stat.contains(") Z ")
+}
+
+#[test]
+fn what_a_filter_leaves_behind_ends_with_it() {
+    let desk = desk();
+    let filter = "sleep 1000 >/dev/null & echo $! >pid; cat";
+    desk.builds("small.tar", &["--boot", "none", "--filter", filter]);
+    wait_until("the end of what it started", || gone(&desk));
+    // One that lets nobody end it.
+    let filter = "trap '' TERM; sleep 1000 >/dev/null & echo $! >pid; cat";
+    desk.builds("small.tar", &["--boot", "none", "--filter", filter]);
+    wait_until("the end of what it started", || gone(&desk));
+}
+
+/// Such a caller leaves no way to know whether the filter failed: an image that may lack half of its files is none.
+#[test]
+fn a_filter_whose_end_nobody_can_know_fails_the_build() {
+    let desk = desk();
+    let args = [
+        "build",
+        "small.tar",
+        "-o",
+        "out/a",
+        "--boot",
+        "none",
+        "--quiet",
+        "--filter",
+        "cat",
+    ];
+    let output = desk
+        .prefixed(&["env", "--ignore-signal=CHLD"], &args)
+        .output();
+    desk.told(&ran(&output.unwrap()), 3, expect![[r#"
+        error: the filter `cat` failed (how it ended is unknown: No child processes (os error 10); do not start this with SIGCHLD ignored): mend the command; what it said itself stands above
+    "#]]);
+}
+
+#[test]
+fn a_filter_that_wants_the_terminal_fails_the_build() {
+    if !have("python3") {
+        return;
+    }
+    let desk = desk();
+    let script =
+        "import pty, sys, os; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
+    let shell = "exec \"$@\" 2>err";
+    let prefix = [
+        "timeout", "60", "python3", "-c", script, "sh", "-c", shell, "sh",
+    ];
+    for filter in [
+        "cat; read answer </dev/tty",
+        "cat </dev/tty",
+        "cat | (read x </dev/tty; cat)",
+    ] {
+        let args = [
+            "build",
+            "small.tar",
+            "-o",
+            "out/a",
+            "--boot",
+            "none",
+            "--quiet",
+            "--filter",
+            filter,
+        ];
+        let output = desk.prefixed(&prefix, &args).output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        let told = std::fs::read_to_string(desk.path("err")).unwrap();
+        let why = "it was stopped because it wanted the terminal, which a filter has not: its input is the archive";
+        assert!(
+            told.contains(&format!("the filter `{filter}` failed ({why})")),
+            "{told}"
+        );
+        assert_eq!(desk.out(), Vec::<String>::new());
+    }
 }
 
 #[test]
@@ -332,6 +410,53 @@ fn edits_that_cannot_be_made_are_refused() {
             error: invalid value 'Lisa' for '--user <NAME[:UID][:GROUP,…]>': `Lisa` is no name of a user: up to 32 of a-z, 0-9, `_` and `-`, the first a letter or `_`
 
             For more information, try '--help'.
+        "#]],
+    );
+}
+
+#[test]
+fn a_skeleton_that_is_too_large_is_told_with_the_user() {
+    let desk = desk();
+    std::fs::create_dir_all(desk.path("over/etc/skel")).unwrap();
+    let large = std::fs::File::create(desk.path("over/etc/skel/large")).unwrap();
+    large.set_len(17 << 20).unwrap();
+    let args = [
+        "build",
+        "small.tar",
+        "-o",
+        "out/a",
+        "--boot",
+        "none",
+        "--quiet",
+    ];
+    let flags = ["--overlay", "over", "--user", "lisa"];
+    desk.refused(
+        &[&args[..], &flags].concat(),
+        3,
+        expect![[r#"
+        error: --user lisa: /etc/skel/large is larger than 16777216 bytes, too large for a home
+    "#]],
+    );
+}
+
+#[test]
+fn a_seed_that_cloud_init_would_misread_is_refused() {
+    let desk = desk();
+    desk.write("user-data", b"#cloud-configx\npackages: [a]\n");
+    let args = [
+        "build",
+        "small.tar",
+        "-o",
+        "out/a",
+        "--boot",
+        "none",
+        "--quiet",
+    ];
+    desk.refused(
+        &[&args[..], &["--cloud-init", "user-data"]].concat(),
+        3,
+        expect![[r#"
+            error: --cloud-init: user-data: cloud-init would not know it: its first line is `#cloud-config`, `#!…` or another of its headers, before any comment
         "#]],
     );
 }

@@ -43,7 +43,16 @@ fn builds(desk: &Desk, flags: &[&str]) -> Ran {
     let ran = desk.run(&[&line, flags].concat());
     assert_eq!(ran.code, Some(0), "{ran:?}");
     desk.fsck();
+    same_twice(desk, &[&["image.toml", "--boot", "none"], flags].concat());
     ran
+}
+
+/// `repro` finds no difference between two builds of it.
+#[track_caller]
+fn same_twice(desk: &Desk, line: &[&str]) {
+    let ran = desk.run(&[&["repro"], line].concat());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stdout.starts_with("identical"), "{ran:?}");
 }
 
 fn holds(desk: &Desk, path: &str, text: &str) {
@@ -175,6 +184,8 @@ fn packer_hands_on_the_id_of_the_ami() {
         assert_eq!(checked.code, Some(0), "{checked:?}");
     }
     let flags = "flags=--boot none --size 64M --arch x86_64";
+    let asked = "rootfs.tar --boot none --size 64M --enable fstrim.timer --machine-id empty";
+    same_twice(desk, &asked.split(' ').collect::<Vec<_>>());
     let built = packer(&[
         "build",
         "-color=false",
@@ -230,6 +241,8 @@ fn a_makefile_of_a_dozen_lines() {
     let made = make(&["disk.img", flags]);
     assert_eq!(made.code, Some(0), "{made:?}");
     assert!(desk.path("disk.img").exists());
+    let flags_: Vec<&str> = flags["FLAGS=".len()..].split(' ').collect();
+    same_twice(&desk, &[&["rootfs.tar"], &flags_[..]].concat());
     // Nothing has changed: nothing is made.
     let again = make(&["disk.img", flags]);
     assert!(again.stdout.contains("up to date"), "{again:?}");
@@ -278,6 +291,8 @@ fn pods(kind: &str, count: usize) {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let ran = desk.run(&words);
         assert_eq!(ran.code, Some(0), "{ran:?}");
+        let given = words.iter().skip(1).filter(|w| **w != "--spec");
+        same_twice(&desk, &given.copied().collect::<Vec<_>>());
     }
     assert_eq!(desk.out().len(), count);
 }

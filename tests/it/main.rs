@@ -31,6 +31,7 @@
 //! | `fidelity_rows`, `fidelity_table` | the README's table of what diskwright and others keep of an archive |
 //! | `boot_debian` | a Debian boots, writes, reboots and leaves a clean filesystem |
 //! | `boot_matrix` | Debian 12 and 13 boot in every mode, by BIOS and UEFI, from NVMe |
+//! | `inputs` | digests of overlays, files, keys and seeds; modes and holes of what they bring |
 //! | `kernel` | Linux finds in an image what the archive says |
 //! | `growth` | Linux grows an image online, fills it and leaves it clean |
 //! | `gpt` | every mode with a GPT against sgdisk, sfdisk, parted, blkid, checkers, GRUB |
@@ -57,6 +58,7 @@
 //! | `pv` | images for PV-GRUB: menu.lst by GRUB 0.97's grammar, refusals |
 //! | `pv_boot` | GRUB 0.97 and Xen's pygrub read such an image of Debian 12 and 13, what they find boots |
 //! | `readme` | that the README says what the program does |
+//! | `records_guest` | in a Linux guest: every digest of the manifest is sha256sum's, every package dpkg-query's |
 //! | `scale` | sizes and numbers of files that nobody tries by hand |
 //! | `vdisk*` | every format against qemu-img, both ways; streams, conversions, block maps, damage |
 //! | `tidy` | the rules of the house: dependency direction, lengths, introductions |
@@ -143,6 +145,7 @@ mod grub_boot;
 mod grub_config;
 mod grub_install;
 mod grub_life;
+mod inputs;
 mod kernel;
 mod large_dir;
 mod layers;
@@ -165,6 +168,7 @@ mod provenance;
 mod pv;
 mod pv_boot;
 mod readme;
+mod records_guest;
 mod repro;
 mod sbom;
 mod scale;

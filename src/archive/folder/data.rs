@@ -30,8 +30,11 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// The next piece; `None` at the end.
-    pub(super) fn next(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, FolderError> {
+    /// The next piece and its place in the file; `None` at the end.
+    pub(super) fn next(
+        &mut self,
+        buffer: &mut BytesMut,
+    ) -> Result<Option<(u64, Bytes)>, FolderError> {
         while self.run.len == 0 {
             match self.runs.next() {
                 Some(run) => self.run = run,
@@ -61,12 +64,13 @@ impl Reading {
                 Ok(n) => break n,
             }
         };
-        self.run.offset = self.run.offset.saturating_add(count(n));
+        let at = self.run.offset;
+        self.run.offset = at.saturating_add(count(n));
         self.run.len = self.run.len.saturating_sub(count(n));
         let rest = buffer.split_off(n);
         let piece = std::mem::replace(buffer, rest).freeze();
         buffer.clear();
-        Ok(Some(piece))
+        Ok(Some((at, piece)))
     }
 }
 

@@ -7,7 +7,9 @@
 //! a folder is that of its tar.
 
 mod data;
+mod digest;
 mod error;
+mod single;
 mod xattr;
 
 use std::collections::HashMap;
@@ -26,14 +28,32 @@ use crate::display::display_path;
 use crate::entry::{DataRun, Entry, EntryKind};
 use crate::units::{Timestamp, count};
 use data::{Reading, runs};
+use digest::TreeDigest;
 pub use error::FolderError;
+pub(crate) use single::SingleFile;
 use xattr::Bearer;
+
+/// What a umask decides, and what a folder has from the one that it was made in.
+const OTHERS_WRITE: u16 = 0o022;
+const SETGID: u16 = 0o2000;
+
+/// How a folder is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct How {
+    /// Owner and group of everything; by default as the filesystem shows them.
+    pub(super) owner: Option<(u32, u32)>,
+    /// Whether what depends on the building machine is left out: see [`super::Options::portable`].
+    pub(super) portable: bool,
+    /// Whether it is digested, with what says that somebody wants an end.
+    pub(super) digest: Option<fn() -> bool>,
+}
 
 /// Reads a folder once, front to back.
 pub(super) struct FolderReader {
     /// As the user gave it, for messages.
     name: Vec<u8>,
-    owner: Option<(u32, u32)>,
+    how: How,
+    digest: Option<TreeDigest>,
     /// The directory under way.
     directory: OwnedFd,
     /// Its path from the folder's root.
@@ -70,14 +90,15 @@ fn file_type(stat: &Statx) -> FileType {
 }
 
 impl FolderReader {
-    pub(super) fn open(path: &Path, owner: Option<(u32, u32)>) -> Result<Self, FolderError> {
+    pub(super) fn open(path: &Path, how: How) -> Result<Self, FolderError> {
         let name = path.as_os_str().as_encoded_bytes().to_vec();
         let told = |e| failed(&name, e);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = rustix::fs::open(path, flags, Mode::empty()).map_err(told)?;
         let stat = stat_of(&directory).map_err(told)?;
         let mut reader = Self {
-            owner,
+            how,
+            digest: how.digest.map(TreeDigest::new),
             directory,
             path: Vec::new(),
             levels: Vec::new(),
@@ -101,7 +122,25 @@ impl FolderReader {
     }
 
     pub(super) fn next_entry(&mut self) -> Result<Option<Entry>, FolderError> {
+        // What nobody asked for is digested, too.
+        while self.digest.is_some() && self.next_data()?.is_some() {}
         self.reading = None;
+        let entry = self.advance()?;
+        // The folder itself has no name in the list.
+        if let (Some(digest), Some(entry)) = (&mut self.digest, &entry)
+            && entry.path != b"."
+        {
+            digest.entry(entry);
+        }
+        Ok(entry)
+    }
+
+    /// The digest of all, when the last entry was read, where it was asked for.
+    pub(super) fn digest(&mut self) -> Option<String> {
+        self.digest.as_mut().and_then(TreeDigest::finish)
+    }
+
+    fn advance(&mut self) -> Result<Option<Entry>, FolderError> {
         if let Some(root) = self.root.take() {
             return Ok(Some(root));
         }
@@ -123,10 +162,14 @@ impl FolderReader {
         let Some(reading) = &mut self.reading else {
             return Ok(None);
         };
-        let piece = reading.next(&mut self.buffer)?;
-        let len = piece.as_ref().map_or(0, Bytes::len);
-        self.done = self.done.saturating_add(count(len));
-        Ok(piece)
+        let Some((at, piece)) = reading.next(&mut self.buffer)? else {
+            return Ok(None);
+        };
+        self.done = self.done.saturating_add(count(piece.len()));
+        if let Some(digest) = &mut self.digest {
+            digest.data(at, &piece);
+        }
+        Ok(Some(piece))
     }
 
     /// Bytes of file data read.
@@ -283,13 +326,22 @@ impl FolderReader {
         path: Vec<u8>,
         kind: EntryKind,
         stat: &Statx,
-        xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+        mut xattrs: Vec<(Vec<u8>, Vec<u8>)>,
     ) -> Entry {
-        let (uid, gid) = self.owner.unwrap_or((stat.stx_uid, stat.stx_gid));
+        let (uid, gid) = self.how.owner.unwrap_or((stat.stx_uid, stat.stx_gid));
+        let mut mode = stat.stx_mode & 0o7777;
+        if self.how.portable {
+            xattrs.retain(|(name, _)| name == b"security.capability");
+            mode &= match kind {
+                EntryKind::Symlink { .. } => mode,
+                EntryKind::Directory => !(OTHERS_WRITE | SETGID),
+                _ => !OTHERS_WRITE,
+            };
+        }
         Entry {
             path,
             kind,
-            mode: stat.stx_mode & 0o7777,
+            mode,
             uid,
             gid,
             mtime: Timestamp {

@@ -21,7 +21,7 @@ const GLOBAL_MAX: usize = 64 << 10;
 
 /// Reads tar from a decoded stream.
 pub(in crate::archive) struct TarReader {
-    pub(super) input: Input,
+    pub(in crate::archive) input: Input,
     pending: Pending,
     global: Records,
     /// The entry under way, for messages.

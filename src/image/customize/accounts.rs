@@ -97,18 +97,14 @@ pub(super) fn add(
     owners.keep(home);
     edit.ingest.tree.set_owner(home, account.uid, account.gid);
     edit.ingest.tree.set_mode(home, defaults.home_mode);
-    skel(
-        edit,
-        SKEL,
-        &account.home,
-        (account.uid, account.gid),
-        SKEL_DEPTH,
-    )
+    let owner = (account.uid, account.gid);
+    skel(edit, &user.name, SKEL, &account.home, owner, SKEL_DEPTH)
 }
 
 /// Copies what is in a folder of `/etc/skel` and not in the home yet.
 fn skel(
     edit: &mut Edit<'_, '_>,
+    user: &str,
     from: &str,
     to: &str,
     (uid, gid): (u32, u32),
@@ -138,7 +134,7 @@ fn skel(
         match old.kind {
             NodeKind::Directory { .. } if depth > 0 => {
                 edit.directory(&to, given)?;
-                skel(edit, &from, &to, (uid, gid), depth - 1)?;
+                skel(edit, user, &from, &to, (uid, gid), depth - 1)?;
             }
             NodeKind::Symlink { target } => {
                 let target = edit.ingest.tree.target(target).to_vec();
@@ -147,7 +143,7 @@ fn skel(
             }
             NodeKind::File { size, .. } if size > READ_MAX => {
                 let why = format!("/{from} is larger than {READ_MAX} bytes, too large for a home");
-                return Err(edit.value("", why));
+                return Err(edit.value(user, why));
             }
             NodeKind::File { .. } => {
                 let bytes = edit.text(&from)?.unwrap_or_default();

@@ -17,8 +17,8 @@ const DISABLED: &str = "etc/cloud/cloud-init.disabled";
 /// What cloud-init knows user-data by: its documentation of user-data formats.
 const HEADERS: [&str; 9] = [
     "#cloud-config",
-    "#!",
     "#include",
+    "#include-once",
     "## template: jinja",
     "#cloud-boothook",
     "#part-handler",
@@ -84,12 +84,17 @@ pub(super) fn seed(
     Ok(())
 }
 
-/// Whether it has one of the headers of user-data, is compressed or MIME, or is empty.
+/// Whether it has one of the headers of user-data, is a script, compressed or MIME, or is empty. Cloud-init asks for no
+/// end of a header: it would take `#cloud-configx` for one, with a word less or more than was meant.
 fn is_user_data(bytes: &[u8]) -> bool {
     let mime = b"Content-Type:";
     let head = bytes.get(..mime.len()).unwrap_or_default();
     bytes.is_empty()
-        || HEADERS.iter().any(|h| bytes.starts_with(h.as_bytes()))
+        || bytes.starts_with(b"#!")
+        || HEADERS.iter().any(|header| {
+            let rest = bytes.strip_prefix(header.as_bytes());
+            rest.is_some_and(|rest| rest.first().is_none_or(u8::is_ascii_whitespace))
+        })
         || bytes.starts_with(b"\x1f\x8b")
         || head.eq_ignore_ascii_case(mime)
         || bytes.starts_with(b"MIME-Version:")
@@ -131,6 +136,10 @@ mod tests {
             b"#!/bin/sh\n",
             b"## template: jinja\n#cloud-config\n",
             b"#include\nhttps://x\n",
+            b"#include-once\nhttps://x\n",
+            b"#cloud-config\r\n",
+            b"#cloud-config",
+            b"#cloud-config-archive\n",
             b"content-type: text/x\n",
             b"\x1f\x8b\x08",
             b"",
@@ -141,6 +150,8 @@ mod tests {
             &b"# my comment\n#cloud-config\n"[..],
             b"packages: [a]\n",
             b" #!/bin/sh\n",
+            b"#cloud-configx\n",
+            b"#cloud-configs: []\n",
         ] {
             assert!(!is_user_data(bad), "{bad:?}");
         }

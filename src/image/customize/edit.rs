@@ -1,13 +1,17 @@
 //! How an edit is made: every path is followed inside the tree, and what lies in its way is told.
 
 use super::CustomizeError;
+use crate::archive::Input;
 use crate::display::display_path;
 use crate::entry::{Entry, EntryKind};
+use crate::hex::hex;
 use crate::image::BuildError;
 use crate::image::ingest::Ingest;
 use crate::tree::{NodeId, NodeKind, Real};
 use crate::units::{Timestamp, count};
 use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+use std::path::Path;
 
 /// Mode and owner of a file that is made.
 #[derive(Clone, Copy, Debug)]
@@ -197,11 +201,26 @@ impl Edit<'_, '_> {
     }
 
     /// Reads a small file of the user's.
-    pub(super) fn source(&self, path: &std::path::Path) -> Result<Vec<u8>, CustomizeError> {
-        std::fs::read(path).map_err(|source| CustomizeError::Source {
+    pub(super) fn source(&mut self, path: &Path) -> Result<Vec<u8>, CustomizeError> {
+        let bytes = std::fs::read(path).map_err(|source| CustomizeError::Source {
             flag: self.flag,
             path: path.into(),
             source,
-        })
+        })?;
+        if self.ingest.asked.inputs {
+            let digest = Sha256::digest(&bytes).into();
+            self.came_from(path, Some(digest), count(bytes.len()));
+        }
+        Ok(bytes)
+    }
+
+    /// Notes a file of the user's that was read.
+    pub(super) fn came_from(&mut self, path: &Path, sha256: Option<[u8; 32]>, size: u64) {
+        let name = display_path(path.as_os_str().as_encoded_bytes()).to_string();
+        self.ingest.inputs.push(Input {
+            digest: sha256.map(|digest| format!("sha256:{}", hex(&digest))),
+            size: Some(size),
+            ..Input::new(name, self.flag)
+        });
     }
 }

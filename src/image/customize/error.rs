@@ -1,6 +1,6 @@
 //! Why an edit cannot be made.
 
-use crate::archive::ArchiveError;
+use crate::archive::{ArchiveError, FolderError};
 use crate::tree::TreeError;
 use std::io;
 use std::path::PathBuf;
@@ -11,6 +11,9 @@ pub enum CustomizeError {
     /// A folder of the user's cannot be read.
     #[error("--overlay")]
     Overlay(#[source] ArchiveError),
+    /// A file of the user's cannot be read to its end.
+    #[error("--file")]
+    File(#[source] FolderError),
     /// A file of the user's cannot be read.
     #[error("--{flag}: cannot read {}", .path.display())]
     Source {

@@ -2,22 +2,17 @@
 
 use super::CustomizeError;
 use super::accounts::Names;
-use super::edit::{Edit, Given};
+use super::edit::Edit;
 use super::spec::{CustomFile, Overlay, Owner};
-use crate::archive::{Item, Options, Origin, Rootfs};
+use crate::archive::{HolesLeft, Input, Item, Options, Origin, Rootfs, SingleFile, SparseDigest};
 use crate::entry::{Entry, EntryKind};
 use crate::image::BuildError;
 use crate::image::ingest::Ingest;
 use crate::tree::NodeId;
-use crate::units::{MIB, Timestamp, count};
+use crate::units::Timestamp;
 use bytes::Bytes;
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
-
-/// What a umask of the building user decides: whether others may write.
-const OTHERS_WRITE: u16 = 0o022;
+use std::io;
 
 /// Who shall own what was laid over the tree, once the users are there.
 #[derive(Debug, Default)]
@@ -81,6 +76,8 @@ pub(super) fn folder(
     kind.map_err(|e| unreadable(edit, &overlay.folder, e))?;
     let options = Options {
         owner: Some((0, 0)),
+        portable: true,
+        digest: edit.ingest.asked.inputs,
         ..Options::default()
     };
     let origin = Origin::Path(overlay.folder.clone());
@@ -99,7 +96,16 @@ pub(super) fn folder(
             edit.ingest.warn(&warning);
         }
     }
-    owners.add(edit.flag, &overlay.owner, nodes);
+    let flag = edit.flag;
+    if edit.ingest.asked.inputs {
+        let inputs = reader.inputs().iter().cloned();
+        let inputs = inputs.map(|input| Input {
+            kind: flag,
+            ..input
+        });
+        edit.ingest.inputs.extend(inputs);
+    }
+    owners.add(flag, &overlay.owner, nodes);
     Ok(())
 }
 
@@ -122,20 +128,10 @@ fn fitted(edit: &Edit<'_, '_>, entry: Entry) -> Result<Option<Entry>, CustomizeE
         },
         kind => kind,
     };
-    let mode = match kind {
-        EntryKind::Symlink { .. } => entry.mode,
-        _ => entry.mode & !OTHERS_WRITE,
-    };
-    // Labels, ACLs and notes of browsers are the building machine's.
-    let ours = |name: &[u8]| name == b"security.capability";
-    let mut xattrs = entry.xattrs;
-    xattrs.retain(|(name, _)| ours(name));
     Ok(Some(Entry {
         path: real.path,
         kind,
-        mode,
         mtime: edit.time,
-        xattrs,
         ..entry
     }))
 }
@@ -146,70 +142,58 @@ pub(super) fn file(
     wanted: &CustomFile,
     owners: &mut Owners,
 ) -> Result<(), BuildError> {
-    let fails = |edit: &Edit<'_, '_>, e| unreadable(edit, &wanted.source, e);
-    let changed = |edit: &Edit<'_, '_>| CustomizeError::Content {
-        flag: edit.flag,
-        path: wanted.source.clone(),
-        why: "it was changed while it was read; stop what writes to it".into(),
-    };
-    // Before it is opened: that of a fifo waits for a writer.
-    let meta = std::fs::metadata(&wanted.source).map_err(|e| fails(edit, e))?;
-    if !meta.is_file() {
+    let source = SingleFile::open(&wanted.source);
+    let Some(mut source) = source.map_err(|e| unreadable(edit, &wanted.source, e))? else {
         return Err(CustomizeError::Content {
             flag: edit.flag,
             path: wanted.source.clone(),
             why: "it is no regular file; a folder is for --overlay".into(),
         }
         .into());
-    }
-    let source = File::open(&wanted.source).map_err(|e| fails(edit, e))?;
-    let size = meta.len();
-    let executable = meta.permissions().mode() & 0o100 != 0;
-    let given = Given::root(
-        wanted
-            .mode
-            .unwrap_or(if executable { 0o755 } else { 0o644 }),
-    );
+    };
     let real = edit.real(&wanted.path, false)?;
-    let kind = EntryKind::File { size, data: None };
+    let kind = source.kind();
     edit.in_the_way(&real, &kind)?;
     let entry = Entry {
-        mode: given.mode,
+        mode: wanted.mode.unwrap_or_else(|| usual(source.mode)),
         mtime: edit.time,
         ..Entry::new(real.path, kind)
     };
-    let mut left = size;
-    let mut reader = source.take(size.saturating_add(1));
-    let mut broken = None;
-    let mut next = || {
-        let mut piece = Vec::new();
-        let read = Read::by_ref(&mut reader)
-            .take(MIB.min(left))
-            .read_to_end(&mut piece);
-        match read {
-            Ok(0) => Ok(None),
-            Ok(n) => {
-                left = left.saturating_sub(count(n));
-                Ok(Some(Bytes::from(piece)))
-            }
-            Err(e) => {
-                broken = Some(e);
-                Ok(None)
-            }
+    let observer = edit.ingest.observer;
+    let stop = || observer.cancelled();
+    let mut digest = edit.ingest.asked.inputs.then(|| {
+        let holes = HolesLeft::default();
+        (SparseDigest::new(source.size), holes)
+    });
+    let mut next = || -> Result<Option<Bytes>, BuildError> {
+        let Some((at, piece)) = source.next().map_err(CustomizeError::File)? else {
+            return Ok(None);
+        };
+        if let Some((digest, holes)) = &mut digest {
+            digest.data(at, &piece, holes, &stop);
         }
+        Ok(Some(piece))
     };
     let node = edit.ingest.entry(&entry, &mut next)?;
-    if let Some(e) = broken {
-        return Err(fails(edit, e).into());
-    }
-    let mut beyond = [0; 1];
-    let more = reader.read(&mut beyond).map_err(|e| fails(edit, e))?;
-    if left > 0 || more > 0 {
-        return Err(changed(edit).into());
+    // Of what is nothing but a hole, or was left out, nobody asks for data.
+    while next()?.is_some() {}
+    if let Some((digest, mut holes)) = digest {
+        let digest = digest.finish(&mut holes, &stop);
+        edit.came_from(&wanted.source, digest, source.size);
     }
     edit.files += 1;
     owners.add(edit.flag, &wanted.owner, node.into_iter().collect());
     Ok(())
+}
+
+/// The mode of a file for which none was asked: what a checkout keeps, which is whether it is executable, and what
+/// nobody else may read stays so.
+fn usual(mode: u16) -> u16 {
+    let all = if mode & 0o100 == 0 { 0o644 } else { 0o755 };
+    match mode & 0o077 {
+        0 => all & 0o700,
+        _ => all,
+    }
 }
 
 fn unreadable(edit: &Edit<'_, '_>, path: &std::path::Path, source: io::Error) -> CustomizeError {

@@ -47,7 +47,8 @@ impl Customize {
 
 /// A folder whose files are laid over the tree. Owners are the image's, never the building user's; times are
 /// the image's; modes are the folder's without the write permission of group and others, which a umask
-/// decides. Directories that the image has keep owner and mode. Nothing is a whiteout.
+/// decides, and without setgid of directories, which is inherited. Directories that the image has keep owner and
+/// mode. Nothing is a whiteout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Overlay {
     /// The folder.
@@ -63,7 +64,8 @@ pub struct CustomFile {
     pub source: PathBuf,
     /// Its path in the image; behind a `/` at the end, the source's name is put.
     pub path: String,
-    /// Its mode (07777); 0755 when the source is executable by its owner, else 0644.
+    /// Its mode (07777); 0755 when the source is executable by its owner, else 0644, and of these only the
+    /// owner's bits when the source has none for others.
     pub mode: Option<u16>,
     /// Its owner.
     pub owner: Owner,

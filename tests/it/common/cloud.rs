@@ -22,6 +22,18 @@ pub enum Holds {
     Hole,
 }
 
+/// Blocks of every kind.
+pub const IMAGE: [Holds; 8] = [
+    Holds::Data(1),
+    Holds::Hole,
+    Holds::Data(2),
+    Holds::Data(3),
+    Holds::Data(4),
+    Holds::Zeros,
+    Holds::Data(5),
+    Holds::Data(6),
+];
+
 impl Cloud {
     pub fn new() -> Self {
         Self::with(Manner::default())

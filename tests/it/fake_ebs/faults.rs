@@ -81,6 +81,15 @@ impl Faults {
 }
 
 impl Fault {
+    /// What happens to every service now and then, and passes.
+    pub const USUAL: [Self; 5] = [
+        Self::AccountThrottle,
+        Self::Internal,
+        Self::Cut,
+        Self::Lose,
+        Self::Hang,
+    ];
+
     /// The answer, where there is one.
     pub fn response(self, operation: &str) -> Option<Response> {
         let ec2 = matches!(
