@@ -174,6 +174,19 @@ pub struct PublicKey {
     key: RsaPublicKey,
 }
 
+/// Whether `region` is one of AWS's partition `aws`, by the SDKs' `partitions.json`: a pattern, so that regions that are
+/// opened tomorrow are among them.
+fn is_commercial(region: &str) -> bool {
+    let mut parts = region.split('-');
+    let (area, side, number) = (parts.next(), parts.next(), parts.next());
+    let areas = ["us", "eu", "ap", "sa", "ca", "me", "af", "il", "mx"];
+    area.is_some_and(|a| areas.contains(&a))
+        && side.is_some_and(|s| s.bytes().all(|b| b.is_ascii_lowercase()))
+        && !side.is_some_and(|s| s == "gov" || s.starts_with("iso"))
+        && number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+        && parts.next().is_none()
+}
+
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PublicKey({})", self.name)
@@ -190,14 +203,11 @@ impl PublicKey {
         let der: &[u8] = match region {
             "us-gov-west-1" => include_bytes!("ec2/us-gov-west-1.der"),
             "cn-north-1" => include_bytes!("ec2/cn-north-1.der"),
-            _ if ["us-gov-", "cn-", "us-iso", "eu-iso", "eusc-"]
-                .iter()
-                .any(|partition| region.starts_with(partition)) =>
-            {
+            _ if is_commercial(region) => include_bytes!("ec2/commercial.der"),
+            _ => {
                 let region = region.into();
                 return Err(OptionError::Region { region });
             }
-            _ => include_bytes!("ec2/commercial.der"),
         };
         Ok(Self {
             name: format!("EC2 in {region}"),
@@ -361,7 +371,16 @@ mod tests {
         ] {
             assert_eq!(PublicKey::ec2(region).unwrap().bits(), bits, "{region}");
         }
-        for region in ["cn-northwest-1", "us-gov-east-1", "us-iso-east-1"] {
+        for region in [
+            "cn-northwest-1",
+            "us-gov-east-1",
+            "us-iso-east-1",
+            "us-isob-east-1",
+            "eusc-de-east-1",
+            "mars-1",
+            "eu-west",
+            "eu-west-1a",
+        ] {
             assert!(PublicKey::ec2(region).is_err(), "{region}");
         }
     }

@@ -34,7 +34,8 @@ pub enum OptionError {
     },
     /// Nobody published EC2's key there.
     #[error(
-        "the public key of EC2 in {region} is not known here: name its certificate with `--ec2cert`"
+        "no public key of EC2 is known here for a region {region:?}: correct `--region`, or name the certificate \
+         with `--ec2cert`"
     )]
     Region {
         /// The region.

@@ -350,7 +350,7 @@ fn is_module(path: &str) -> bool {
 }
 
 fn line(text: &mut String, name: &str, value: &str) {
-    writeln!(text, "  {name:<8}{}", display_text(value)).expect("a String takes every write");
+    writeln!(text, "  {name:<7} {}", display_text(value)).expect("a String takes every write");
 }
 
 #[cfg(test)]

@@ -80,6 +80,14 @@ impl Tree {
                     display_path(path)
                 ));
             }
+            let was_link = matches!(self.node(id).kind, NodeKind::Symlink { .. });
+            if lower && was_link && matches!(entry.kind, EntryKind::Directory) {
+                done.warning = Some(format!(
+                    "{}: a folder takes the place of a lower layer's symbolic link: what was reached by that \
+                     name is so no longer. `--overlay` follows such links",
+                    display_path(path)
+                ));
+            }
             self.unlink(id, &mut done);
         }
         let id = self.add_node(Node::new(Meta::directory(), kind, false))?;
