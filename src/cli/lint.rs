@@ -134,7 +134,7 @@ fn is_image(path: &Path) -> anyhow::Result<bool> {
     Ok(!matches!(looks(&head), Looks::Archive(_)))
 }
 
-/// A line for each finding, and what to do behind the last of each rule.
+/// A line for each finding, and what to do behind the last of each rule that is broken.
 fn told(findings: &[Finding]) -> String {
     let mut text = String::new();
     for of_rule in findings.chunk_by(|a, b| a.rule == b.rule) {
@@ -145,7 +145,8 @@ fn told(findings: &[Finding]) -> String {
                 f.rule, f.place, f.message
             ));
         }
-        if let Some(rule) = of_rule.first().and_then(|f| rule(f.rule)) {
+        let mended = of_rule.iter().find(|f| f.judged);
+        if let Some(rule) = mended.and_then(|f| rule(f.rule)) {
             text.push_str(&format!("     mend: {}\n", rule.mend));
         }
     }
