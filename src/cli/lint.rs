@@ -82,6 +82,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
         For::Ami => Target::Ami,
         For::Marketplace => Target::Marketplace,
     };
+    let unread = facts.unread();
+    if unread > 0 {
+        let what = "paths cannot be read and were not judged; `diskwright verify` says why";
+        exit::complain(&format!("{unread} {what}\n"));
+    }
     let mut findings = lint(&facts, target);
     findings.retain(|f| !args.allow.iter().any(|rule| rule.id == f.rule));
     let name = args.names.last().map(|n| n.to_string_lossy().into_owned());

@@ -356,31 +356,35 @@ fn many_names_of_one_file_are_held_once() {
 }
 
 #[test]
-fn folders_that_nest_deeper_than_paths_may_be_are_left_out() {
+fn folders_in_themselves_and_deeper_than_paths_may_be_are_passed_over_and_counted() {
     let mut fs = builder(64 * MIB);
-    let name = "d".repeat(200);
-    let deep = vec![name.as_str(); 19].join("/");
-    fs.file(format!("{deep}/file"), meta(), Vec::new()).unwrap();
+    let chain = |letter: &str| vec![letter.repeat(200); 15].join("/");
+    let (first, second) = (chain("a"), chain("d"));
+    for deep in [&first, &second] {
+        fs.file(format!("{deep}/file"), meta(), Vec::new()).unwrap();
+    }
     fs.file("etc/hosts", meta(), "127.0.0.1 localhost\n")
         .unwrap();
     let fs = fs.finish().unwrap();
     let mut bytes = vec![0; fs.len().try_into().unwrap()];
     fs.read_exact_at(0, &mut bytes).unwrap();
-    // The deepest folder becomes another name of the first: a ring without end.
     let desk = Desk::new();
-    desk.write("disk.img", &bytes);
-    let request = format!("link /{name} /{deep}/ring");
-    let debugfs = std::process::Command::new("/sbin/debugfs")
-        .args(["-w", "-R", &request])
-        .arg(desk.path("disk.img"))
-        .output()
-        .unwrap();
-    assert!(debugfs.status.success());
-    let facts = of_image(
-        &(Arc::new(std::fs::read(desk.path("disk.img")).unwrap()) as _),
-        NOW,
-    );
-    assert!(!lint(&facts.unwrap(), Target::Ami).is_empty());
+    // The second chain ends in its own beginning; the first goes on with the second, which is met again at `/`.
+    for (bottom, unread) in [(&second, 1), (&first, 2)] {
+        desk.write("disk.img", &bytes);
+        let request = format!("link /{} /{bottom}/on", "d".repeat(200));
+        let debugfs = std::process::Command::new("/sbin/debugfs")
+            .args(["-w", "-R", &request])
+            .arg(desk.path("disk.img"))
+            .output()
+            .unwrap();
+        assert!(debugfs.status.success());
+        let disk: Arc<dyn ReadAt> = Arc::new(std::fs::read(desk.path("disk.img")).unwrap());
+        let facts = of_image(&disk, NOW).unwrap();
+        assert_eq!(facts.unread(), unread);
+        let ran = desk.run(&["lint", "disk.img"]);
+        assert!(ran.stderr.contains("cannot be read"), "{}", ran.stderr);
+    }
 }
 
 #[test]

@@ -12,8 +12,9 @@ use std::sync::Arc;
 const SMALL: u64 = 1 << 20;
 /// So much of a kernel is looked at: a bzImage's setup, which says its release, has 64 sectors at most.
 const KERNEL_HEAD: u64 = 64 << 9;
-/// Most memory for the paths and contents of an image: that of some four million files.
-const ROOM: u64 = 1 << 30;
+/// Most memory for the paths of an image, which is that of some four million files, and for contents.
+const PATHS: u64 = 1 << 30;
+const CONTENTS: u64 = 128 << 20;
 /// So many files of one kind are looked at.
 const TEXTS: usize = 1000;
 /// What an entry takes beside its paths.
@@ -79,6 +80,8 @@ pub struct Facts {
     /// What was found in initrds, by their paths.
     pub(crate) initrds: BTreeMap<Vec<u8>, Initrd>,
     pub(crate) disk: Option<DiskFacts>,
+    /// Paths that could not be read.
+    pub(crate) unread: u64,
     /// Now, in seconds since 1970.
     pub(crate) now: i64,
     /// Setuid and setgid programs of the parent.
@@ -89,6 +92,12 @@ impl Facts {
     /// Judges the setuid programs by those of `parent`.
     pub fn compare(&mut self, parent: &Self) {
         self.parent = Some(parent.setuid());
+    }
+
+    /// How many paths could not be read: damage, of which `verify` says more. Nothing is said of them.
+    #[must_use]
+    pub fn unread(&self) -> u64 {
+        self.unread
     }
 
     /// Paths of programs with set-id bits.
@@ -189,23 +198,36 @@ fn joined(folder: &[u8], target: &[u8], rest: &[u8]) -> Vec<u8> {
 
 /// How much memory is left for what an image says.
 #[derive(Debug)]
-pub(super) struct Room(u64);
+pub(super) struct Room {
+    paths: u64,
+    contents: u64,
+}
 
 impl Room {
     pub(super) fn new() -> Self {
-        Self(ROOM)
+        Self {
+            paths: PATHS,
+            contents: CONTENTS,
+        }
     }
 
     /// Makes room for an entry.
     pub(super) fn entry(&mut self, path: &[u8], target: &[u8]) -> Result<(), LintError> {
-        self.take(ENTRY + count(path.len()) + count(target.len()))
+        take(
+            &mut self.paths,
+            ENTRY + count(path.len()) + count(target.len()),
+        )
     }
 
-    /// Makes room for some bytes.
-    pub(super) fn take(&mut self, bytes: u64) -> Result<(), LintError> {
-        self.0 = self.0.checked_sub(bytes).ok_or(LintError::TooMuch)?;
-        Ok(())
+    /// Makes room for the content of a file.
+    pub(super) fn content(&mut self, bytes: u64) -> Result<(), LintError> {
+        take(&mut self.contents, bytes)
     }
+}
+
+fn take(room: &mut u64, bytes: u64) -> Result<(), LintError> {
+    *room = room.checked_sub(bytes).ok_or(LintError::TooMuch)?;
+    Ok(())
 }
 
 /// Databases of packages that are read.

@@ -36,7 +36,7 @@ pub fn of_rootfs(rootfs: &mut Rootfs, now: i64) -> Result<Facts, LintError> {
                 let path = entry.path.strip_prefix(b"./").unwrap_or(&entry.path);
                 let mut pieces = Pieces::of(rootfs);
                 if let Some(len) = wanted(path, *size) {
-                    room.take(len)?;
+                    room.content(len)?;
                     let mut content = vec![0; index(len)];
                     // An archive that ends early says so itself.
                     let _ = pieces.read_exact(&mut content);

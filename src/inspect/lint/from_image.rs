@@ -49,7 +49,7 @@ pub fn of_image(disk: &Arc<dyn ReadAt>, now: i64) -> Result<Facts, LintError> {
     Ok(facts)
 }
 
-/// Every file; what cannot be read is left out.
+/// Every file; what cannot be read is counted.
 fn walk(
     files: &Files,
     facts: &mut Facts,
@@ -58,7 +58,11 @@ fn walk(
     let root = files.root().map_err(|e| damaged(&e))?;
     let mut room = Room::new();
     let mut read = HashMap::new();
-    for met in files.walk(root).flatten().skip(1) {
+    for met in files.walk(root).skip(1) {
+        let Ok(met) = met else {
+            facts.unread += 1;
+            continue;
+        };
         let fact = fact(files, &met, &mut read, &mut room)?;
         room.entry(&met.path, &fact.target)?;
         facts.entries.insert(met.path, fact);
@@ -87,7 +91,7 @@ fn fact(
         content = read.get(&node.id).cloned();
         // Another of its names may be one of which less is looked at.
         if content.as_ref().is_none_or(|c| count(c.len()) < len) {
-            room.take(len)?;
+            room.content(len)?;
             content = beginning(files, node, path, len);
             if let Some(content) = &content {
                 read.insert(node.id, Arc::clone(content));

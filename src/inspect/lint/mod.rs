@@ -105,7 +105,8 @@ pub enum LintError {
     },
     /// It has more names than memory is meant to hold.
     #[error(
-        "the paths and the files that rules look at take more than 1 GiB: no root filesystem has so many"
+        "its paths take more than 1 GiB, or the files that rules look at more than 128 MiB: no root filesystem \
+         that boots has so many; `ls` and `extract` read it all the same"
     )]
     TooMuch,
     /// The archive cannot be read.
