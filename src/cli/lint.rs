@@ -82,6 +82,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
         For::Ami => Target::Ami,
         For::Marketplace => Target::Marketplace,
     };
+    let unread = facts.unread();
+    if unread > 0 {
+        let what = "paths cannot be read and were not judged; `diskwright verify` says why";
+        exit::complain(&format!("{unread} {what}\n"));
+    }
     let mut findings = lint(&facts, target);
     findings.retain(|f| !args.allow.iter().any(|rule| rule.id == f.rule));
     let name = args.names.last().map(|n| n.to_string_lossy().into_owned());
@@ -134,7 +139,7 @@ fn is_image(path: &Path) -> anyhow::Result<bool> {
     Ok(!matches!(looks(&head), Looks::Archive(_)))
 }
 
-/// A line for each finding, and what to do behind the last of each rule.
+/// A line for each finding, and what to do behind the last of each rule that is broken.
 fn told(findings: &[Finding]) -> String {
     let mut text = String::new();
     for of_rule in findings.chunk_by(|a, b| a.rule == b.rule) {
@@ -145,7 +150,8 @@ fn told(findings: &[Finding]) -> String {
                 f.rule, f.place, f.message
             ));
         }
-        if let Some(rule) = of_rule.first().and_then(|f| rule(f.rule)) {
+        let mended = of_rule.iter().find(|f| f.judged);
+        if let Some(rule) = mended.and_then(|f| rule(f.rule)) {
             text.push_str(&format!("     mend: {}\n", rule.mend));
         }
     }

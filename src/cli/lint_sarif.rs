@@ -37,7 +37,8 @@ fn result(image: &str, finding: &Finding) -> Value {
     json!({
         "ruleId": finding.rule,
         "ruleIndex": index,
-        "level": level(finding.severity),
+        "kind": if finding.judged { "fail" } else { "open" },
+        "level": if finding.judged { level(finding.severity) } else { "none" },
         "message": {"text": format!("{}: {}", finding.place, finding.message)},
         "locations": [{
             "physicalLocation": {"artifactLocation": {"uri": uri(image)}},

@@ -104,6 +104,8 @@ fn entry(dir: &str, name: &str, names: &BTreeSet<&str>) -> KernelEntry {
         format!("initrd-{version}.gz"),
         format!("initrd-{version}"),
         format!("initramfs-{version}.img"),
+        // Alpine's name for it.
+        format!("initramfs-{version}"),
         format!("initrd.img-{unaged}"),
         format!("initrd-{unaged}.img"),
         format!("initrd-{unaged}"),
@@ -125,11 +127,12 @@ fn entry(dir: &str, name: &str, names: &BTreeSet<&str>) -> KernelEntry {
     }
 }
 
-/// What follows the hyphens before the first digit: `s,^[^0-9]*-,,`.
+/// What follows the hyphens before the first digit: `s,^[^0-9]*-,,`. Where there is none it is a name as Arch
+/// has it, `linux-lts`, whose initrd is called by all of it.
 fn version_of(name: &str) -> &str {
-    let digit = name
-        .find(|c: char| c.is_ascii_digit())
-        .unwrap_or(name.len());
+    let Some(digit) = name.find(|c: char| c.is_ascii_digit()) else {
+        return name.split_once('-').map_or(name, |(_, version)| version);
+    };
     name[..digit]
         .rfind('-')
         .map_or(name, |hyphen| &name[hyphen + 1..])
@@ -224,9 +227,23 @@ mod tests {
     }
 
     #[test]
+    fn arch_and_alpine_call_initrds_by_the_kernels_name() {
+        for (kernel, initrd) in [
+            ("vmlinuz-linux", "initramfs-linux.img"),
+            ("vmlinuz-linux-lts", "initramfs-linux-lts.img"),
+            ("vmlinuz-virt", "initramfs-virt"),
+        ] {
+            let found = find([kernel, initrd, "initramfs-linux-fallback.img"], []);
+            assert_eq!(found.len(), 1);
+            assert_eq!(found[0].initrd_paths, [format!("/boot/{initrd}")]);
+        }
+    }
+
+    #[test]
     fn versions_begin_behind_the_name() {
         assert_eq!(version_of("vmlinuz-6.1.0-amd64"), "6.1.0-amd64");
         assert_eq!(version_of("kernel-genkernel-x86_64-5.4"), "x86_64-5.4");
         assert_eq!(version_of("vmlinuz-lts"), "lts");
+        assert_eq!(version_of("vmlinuz-linux-lts"), "linux-lts");
     }
 }

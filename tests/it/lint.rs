@@ -21,20 +21,20 @@ use super::common::member::Member;
 use super::common::rootfs::debian;
 
 /// Noon of 23 November 2026.
-const NOW: i64 = 1_795_435_200;
-const UUID: &str = "11111111-2222-4333-8444-555555555555";
-const MODULES: &str = "usr/lib/modules/6.1.0";
+pub(super) const NOW: i64 = 1_795_435_200;
+pub(super) const UUID: &str = "11111111-2222-4333-8444-555555555555";
+pub(super) const MODULES: &str = "usr/lib/modules/6.1.0";
 
 /// A file of the root filesystem.
 #[derive(Clone)]
-struct Put {
-    path: String,
-    data: Vec<u8>,
-    mode: u16,
-    mtime: i64,
+pub(super) struct Put {
+    pub(super) path: String,
+    pub(super) data: Vec<u8>,
+    pub(super) mode: u16,
+    pub(super) mtime: i64,
 }
 
-fn put(path: &str, data: impl Into<Vec<u8>>) -> Put {
+pub(super) fn put(path: &str, data: impl Into<Vec<u8>>) -> Put {
     Put {
         path: path.into(),
         data: data.into(),
@@ -44,7 +44,7 @@ fn put(path: &str, data: impl Into<Vec<u8>>) -> Put {
 }
 
 /// A root filesystem that breaks no rule.
-fn good() -> Vec<Put> {
+pub(super) fn good() -> Vec<Put> {
     let builtin = "kernel/drivers/nvme/host/nvme.ko\n";
     let status = "Package: base-files\nVersion: 12\n\nPackage: cloud-init\nVersion: 22.4.2-1\n";
     vec![
@@ -71,7 +71,14 @@ fn good() -> Vec<Put> {
             "etc/shadow",
             "root:*:19000:0:99999:7:::\nadmin:!:19000:0:99999:7:::\n",
         ),
-        put("etc/ssh/sshd_config", "PermitRootLogin no\n"),
+        put(
+            "etc/passwd",
+            "root:x:0:0:root:/root:/bin/sh\n+::::::\nold:*:1:1::/:/bin/false\n",
+        ),
+        put(
+            "etc/ssh/sshd_config",
+            "PermitRootLogin no\nPasswordAuthentication no\n",
+        ),
         put("lib64/ld-linux-x86-64.so.2", "elf"),
         put("usr/bin/cloud-init", "x"),
         put("usr/bin/growpart", "x"),
@@ -81,7 +88,7 @@ fn good() -> Vec<Put> {
 }
 
 /// The image of a root filesystem: a GPT, an EFI system partition with `loader`, the root; 1 GiB.
-struct Image {
+pub(super) struct Image {
     files: Vec<Put>,
     features: Features,
     loader: Option<&'static str>,
@@ -90,7 +97,7 @@ struct Image {
 }
 
 impl Image {
-    fn of(files: Vec<Put>) -> Self {
+    pub(super) fn of(files: Vec<Put>) -> Self {
         // Files show no later time than that of their filesystem.
         let time = files.iter().map(|f| f.mtime).max().unwrap();
         Self {
@@ -102,7 +109,7 @@ impl Image {
         }
     }
 
-    fn disk(&self) -> Arc<dyn ReadAt> {
+    pub(super) fn disk(&self) -> Arc<dyn ReadAt> {
         let mut fs = Builder::new(Format {
             size: Size::Bytes(256 * MIB),
             uuid: Some(UUID.parse().unwrap()),
@@ -188,7 +195,7 @@ impl ReadAt for Sparse {
     }
 }
 
-fn archive(files: &[Put]) -> Facts {
+pub(super) fn archive(files: &[Put]) -> Facts {
     let folder = tempfile::tempdir().unwrap();
     let member = |f: &Put| {
         let file = Member::file(&f.path, f.data.clone()).mode(f.mode.into());
@@ -200,19 +207,43 @@ fn archive(files: &[Put]) -> Facts {
 }
 
 /// Rules that are broken.
-fn broken(facts: &Facts, target: Target) -> BTreeSet<&'static str> {
+pub(super) fn broken(facts: &Facts, target: Target) -> BTreeSet<&'static str> {
     lint(facts, target).iter().map(|f| f.rule).collect()
 }
 
 /// The good files, one replaced or added.
-fn with(file: Put) -> Vec<Put> {
+pub(super) fn with(file: Put) -> Vec<Put> {
     let mut files = good();
     files.retain(|f| f.path != file.path);
     files.push(file);
     files
 }
 
-fn without(path: &str) -> Vec<Put> {
+/// The good files, with nvme in no kernel and an initrd of these modules.
+pub(super) fn with_initrd(modules: &[(&str, &str)]) -> Vec<Put> {
+    let mut files = with(put(&format!("{MODULES}/modules.builtin"), "\n"));
+    files.push(put("boot/initrd.img-6.1.0", initrd(modules)));
+    files
+}
+
+/// An initrd with these files in its folder of modules, as cpio(1) makes it, packed with gzip.
+pub(super) fn initrd(modules: &[(&str, &str)]) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join("lib/modules");
+    std::fs::create_dir_all(&own).unwrap();
+    for (name, data) in modules {
+        std::fs::write(own.join(name), data).unwrap();
+    }
+    let made = std::process::Command::new("sh")
+        .args(["-c", "find . | cpio --quiet -o -H newc | gzip"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    made.stdout
+}
+
+pub(super) fn without(path: &str) -> Vec<Put> {
     let mut files = good();
     files.retain(|f| f.path != path);
     files
@@ -255,12 +286,14 @@ fn every_rule_has_one_that_breaks_it_and_one_that_does_not() {
                 "{MODULES}/kernel/drivers/net/ethernet/amazon/ena/ena.ko.xz"
             )),
         ),
+        // A list of modules names it, and it is not there.
+        (
+            "A003",
+            with_initrd(&[("modules.order", "kernel/drivers/nvme/host/nvme.ko\n")]),
+        ),
         ("A003", {
             let mut files = with(put(&format!("{MODULES}/modules.builtin"), "\n"));
-            files.push(put(
-                "boot/initrd.img-6.1.0",
-                b"070701 no module, and no archive",
-            ));
+            files.push(put("boot/initrd.img-6.1.0", "070701 no archive"));
             files
         }),
         (
@@ -289,6 +322,10 @@ fn every_rule_has_one_that_breaks_it_and_one_that_does_not() {
             with(put("etc/shadow", "root:$y$j9T$x$y:19000::::::\n")),
         ),
         ("A009", with(put("etc/shadow", "root::19000::::::\n"))),
+        (
+            "A009",
+            with(put("etc/passwd", "guest::1000:1000::/:/bin/sh\n")),
+        ),
         ("A011", without("usr/bin/cloud-init")),
         ("A011", without("usr/bin/growpart")),
         (

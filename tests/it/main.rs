@@ -154,6 +154,7 @@ mod layers_folder;
 mod layers_tools;
 mod limits;
 mod lint;
+mod lint_systems;
 mod look;
 mod map;
 mod map_picture;

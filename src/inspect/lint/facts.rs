@@ -1,12 +1,27 @@
 //! What rules look at.
 
+use super::LintError;
+use super::initrd::Initrd;
+use super::names::Name;
 use crate::display::display_path;
-use std::collections::BTreeMap;
+use crate::units::count;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
-/// Largest file whose content is looked at, initrds apart.
-pub(super) const SMALL: u64 = 1 << 20;
-/// Largest initrd that is looked into.
-pub(super) const INITRD: u64 = 256 << 20;
+/// Largest file whose content is looked at.
+const SMALL: u64 = 1 << 20;
+/// So much of a kernel is looked at: a bzImage's setup, which says its release, has 64 sectors at most.
+const KERNEL_HEAD: u64 = 64 << 9;
+/// Most memory for the paths of an image, which is that of some four million files, and for contents.
+const PATHS: u64 = 1 << 30;
+const CONTENTS: u64 = 128 << 20;
+/// So many files of one kind are looked at.
+const TEXTS: usize = 1000;
+/// What an entry takes beside its paths.
+const ENTRY: u64 = 192;
+
+/// Where firmware that knows nothing of the disk looks for a loader: x86-64, arm64.
+pub(super) const LOADERS: [&str; 2] = ["/EFI/BOOT/BOOTX64.EFI", "/EFI/BOOT/BOOTAA64.EFI"];
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +49,8 @@ pub struct Entry {
     pub(crate) capability: bool,
     /// Where a symbolic link points.
     pub(crate) target: Vec<u8>,
-    /// Content, where it is looked at.
-    pub(crate) content: Option<Vec<u8>>,
+    /// Content, where it is looked at: one for all names of a file, and of a kernel its beginning.
+    pub(crate) content: Option<Arc<[u8]>>,
 }
 
 /// What only an image has.
@@ -44,14 +59,16 @@ pub(crate) struct DiskFacts {
     pub(crate) size: u64,
     /// GRUB's core.img for BIOS is there.
     pub(crate) core_img: bool,
-    /// Paths on EFI system partitions, in upper case.
-    pub(crate) esp: Option<Vec<String>>,
+    /// The fallback loaders on EFI system partitions; `None` where there is no such partition.
+    pub(crate) loaders: Option<Vec<&'static str>>,
     /// `s_feature_incompat` of the root.
     pub(crate) incompat: u32,
     /// When the filesystem was made.
     pub(crate) made: i64,
-    /// What fstab may name: `UUID=…`, `LABEL=…`, `PARTUUID=…`, `PARTLABEL=…`, in lower case.
-    pub(crate) names: Vec<String>,
+    /// What fstab may name.
+    pub(crate) names: Vec<Name>,
+    /// There are partitions of which nobody here can tell what they hold.
+    pub(crate) unknown: bool,
     /// Bytes in use that lie in holes of the image file.
     pub(crate) holes: u64,
 }
@@ -60,7 +77,11 @@ pub(crate) struct DiskFacts {
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     pub(crate) entries: BTreeMap<Vec<u8>, Entry>,
+    /// What was found in initrds, by their paths.
+    pub(crate) initrds: BTreeMap<Vec<u8>, Initrd>,
     pub(crate) disk: Option<DiskFacts>,
+    /// Paths that could not be read.
+    pub(crate) unread: u64,
     /// Now, in seconds since 1970.
     pub(crate) now: i64,
     /// Setuid and setgid programs of the parent.
@@ -73,6 +94,12 @@ impl Facts {
         self.parent = Some(parent.setuid());
     }
 
+    /// How many paths could not be read: damage, of which `verify` says more. Nothing is said of them.
+    #[must_use]
+    pub fn unread(&self) -> u64 {
+        self.unread
+    }
+
     /// Paths of programs with set-id bits.
     pub(crate) fn setuid(&self) -> Vec<Vec<u8>> {
         let set = |e: &Entry| e.sort == Sort::File && e.mode & 0o6000 != 0;
@@ -82,6 +109,11 @@ impl Facts {
 
     /// The file at a path without its first `/`, symbolic links followed.
     pub(crate) fn file(&self, path: &str) -> Option<&Entry> {
+        Some(self.resolve(path)?.1)
+    }
+
+    /// The same, and its own path.
+    pub(crate) fn resolve(&self, path: &str) -> Option<(Vec<u8>, &Entry)> {
         let mut path = path.as_bytes().to_vec();
         for _ in 0..16 {
             let parts: Vec<&[u8]> = path.split(|&b| b == b'/').collect();
@@ -91,7 +123,8 @@ impl Facts {
                 (entry.sort == Sort::Link).then_some((n, head, entry))
             });
             let Some((n, head, entry)) = link else {
-                return self.entries.get(&path);
+                let entry = self.entries.get(&path)?;
+                return Some((path, entry));
             };
             let rest = parts[n..].join(&b'/');
             let folder = head.iter().rposition(|&b| b == b'/').map_or(0, |n| n + 1);
@@ -104,6 +137,21 @@ impl Facts {
     pub(crate) fn text(&self, path: &str) -> Option<String> {
         let content = self.file(path)?.content.as_ref()?;
         Some(String::from_utf8_lossy(content).into_owned())
+    }
+
+    /// The texts of files whose path begins with a prefix, those of hard links once.
+    pub(crate) fn texts<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a [u8], String)> {
+        let mut seen = HashSet::new();
+        let all = self.below(prefix).filter_map(move |(path, entry)| {
+            let own = match entry.sort {
+                Sort::Link => self.file(std::str::from_utf8(path).ok()?)?,
+                _ => entry,
+            };
+            let content = own.content.as_deref()?;
+            let first = seen.insert(content.as_ptr());
+            first.then(|| (path, String::from_utf8_lossy(content).into_owned()))
+        });
+        all.take(TEXTS)
     }
 
     /// Files whose path begins with a prefix.
@@ -148,18 +196,92 @@ fn joined(folder: &[u8], target: &[u8], rest: &[u8]) -> Vec<u8> {
     parts.join(&b'/')
 }
 
-/// Whether rules look at the content of a file.
-pub(super) fn wanted(path: &[u8], size: u64) -> bool {
+/// How much memory is left for what an image says.
+#[derive(Debug)]
+pub(super) struct Room {
+    paths: u64,
+    contents: u64,
+}
+
+impl Room {
+    pub(super) fn new() -> Self {
+        Self {
+            paths: PATHS,
+            contents: CONTENTS,
+        }
+    }
+
+    /// Makes room for an entry.
+    pub(super) fn entry(&mut self, path: &[u8], target: &[u8]) -> Result<(), LintError> {
+        take(
+            &mut self.paths,
+            ENTRY + count(path.len()) + count(target.len()),
+        )
+    }
+
+    /// Makes room for the content of a file.
+    pub(super) fn content(&mut self, bytes: u64) -> Result<(), LintError> {
+        take(&mut self.contents, bytes)
+    }
+}
+
+fn take(room: &mut u64, bytes: u64) -> Result<(), LintError> {
+    *room = room.checked_sub(bytes).ok_or(LintError::TooMuch)?;
+    Ok(())
+}
+
+/// Databases of packages that are read.
+pub(super) const DATABASES: [&str; 3] = [
+    "var/lib/dpkg/status",
+    "lib/apk/db/installed",
+    "usr/lib/apk/db/installed",
+];
+
+/// Where the files lie whose content rules look at.
+const LOOKED_AT: [&str; 16] = [
+    "etc/apt/apt.conf",
+    "etc/crypto-policies/",
+    "etc/fstab",
+    "etc/hostname",
+    "etc/hosts",
+    "etc/kernel/cmdline",
+    "etc/machine-id",
+    "etc/netplan/",
+    "etc/network/interfaces",
+    "etc/passwd",
+    "etc/resolv.conf",
+    "etc/shadow",
+    "etc/ssh/",
+    "etc/sysconfig/network",
+    "etc/systemd/network/",
+    "usr/etc/ssh/",
+];
+
+/// Menus and their variables, by how their names end.
+const OF_LOADERS: [&str; 5] = [".cfg", ".conf", "/ext2.mod", "/grubenv", "/menu.lst"];
+
+/// How many bytes of a file rules look at, from its beginning; `None` when not at its content.
+pub(super) fn wanted(path: &[u8], size: u64) -> Option<u64> {
     let starts = |p: &str| path.starts_with(p.as_bytes());
     let ends = |p: &str| path.ends_with(p.as_bytes());
-    if starts("boot/init") {
-        return size <= INITRD;
+    let of_modules = starts("usr/lib/modules/") || starts("lib/modules/");
+    if ["boot/vmlinuz", "boot/kernel-", "vmlinuz-"]
+        .iter()
+        .any(|p| starts(p))
+        || of_modules && ends("/vmlinuz")
+    {
+        return Some(size.min(KERNEL_HEAD));
     }
-    size <= SMALL
-        && (starts("etc/")
-            || (starts("boot/grub") && (ends(".cfg") || ends("menu.lst") || ends("/ext2.mod")))
-            || ends("/modules.builtin")
-            || ends("/.ssh/authorized_keys")
-            || (starts("var/lib/dpkg/info/") && ends(".postinst")))
-        || path == b"var/lib/dpkg/status" && size <= 16 * SMALL
+    let small = LOOKED_AT.iter().any(|p| starts(p))
+        || starts("boot/") && OF_LOADERS.iter().any(|e| ends(e))
+        || of_modules && (ends("/modules.builtin") || ends("/pkgbase"))
+        || starts("var/lib/dpkg/info/") && ends(".postinst");
+    let database = DATABASES.iter().any(|p| p.as_bytes() == path);
+    let fits = small && size <= SMALL || database && size <= 16 * SMALL;
+    fits.then_some(size)
+}
+
+/// Whether a file may be the initrd of a kernel.
+pub(super) fn is_initrd(path: &[u8]) -> bool {
+    path.starts_with(b"boot/init") || path.starts_with(b"initr")
 }

@@ -1,167 +1,181 @@
 //! Facts of an image.
 
 use super::LintError;
-use super::facts::{DiskFacts, Entry, Facts, Sort, wanted};
-use crate::ext4::disk::inode::EXT4_ROOT_INO;
-use crate::ext4::read::{Inode, Kind, ReadError, Reader};
-use crate::fat::{FatReader, chains};
+use super::facts::{DiskFacts, Entry, Facts, LOADERS, Room, Sort, wanted};
+use super::initrd::{self, NVME};
+use super::kernels::kernels;
+use super::names::names;
 use crate::inspect::map::{self, Map, What};
-use crate::inspect::{Info, InspectError};
-use crate::read_at::{ReadAt, Window};
-use crate::units::index;
-use std::collections::{HashSet, VecDeque};
+use crate::inspect::{Data, Disk, Files, FilesError, InspectError, Kind, Met, Node};
+use crate::read_at::ReadAt;
+use crate::units::{count, index};
+use std::collections::{HashMap, HashSet};
+use std::io::{self, BufReader, Read};
 use std::sync::Arc;
 
-/// Looks at the root filesystem of `disk`: the first ext filesystem that has `/etc`, else the first. `now` is
-/// in seconds since 1970.
+/// Looks at the root filesystem of `disk`, which [`Disk::root`] chooses. `now` is in seconds since 1970.
 ///
 /// # Errors
 /// When there is none, or it cannot be read.
 pub fn of_image(disk: &Arc<dyn ReadAt>, now: i64) -> Result<Facts, LintError> {
-    let map = map::map(disk)?;
-    let mut roots = Vec::new();
-    let whole =
-        (map.info.scheme == "none" && map.info.filesystem.is_some()).then_some((0, map.info.size));
-    let parts = map
-        .info
-        .partitions
-        .iter()
-        .filter(|p| p.filesystem.is_some());
-    for (at, len) in whole
-        .into_iter()
-        .chain(parts.map(|p| p.bytes(map.info.size)))
-    {
-        let fs: Arc<dyn ReadAt> = Arc::new(Window::new(Arc::clone(disk), at, len));
-        roots.push(Reader::open(fs)?);
-    }
-    let has_etc = |reader: &Reader| {
-        let root = reader
-            .inode(EXT4_ROOT_INO)
-            .and_then(|root| reader.entries(&root));
-        root.is_ok_and(|entries| entries.find(b"etc").is_some())
+    let opened = Disk::of(Arc::clone(disk))?;
+    let root = opened.root().ok_or(InspectError::NoRoot)?;
+    let damaged = |e: &FilesError| LintError::Root {
+        offset: root.offset,
+        why: e.to_string(),
     };
-    let chosen = roots.iter().find(|r| has_etc(r)).or(roots.first());
-    let reader = chosen.ok_or(LintError::Inspect(InspectError::NoRoot))?;
+    let files = root.files().map_err(damaged)?;
+    let Files::Ext4(reader) = files else {
+        return Err(InspectError::NoRoot.into());
+    };
     let mut facts = Facts {
         now,
         ..Facts::default()
     };
-    files(reader, &mut facts)?;
+    walk(files, &mut facts, &damaged)?;
+    initrds(files, &mut facts);
+    let map = map::map(disk)?;
+    let (names, unknown) = names(disk, &map.info)?;
     facts.disk = Some(DiskFacts {
         size: map.info.size,
         core_img: map.regions.iter().any(|r| r.what == What::CoreImg),
-        esp: esp(disk, &map.info),
+        loaders: loaders(&opened),
         incompat: reader.superblock().s_feature_incompat.get(),
         made: reader.superblock().s_mkfs_time.get().into(),
-        names: names(&map.info),
+        names,
+        unknown,
         holes: holes(disk, &map)?,
     });
     Ok(facts)
 }
 
-/// Every file; a directory is entered once, what cannot be read is left out.
-fn files(reader: &Reader, facts: &mut Facts) -> Result<(), ReadError> {
-    let mut queue = VecDeque::from([(Vec::new(), EXT4_ROOT_INO)]);
-    let mut seen = HashSet::from([EXT4_ROOT_INO]);
-    while let Some((folder, ino)) = queue.pop_front() {
-        let directory = reader.inode(ino)?;
-        let Ok(entries) = reader.entries(&directory) else {
+/// Every file; what cannot be read is counted.
+fn walk(
+    files: &Files,
+    facts: &mut Facts,
+    damaged: &dyn Fn(&FilesError) -> LintError,
+) -> Result<(), LintError> {
+    let root = files.root().map_err(|e| damaged(&e))?;
+    let mut room = Room::new();
+    let mut read = HashMap::new();
+    for met in files.walk(root).skip(1) {
+        let Ok(met) = met else {
+            facts.unread += 1;
             continue;
         };
-        for entry in entries.iter() {
-            let Ok(inode) = reader.inode(entry.ino) else {
-                continue;
-            };
-            let mut path: Vec<u8> = folder.clone();
-            if !path.is_empty() {
-                path.push(b'/');
-            }
-            path.extend_from_slice(entry.name);
-            if inode.kind() == Kind::Directory && seen.insert(entry.ino) {
-                queue.push_back((path.clone(), entry.ino));
-            }
-            let fact = fact(reader, &inode, &path);
-            facts.entries.insert(path, fact);
-        }
+        let fact = fact(files, &met, &mut read, &mut room)?;
+        room.entry(&met.path, &fact.target)?;
+        facts.entries.insert(met.path, fact);
     }
     Ok(())
 }
 
-fn fact(reader: &Reader, inode: &Inode, path: &[u8]) -> Entry {
-    let sort = match inode.kind() {
+/// Contents by file: hard links have one.
+type Contents = HashMap<u64, Arc<[u8]>>;
+
+fn fact(
+    files: &Files,
+    met: &Met,
+    read: &mut Contents,
+    room: &mut Room,
+) -> Result<Entry, LintError> {
+    let Met { path, node, .. } = met;
+    let sort = match node.kind {
         Kind::File => Sort::File,
         Kind::Directory => Sort::Directory,
         Kind::Symlink => Sort::Link,
         _ => Sort::Other,
     };
-    let read = sort == Sort::File && wanted(path, inode.size());
-    let content = read.then(|| {
-        let mut bytes = vec![0; index(inode.size())];
-        let content = reader.content(inode).ok()?;
-        let n = content.read_at(0, &mut bytes).ok()?;
-        bytes.truncate(n);
-        Some(bytes)
-    });
+    let mut content = None;
+    if let Some(len) = wanted(path, node.size).filter(|_| sort == Sort::File) {
+        content = read.get(&node.id).cloned();
+        // Another of its names may be one of which less is looked at.
+        if content.as_ref().is_none_or(|c| count(c.len()) < len) {
+            room.content(len)?;
+            content = beginning(files, node, path, len);
+            if let Some(content) = &content {
+                read.insert(node.id, Arc::clone(content));
+            }
+        }
+    }
     let capability = sort == Sort::File
-        && inode.permissions() & 0o111 != 0
-        && reader
-            .xattrs(inode)
+        && node.mode & 0o111 != 0
+        && files
+            .xattrs(node)
             .is_ok_and(|list| list.iter().any(|(name, _)| name == b"security.capability"));
-    let target = match sort {
-        Sort::Link => reader.target(inode).unwrap_or_default(),
-        _ => Vec::new(),
-    };
-    Entry {
+    Ok(Entry {
         sort,
-        mode: inode.permissions(),
-        size: inode.size(),
-        mtime: inode.mtime().sec,
+        mode: node.mode,
+        size: node.size,
+        mtime: node.mtime.sec,
         capability,
-        target,
-        content: content.flatten(),
+        target: match sort {
+            Sort::Link => files.target(node).unwrap_or_default(),
+            _ => Vec::new(),
+        },
+        content,
+    })
+}
+
+/// The first bytes of a file, unless it is damaged.
+fn beginning(files: &Files, node: &Node, path: &[u8], len: u64) -> Option<Arc<[u8]>> {
+    let data = files.data(node, path).ok()?;
+    let mut bytes = vec![0; index(len)];
+    let n = data.read_at(0, &mut bytes).ok()?;
+    bytes.truncate(n);
+    Some(bytes.into())
+}
+
+/// A file from its beginning to its end.
+struct Stream<'a> {
+    data: Data<'a>,
+    at: u64,
+}
+
+impl Read for Stream<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.data.read_at(self.at, buf).map_err(io::Error::other)?;
+        self.at += count(n);
+        Ok(n)
     }
 }
 
-/// Paths on the EFI system partition; `None` where there is none.
-fn esp(disk: &Arc<dyn ReadAt>, info: &Info) -> Option<Vec<String>> {
-    let own = info
-        .partitions
-        .iter()
-        .filter(|p| p.type_name == "EFI system" && p.fat.is_some());
-    let mut paths = None;
-    for p in own {
-        let (offset, len) = p.bytes(info.size);
-        let volume = Window::new(Arc::clone(disk), offset, len);
-        let reader = FatReader::open(Arc::new(volume));
-        let found = reader.and_then(|reader| chains(&reader)).ok().flatten();
-        let list = paths.get_or_insert_with(Vec::new);
-        for item in found.iter().flat_map(|f| &f.items) {
-            list.push(item.path.to_uppercase());
-        }
+/// Looks into the initrds that kernels need.
+fn initrds(files: &Files, facts: &mut Facts) {
+    let mut budget = initrd::MOST;
+    let mut seen = HashSet::new();
+    let mut found = Vec::new();
+    for kernel in kernels(facts) {
+        let path = kernel.initrd().filter(|_| kernel.needs_nvme(facts));
+        let path = path.and_then(|path| facts.resolve(path.trim_start_matches('/')));
+        let Some((path, _)) = path.filter(|(path, _)| seen.insert(path.clone())) else {
+            continue;
+        };
+        let node = files.resolve(&path, true);
+        let Ok(data) = node.and_then(|node| files.data(&node, &path)) else {
+            continue;
+        };
+        let stream = BufReader::with_capacity(1 << 18, Stream { data, at: 0 });
+        found.push((path, initrd::look(stream, NVME, &mut budget)));
     }
-    paths
+    facts.initrds.extend(found);
 }
 
-fn names(info: &Info) -> Vec<String> {
-    let mut names = Vec::new();
-    let mut add = |kind: &str, value: &str| names.push(format!("{kind}={value}").to_lowercase());
-    if let Some(f) = &info.filesystem {
-        add("UUID", &f.uuid.to_string());
-        add("LABEL", &f.label);
+/// The fallback loaders on EFI system partitions; `None` where there is no such partition.
+fn loaders(disk: &Disk) -> Option<Vec<&'static str>> {
+    let partitions = disk.info().partitions.iter();
+    let mut own = partitions.filter(|p| p.type_name == "EFI system" && p.fat.is_some());
+    let first = own.next()?;
+    let mut found = Vec::new();
+    for p in std::iter::once(first).chain(own) {
+        let files = disk.partition(p.number).and_then(|v| v.files().ok());
+        let there = |loader: &&str| {
+            let file = files.and_then(|f| f.resolve(loader.as_bytes(), true).ok());
+            file.is_some_and(|node| node.kind == Kind::File)
+        };
+        found.extend(LOADERS.into_iter().filter(there));
     }
-    for p in &info.partitions {
-        add("PARTUUID", &p.partuuid);
-        p.label.iter().for_each(|l| add("PARTLABEL", l));
-        if let Some(f) = &p.filesystem {
-            add("UUID", &f.uuid.to_string());
-            add("LABEL", &f.label);
-        }
-        if let Some(f) = &p.fat {
-            add("UUID", &f.uuid);
-            add("LABEL", &f.label);
-        }
-    }
-    names
+    Some(found)
 }
 
 /// Bytes that something uses in holes of the image file.

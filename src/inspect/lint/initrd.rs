@@ -1,74 +1,162 @@
-//! Which modules an initrd has: a row of cpio archives, the first often plain (microcode), the last packed.
+//! Which modules an initrd has: a row of cpio archives, plain (microcode) or packed, with zeros between them
+//! (Linux `Documentation/driver-api/early-userspace/buffer-format.rst`).
+//!
+//! The names of the archives' members are looked at and nothing else: `modules.order` and `modules.dep` name
+//! modules too that are not there.
 
-use std::io::Read;
+use std::io::{self, BufRead, BufReader, Read};
 
-/// What is looked for in it.
+/// The module of the disks of Nitro.
 pub(super) const NVME: &[u8] = b"nvme.ko";
 
-/// Most bytes that an initrd unpacks to.
-const MOST: u64 = 1 << 30;
+/// Most bytes that the initrds of an image unpack to: what is more is not judged.
+pub(super) const MOST: u64 = 4 << 30;
+/// Most memory of a decoder of xz, in KiB.
+const XZ_MEMORY_KIB: u32 = 128 << 10;
+/// Longest name of a member, as the kernel takes them.
+const NAME_MAX: usize = crate::units::PATH_MAX;
+/// Bytes of a header: the magic number, then thirteen fields of eight hexadecimal digits.
+const HEADER: usize = 110;
 
-/// Whether a name stands in the initrd; `None` where its compression is none that is read.
-pub(super) fn has(initrd: &[u8], name: &[u8]) -> Option<bool> {
-    let start = packed(initrd);
-    if found(&mut &initrd[..start], name) {
-        return Some(true);
-    }
-    let rest = &initrd[start..];
-    let mut reader: Box<dyn Read + '_> = match rest {
-        [] => return Some(false),
-        [0x1f, 0x8b, ..] => Box::new(flate2::read::MultiGzDecoder::new(rest)),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::stream::read::Decoder::new(rest).ok()?),
-        [0xfd, b'7', b'z', b'X', b'Z', ..] => Box::new(lzma_rust2::XzReader::new(rest, true)),
-        _ => return None,
-    };
-    Some(found(&mut reader, name))
+/// Whether a module is in an initrd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Initrd {
+    /// It is.
+    Has,
+    /// It is not.
+    Lacks,
+    /// It is not in what can be read: behind that the initrd is damaged.
+    Damaged,
+    /// The initrd is packed in a way that is not read.
+    Packed(&'static str),
+    /// The initrd is larger than any that is looked into.
+    Large,
 }
 
-/// Where the plain archives (`newc`: 070701) end.
-fn packed(initrd: &[u8]) -> usize {
-    let mut at = 0;
-    let field = |at: usize, n: usize| {
-        let digits = initrd.get(at + 6 + 8 * n..at + 14 + 8 * n)?;
-        usize::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
-    };
+/// Looks for a module. `budget` is how many bytes may be unpacked; what was is taken from it.
+pub(super) fn look(mut initrd: impl BufRead, module: &[u8], budget: &mut u64) -> Initrd {
+    let found = archives(&mut initrd, module, budget);
+    match found {
+        _ if *budget == 0 && !matches!(found, Ok(Initrd::Has)) => Initrd::Large,
+        Ok(found) => found,
+        Err(_) => Initrd::Damaged,
+    }
+}
+
+fn archives(initrd: &mut impl BufRead, module: &[u8], budget: &mut u64) -> io::Result<Initrd> {
     loop {
-        let rest = initrd.get(at..).unwrap_or_default();
-        if rest.starts_with(b"\0") {
-            at += rest.iter().take_while(|&&b| b == 0).count();
+        if members(initrd, module, budget)? {
+            return Ok(Initrd::Has);
+        }
+        let found = match initrd.fill_buf()? {
+            [] => return Ok(Initrd::Lacks),
+            [0x1f, 0x8b, ..] => unpacked(
+                flate2::bufread::GzDecoder::new(&mut *initrd),
+                module,
+                budget,
+            )?,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+                let frame = zstd::stream::read::Decoder::with_buffer(&mut *initrd)?;
+                unpacked(frame.single_frame(), module, budget)?
+            }
+            [0xfd, b'7', b'z', b'X', b'Z', ..] => {
+                let xz = lzma_rust2::XzReader::new_mem_limit(&mut *initrd, false, XZ_MEMORY_KIB);
+                unpacked(xz, module, budget)?
+            }
+            [0x02, 0x21, 0x4c, 0x18, ..] => return Ok(Initrd::Packed("LZ4")),
+            [b'B', b'Z', b'h', ..] => return Ok(Initrd::Packed("bzip2")),
+            [0x5d, 0, ..] => return Ok(Initrd::Packed("LZMA")),
+            [0x89, b'L', b'Z', ..] => return Ok(Initrd::Packed("LZO")),
+            _ => return Ok(Initrd::Damaged),
+        };
+        if found {
+            return Ok(Initrd::Has);
+        }
+    }
+}
+
+/// Whether a packed archive has the module.
+fn unpacked(packed: impl Read, module: &[u8], budget: &mut u64) -> io::Result<bool> {
+    let mut archive = BufReader::with_capacity(1 << 16, packed);
+    let found = members(&mut archive, module, budget)?;
+    if !found && !archive.fill_buf()?.is_empty() {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok(found)
+}
+
+/// Walks the members of plain archives, up to what is none, and whether one is the module, itself packed or not.
+fn members(archive: &mut impl BufRead, module: &[u8], budget: &mut u64) -> io::Result<bool> {
+    // How far it is to the next multiple of four, which names and contents are filled up to.
+    let padding = |len: u64| len.wrapping_neg() % 4;
+    loop {
+        let ahead = archive.fill_buf()?;
+        let zeros = ahead.iter().take_while(|&&b| b == 0).count();
+        if zeros > 0 {
+            archive.consume(zeros);
+            spend(budget, crate::units::count(zeros))?;
             continue;
         }
-        if !rest.starts_with(b"070701") && !rest.starts_with(b"070702") {
-            return at;
+        if ahead.first() != Some(&b'0') {
+            return Ok(false);
         }
-        // Field 6 is the size of the file, 11 that of its name; both are padded to 4 bytes.
-        let (Some(size), Some(name)) = (field(at, 6), field(at, 11)) else {
-            return initrd.len();
-        };
-        let next = (at + 110 + name).next_multiple_of(4).saturating_add(size);
-        at = next.min(initrd.len()).next_multiple_of(4).min(initrd.len());
+        let mut header = [0; HEADER];
+        archive.read_exact(&mut header)?;
+        let (size, name_len) = sizes(&header).ok_or(io::ErrorKind::InvalidData)?;
+        let mut name = vec![0; name_len];
+        archive.read_exact(&mut name)?;
+        // The name with its NUL.
+        let base = name.rsplit(|&b| b == b'/').next().unwrap_or_default();
+        let base = base.strip_suffix(b"\0").unwrap_or(base);
+        let found = is_module(base, module);
+        let head = crate::units::count(HEADER + name_len);
+        let rest = padding(head) + size;
+        spend(budget, head + rest + padding(size))?;
+        skip(archive, rest)?;
+        if found {
+            return Ok(true);
+        }
+        // The last content may lack what fills it up.
+        let fill = io::copy(&mut archive.by_ref().take(padding(size)), &mut io::sink())?;
+        if fill < padding(size) {
+            return Ok(false);
+        }
     }
 }
 
-/// Looks for a name in what a reader gives, up to its end or first error.
-fn found(reader: &mut dyn Read, name: &[u8]) -> bool {
-    let mut buffer = vec![0; 1 << 18];
-    let (mut kept, mut total) = (0, 0_u64);
-    while total < MOST {
-        let n = match reader.read(&mut buffer[kept..]) {
-            Ok(n) if n > 0 => n,
-            _ => return false,
-        };
-        total += crate::units::count(n);
-        let end = kept + n;
-        if buffer[..end].windows(name.len()).any(|bytes| bytes == name) {
-            return true;
-        }
-        // The end of this piece may be the beginning of the name.
-        kept = (name.len() - 1).min(end);
-        buffer.copy_within(end - kept..end, 0);
+/// Whether a file name is the module's: `nvme.ko`, `nvme.ko.xz`, `nvme.ko.zst`, `nvme.ko.gz`.
+pub(super) fn is_module(name: &[u8], module: &[u8]) -> bool {
+    let end = name.strip_prefix(module);
+    end.is_some_and(|end| matches!(end, b"" | b".xz" | b".zst" | b".gz"))
+}
+
+/// The size of a member's content and that of its name, of a header of `newc` (070701) or `crc` (070702).
+fn sizes(header: &[u8; HEADER]) -> Option<(u64, usize)> {
+    if !header.starts_with(b"070701") && !header.starts_with(b"070702") {
+        return None;
     }
-    false
+    let field = |n: usize| {
+        let digits = std::str::from_utf8(&header[6 + 8 * n..14 + 8 * n]).ok()?;
+        u32::from_str_radix(digits, 16).ok()
+    };
+    let name = crate::units::index32(field(11)?);
+    ((1..=NAME_MAX).contains(&name)).then_some((field(6)?.into(), name))
+}
+
+fn spend(budget: &mut u64, bytes: u64) -> io::Result<()> {
+    *budget = budget.saturating_sub(bytes);
+    if *budget == 0 {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(())
+}
+
+fn skip(archive: &mut impl BufRead, len: u64) -> io::Result<()> {
+    let skipped = io::copy(&mut archive.by_ref().take(len), &mut io::sink())?;
+    if skipped < len {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -76,38 +164,96 @@ mod tests {
     use super::*;
     use std::io::Write;
 
-    fn cpio(name: &str, size: usize) -> Vec<u8> {
+    fn cpio(name: &str, data: &[u8]) -> Vec<u8> {
         let header = format!(
-            "070701{}{size:08x}{}{:08x}{:08x}",
+            "070701{}{:08x}{}{:08x}{:08x}",
             "0".repeat(48),
+            data.len(),
             "0".repeat(32),
             name.len() + 1,
             0
         );
         let mut bytes = [header.as_bytes(), name.as_bytes(), b"\0"].concat();
         bytes.resize(bytes.len().next_multiple_of(4), 0);
-        bytes.resize((bytes.len() + size).next_multiple_of(4), b'x');
+        bytes.extend(data);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
         bytes
     }
 
-    #[test]
-    fn a_module_is_found_however_the_initrd_is_packed() {
-        let with = cpio("usr/lib/modules/6.1/nvme.ko", 300_000);
-        let early = cpio("kernel/x86/microcode/GenuineIntel.bin", 512);
+    fn nvme(initrd: &[u8]) -> Initrd {
+        look(initrd, NVME, &mut MOST.clone())
+    }
+
+    fn packings(archive: &[u8]) -> Vec<Vec<u8>> {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        gzip.write_all(&with).unwrap();
-        let gzip = gzip.finish().unwrap();
-        let zstd = zstd::encode_all(&with[..], 1).unwrap();
-        for packed in [&with, &gzip, &zstd] {
-            assert_eq!(has(packed, NVME), Some(true));
-            let both = [&early[..], &[0; 512], packed].concat();
-            assert_eq!(has(&both, NVME), Some(true));
-            assert_eq!(has(&both, b"virtio.ko"), Some(false));
+        gzip.write_all(archive).unwrap();
+        let mut xz = std::process::Command::new("xz")
+            .args(["--check=crc32", "-c"])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        xz.stdin.take().unwrap().write_all(archive).unwrap();
+        let xz = xz.wait_with_output().unwrap().stdout;
+        let zstd = zstd::encode_all(archive, 1).unwrap();
+        vec![archive.to_vec(), gzip.finish().unwrap(), zstd, xz]
+    }
+
+    #[test]
+    fn a_module_is_found_by_its_name_however_the_initrd_is_packed() {
+        let early = cpio("kernel/x86/microcode/GenuineIntel.bin", &[b'x'; 513]);
+        let end = cpio("TRAILER!!!", b"");
+        let other = cpio("usr/lib/modules/6.1/virtio.ko", &[b'x'; 30_001]);
+        for name in [
+            "lib/modules/6.1/kernel/drivers/nvme/host/nvme.ko.zst",
+            "nvme.ko",
+        ] {
+            let with = [&other[..], &cpio(name, &[b'x'; 30_000]), &end].concat();
+            for packed in packings(&with) {
+                assert_eq!(nvme(&packed), Initrd::Has);
+                let second = [&early[..], &end, &[0; 512], &packed].concat();
+                assert_eq!(nvme(&second), Initrd::Has);
+                // The first packed too, as dracut and initramfs-tools do where one holds packed modules.
+                for first in packings(&[&other[..], &end].concat()) {
+                    assert_eq!(nvme(&[first, packed.clone()].concat()), Initrd::Has);
+                }
+            }
         }
-        assert_eq!(has(&early, NVME), Some(false));
-        assert_eq!(has(b"\x02\x21\x4c\x18lz4", NVME), None);
-        for end in 0..with.len().min(400) {
-            has(&with[..end], NVME);
+    }
+
+    #[test]
+    fn a_list_of_modules_is_no_module() {
+        let order = b"kernel/drivers/nvme/host/nvme.ko\n0707010000nvme.ko";
+        let archive = [
+            cpio("usr/lib/modules/6.1/modules.order", order),
+            cpio("usr/lib/modules/6.1/nvme.ko.d/x", b""),
+            cpio("usr/lib/modules/6.1/not-nvme.ko", b""),
+            cpio("TRAILER!!!", b""),
+        ]
+        .concat();
+        for packed in packings(&archive) {
+            assert_eq!(nvme(&packed), Initrd::Lacks);
         }
+    }
+
+    #[test]
+    fn damage_and_bombs_end_it() {
+        let with = [cpio("a", &[b'x'; 1000]), cpio("usr/lib/nvme.ko", b"module")].concat();
+        for packed in packings(&with) {
+            for end in 1..packed.len().min(700) {
+                assert_ne!(nvme(&packed[..end]), Initrd::Has);
+            }
+            for at in 0..packed.len().min(700) {
+                let mut damaged = packed.clone();
+                damaged[at] ^= 0xff;
+                nvme(&damaged);
+            }
+        }
+        assert_eq!(nvme(b"070701 no module, and no archive"), Initrd::Damaged);
+        assert_eq!(nvme(b"\x02\x21\x4c\x18lz4"), Initrd::Packed("LZ4"));
+        let bomb = zstd::encode_all(io::repeat(0).take(100 << 20), 1).unwrap();
+        let mut budget = 10 << 20;
+        assert_eq!(look(&bomb[..], NVME, &mut budget), Initrd::Large);
+        assert_eq!(budget, 0);
     }
 }

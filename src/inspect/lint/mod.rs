@@ -9,15 +9,23 @@
 //! |---|---|
 //! | `catalogue` | the rules as data: id, severity, why, how to mend it |
 //! | `facts`, `from_image`, `from_archive` | what rules look at |
-//! | `rules` | what each rule looks for |
+//! | `names` | what fstab may call the filesystems of a disk |
+//! | `kernels` | kernels, their modules and initrds, of every distribution |
+//! | `command_line` | what loaders' menus give to kernels |
 //! | `initrd` | which modules an initrd has |
+//! | `sshd` | what sshd makes of its files |
+//! | `rules` | what each rule looks for |
 
 mod catalogue;
+mod command_line;
 mod facts;
 mod from_archive;
 mod from_image;
 mod initrd;
+mod kernels;
+mod names;
 mod rules;
+mod sshd;
 
 pub use catalogue::{CATALOGUE, Rule, Severity, rule};
 pub use facts::{Entry, Facts};
@@ -27,7 +35,6 @@ pub use from_image::of_image;
 use super::InspectError;
 use crate::archive::ArchiveError;
 use crate::display::display_text;
-use crate::ext4::read::ReadError;
 use serde::Serialize;
 
 /// What the image is meant for.
@@ -51,6 +58,8 @@ pub struct Finding {
     pub place: String,
     /// What was found.
     pub message: String,
+    /// Whether the rule is broken; false where the image does not tell, which is information.
+    pub judged: bool,
 }
 
 /// What a rule found, before the catalogue says how bad it is.
@@ -58,6 +67,7 @@ pub struct Finding {
 pub(crate) struct Hit {
     place: String,
     message: String,
+    judged: bool,
 }
 
 impl Hit {
@@ -66,6 +76,15 @@ impl Hit {
         Self {
             place: display_text(place.as_ref()).to_string(),
             message: display_text(message.as_ref()).to_string(),
+            judged: true,
+        }
+    }
+
+    /// Why the rule could not be judged.
+    fn open(place: impl AsRef<str>, message: impl AsRef<str>) -> Self {
+        Self {
+            judged: false,
+            ..Self::new(place, message)
         }
     }
 }
@@ -77,8 +96,19 @@ pub enum LintError {
     #[error(transparent)]
     Inspect(#[from] InspectError),
     /// Its root filesystem cannot be read.
-    #[error(transparent)]
-    Read(#[from] ReadError),
+    #[error("the root filesystem, at byte {offset} of the disk, cannot be read: {why}")]
+    Root {
+        /// First byte of the filesystem.
+        offset: u64,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// It has more names than memory is meant to hold.
+    #[error(
+        "its paths take more than 1 GiB, or the files that rules look at more than 128 MiB: no root filesystem \
+         that boots has so many; `ls` and `extract` read it all the same"
+    )]
+    TooMuch,
     /// The archive cannot be read.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
@@ -99,9 +129,10 @@ pub fn lint(facts: &Facts, target: Target) -> Vec<Finding> {
         for hit in rules::run(rule.id, facts, target) {
             findings.push(Finding {
                 rule: rule.id,
-                severity,
+                severity: if hit.judged { severity } else { Severity::Info },
                 place: hit.place,
                 message: hit.message,
+                judged: hit.judged,
             });
         }
     }

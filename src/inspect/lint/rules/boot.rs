@@ -2,59 +2,43 @@
 
 use crate::grub::{READ_SINCE_2_02, readable_incompat};
 use crate::inspect::lint::Hit;
-use crate::inspect::lint::facts::{Facts, Sort, shown};
-use crate::inspect::lint::initrd;
+use crate::inspect::lint::command_line::command_lines;
+use crate::inspect::lint::facts::{Facts, LOADERS};
+use crate::inspect::lint::initrd::Initrd;
+use crate::inspect::lint::kernels::{Kernel, kernels};
 use std::collections::BTreeSet;
-
-/// Menus that a loader reads, from the root of the filesystem.
-const MENUS: [&str; 3] = [
-    "boot/grub/grub.cfg",
-    "boot/grub2/grub.cfg",
-    "boot/grub/menu.lst",
-];
 
 /// Disks by names that another machine gives to another, or nobody.
 const UNSTABLE: [&str; 5] = ["/dev/xvd", "/dev/sd", "/dev/vd", "/dev/hd", "/dev/nvme"];
 
-/// Command lines of kernels: file, number of the line, words.
-fn command_lines(facts: &Facts) -> Vec<(String, usize, Vec<String>)> {
-    let mut lines = Vec::new();
-    for menu in MENUS {
-        for (n, line) in (1..).zip(facts.text(menu).unwrap_or_default().lines()) {
-            let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-            let verb = words.first().map_or("", String::as_str);
-            if matches!(verb, "linux" | "linux16" | "linuxefi" | "kernel") && words.len() > 1 {
-                lines.push((format!("/{menu}"), n, words));
-            }
-        }
-    }
-    lines
-}
-
 /// A001.
 pub(super) fn serial_console(facts: &Facts) -> Vec<Hit> {
     let lines = command_lines(facts);
-    let speaks = |words: &[String]| words.iter().any(|w| w.starts_with("console=ttyS0"));
     // One entry that speaks, the first, is the one that boots; recovery entries may do as they like.
-    match lines.first() {
-        Some((file, n, words)) if !speaks(words) => {
-            vec![Hit::new(
-                format!("{file}:{n}"),
-                "the kernel has no console=ttyS0",
-            )]
-        }
-        _ => Vec::new(),
+    let Some(line) = lines.first() else {
+        // `build` writes the command line of a root filesystem that is no image yet.
+        let what = "no menu of GRUB, extlinux or systemd-boot has a command line: whether the kernel speaks on \
+                    ttyS0, and what it takes for its root, cannot be judged";
+        return Vec::from_iter(facts.disk.is_some().then(|| Hit::open("/boot", what)));
+    };
+    // Under Xen's PV, which menu.lst is for, EC2 shows hvc0.
+    let speaks = |word: &String| {
+        word.starts_with("console=ttyS0") || line.is_pv() && word.starts_with("console=hvc0")
+    };
+    if line.words.iter().any(speaks) {
+        return Vec::new();
     }
+    vec![Hit::new(line.place(), "the kernel has no console=ttyS0")]
 }
 
 /// A002.
 pub(super) fn stable_root(facts: &Facts) -> Vec<Hit> {
     let mut hits = Vec::new();
     let unstable = |name: &str| UNSTABLE.iter().any(|u| name.starts_with(u));
-    for (file, n, words) in command_lines(facts) {
-        let root = words.iter().find_map(|w| w.strip_prefix("root="));
+    for line in command_lines(facts) {
+        let root = line.words.iter().find_map(|w| w.strip_prefix("root="));
         if let Some(root) = root.filter(|root| unstable(root)) {
-            hits.push(Hit::new(format!("{file}:{n}"), format!("root={root}")));
+            hits.push(Hit::new(line.place(), format!("root={root}")));
         }
     }
     for (n, line) in (1..).zip(facts.text("etc/fstab").unwrap_or_default().lines()) {
@@ -69,84 +53,63 @@ pub(super) fn stable_root(facts: &Facts) -> Vec<Hit> {
     hits
 }
 
-/// Kernels in /boot: release and path.
-fn kernels(facts: &Facts) -> Vec<(String, String)> {
-    let files = facts
-        .below("boot/vmlinu")
-        .filter(|(_, e)| e.sort == Sort::File);
-    let named = files.filter_map(|(path, _)| {
-        let name = String::from_utf8_lossy(path).into_owned();
-        let release = name.split_once('-')?.1.to_owned();
-        Some((release, shown(path)))
-    });
-    named.collect()
-}
-
-/// Folder of the modules of a release.
-fn modules_of(facts: &Facts, release: &str) -> Option<String> {
-    let folders = ["usr/lib/modules", "lib/modules"].map(|f| format!("{f}/{release}"));
-    let there = |folder: &&String| facts.below(&format!("{folder}/")).next().is_some();
-    folders.iter().find(there).cloned()
-}
-
 /// A018.
 pub(super) fn modules(facts: &Facts) -> Vec<Hit> {
-    let kernels = kernels(facts).into_iter();
-    let without = kernels.filter(|(release, _)| modules_of(facts, release).is_none());
-    without
-        .map(|(release, path)| Hit::new(path, format!("there is no /lib/modules/{release}")))
-        .collect()
+    let kernels = kernels(facts);
+    if kernels.is_empty() {
+        let what = "no kernel is there (vmlinuz-* or kernel-*): what it needs cannot be judged; it may lie on \
+                    a partition of its own";
+        return vec![Hit::open("/boot", what)];
+    }
+    let without = kernels
+        .iter()
+        .filter(|k| k.modules.is_none() && !k.is_rescue());
+    let hit = |k: &Kernel| {
+        let what = format!("there is no /lib/modules/{}", k.release);
+        Hit::new(&k.entry.kernel_path, what)
+    };
+    without.map(hit).collect()
 }
 
 /// A003.
 pub(super) fn drivers(facts: &Facts) -> Vec<Hit> {
     let mut hits = Vec::new();
-    for (release, path) in kernels(facts) {
-        let Some(folder) = modules_of(facts, &release) else {
-            continue;
-        };
-        let builtin = facts
-            .text(&format!("{folder}/modules.builtin"))
-            .unwrap_or_default();
-        let is_builtin = |name: &str| builtin.lines().any(|l| l.rsplit('/').next() == Some(name));
-        let module = |name: &str| {
-            let prefix = format!("{folder}/kernel/drivers/net/ethernet/amazon/");
-            let part = format!("/{name}").into_bytes();
-            facts
-                .below(&prefix)
-                .any(|(p, _)| p.windows(part.len()).any(|w| w == part))
-        };
-        if !is_builtin("ena.ko") && !module("ena.ko") {
-            hits.push(Hit::new(
-                path,
-                "its modules have no ena: no network on Nitro",
-            ));
+    for kernel in kernels(facts).iter().filter(|k| k.modules.is_some()) {
+        let path = &kernel.entry.kernel_path;
+        if !kernel.has_ena(facts) {
+            let what = "its modules have no ena: no network on Nitro";
+            hits.push(Hit::new(path, what));
         }
-        if is_builtin("nvme.ko") {
+        if !kernel.needs_nvme(facts) {
             continue;
         }
-        let names = [
-            format!("boot/initrd.img-{release}"),
-            format!("boot/initramfs-{release}.img"),
-        ];
-        let initrd = names
-            .iter()
-            .find_map(|name| Some((name, facts.file(name)?)));
-        match initrd {
-            None => hits.push(Hit::new(
-                format!("/{}", names[0]),
-                "there is no initrd, and nvme is not built into the kernel",
+        let Some(initrd) = kernel.initrd() else {
+            let what = "it has no initrd, and nvme is not built into it";
+            hits.push(Hit::new(path, what));
+            continue;
+        };
+        let own = facts.resolve(initrd.trim_start_matches('/'));
+        let found = own.and_then(|(path, _)| facts.initrds.get(&path));
+        hits.extend(match found {
+            Some(Initrd::Has) => None,
+            Some(Initrd::Lacks) => Some(Hit::new(initrd, "it has no nvme.ko, nor has the kernel")),
+            Some(Initrd::Damaged) => Some(Hit::new(
+                initrd,
+                "it is damaged, and what can be read of it has no nvme.ko, nor has the kernel",
             )),
-            Some((name, entry)) => {
-                let content = entry.content.as_deref();
-                if content.and_then(|bytes| initrd::has(bytes, initrd::NVME)) == Some(false) {
-                    hits.push(Hit::new(
-                        format!("/{name}"),
-                        "it has no nvme.ko, nor has the kernel",
-                    ));
-                }
-            }
-        }
+            Some(Initrd::Packed(how)) => Some(Hit::open(
+                initrd,
+                format!("it is packed with {how}, which lint does not unpack: whether nvme.ko is in it cannot be judged"),
+            )),
+            Some(Initrd::Large) => Some(Hit::open(
+                initrd,
+                "it unpacks to more than lint looks at: whether nvme.ko is in it cannot be judged",
+            )),
+            None => Some(Hit::open(
+                initrd,
+                "it cannot be read: whether nvme.ko is in it cannot be judged",
+            )),
+        });
     }
     hits
 }
@@ -159,8 +122,10 @@ pub(super) fn grub_reads_root(facts: &Facts) -> Vec<Hit> {
     if facts.below("boot/grub").next().is_none() {
         return Vec::new();
     }
-    let module = facts
-        .file("boot/grub/i386-pc/ext2.mod")
+    let folders = ["boot/grub/i386-pc", "boot/grub2/i386-pc"];
+    let module = folders
+        .iter()
+        .find_map(|folder| facts.file(&format!("{folder}/ext2.mod")))
         .and_then(|e| e.content.as_deref());
     let reads = module
         .and_then(readable_incompat)
@@ -192,20 +157,16 @@ fn machines(facts: &Facts) -> BTreeSet<&'static str> {
 
 /// A005.
 pub(super) fn fallback_loader(facts: &Facts) -> Vec<Hit> {
-    let Some(paths) = facts.disk.as_ref().and_then(|d| d.esp.as_ref()) else {
+    let Some(there) = facts.disk.as_ref().and_then(|d| d.loaders.as_ref()) else {
         return Vec::new();
     };
-    let loaders = ["/EFI/BOOT/BOOTX64.EFI", "/EFI/BOOT/BOOTAA64.EFI"];
     let machines = machines(facts);
     let wanted = match (machines.contains("x86-64"), machines.contains("arm64")) {
-        (true, false) => &loaders[..1],
-        (false, true) => &loaders[1..],
-        _ => &loaders[..],
+        (true, false) => &LOADERS[..1],
+        (false, true) => &LOADERS[1..],
+        _ => &LOADERS[..],
     };
-    if wanted
-        .iter()
-        .any(|loader| paths.iter().any(|p| p == loader))
-    {
+    if wanted.iter().any(|loader| there.contains(loader)) {
         return Vec::new();
     }
     vec![Hit::new(
@@ -219,7 +180,7 @@ pub(super) fn some_loader(facts: &Facts) -> Vec<Hit> {
     let Some(disk) = &facts.disk else {
         return Vec::new();
     };
-    let (uefi, machines) = (disk.esp.is_some(), machines(facts));
+    let (uefi, machines) = (disk.loaders.is_some(), machines(facts));
     if machines.contains("arm64") && !machines.contains("x86-64") {
         let hit = Hit::new(
             "disk",

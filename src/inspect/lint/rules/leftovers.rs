@@ -34,11 +34,8 @@ pub(super) fn build_machine(facts: &Facts) -> Vec<Hit> {
             format!("{hostname}, the name of a container"),
         ));
     }
-    let conf = facts
-        .below("etc/apt/apt.conf")
-        .filter_map(|(path, e)| Some((path, e.content.as_deref()?)));
-    for (path, content) in conf {
-        for (n, line) in (1..).zip(String::from_utf8_lossy(content).lines()) {
+    for (path, text) in facts.texts("etc/apt/apt.conf") {
+        for (n, line) in (1..).zip(text.lines()) {
             let line = line.trim().to_lowercase();
             if !line.starts_with("//") && line.starts_with("acquire::") && line.contains("::proxy")
             {

@@ -1,7 +1,7 @@
 //! What should be each instance's own, or nobody's.
 
 use crate::inspect::lint::facts::{Facts, Sort, shown};
-use crate::inspect::lint::{Hit, Target};
+use crate::inspect::lint::{Hit, Target, sshd};
 
 /// A007.
 pub(super) fn machine_id(facts: &Facts) -> Vec<Hit> {
@@ -45,46 +45,25 @@ pub(super) fn people(facts: &Facts, target: Target) -> Vec<Hit> {
         };
         hits.push(Hit::new(shown(path), what));
     }
-    for (n, line) in (1..).zip(facts.text("etc/shadow").unwrap_or_default().lines()) {
-        let mut fields = line.split(':');
-        let (user, hash) = (
-            fields.next().unwrap_or_default(),
-            fields.next().unwrap_or("!"),
-        );
-        let what = match hash.as_bytes() {
-            [] => "needs no password",
-            [b'!' | b'*', ..] => continue,
-            _ => "has a password",
-        };
-        hits.push(Hit::new(
-            format!("/etc/shadow:{n}"),
-            format!("{user} {what}"),
-        ));
+    for path in ["etc/passwd", "etc/shadow"] {
+        for (n, line) in (1..).zip(facts.text(path).unwrap_or_default().lines()) {
+            let mut fields = line.split(':');
+            let (user, hash) = (fields.next().unwrap_or_default(), fields.next());
+            let what = match hash.map(str::as_bytes) {
+                // Comments, and what NIS adds.
+                None => continue,
+                _ if user.starts_with(['#', '+', '-']) => continue,
+                Some([]) => "needs no password",
+                Some([b'!' | b'*', ..]) => continue,
+                // The password is in /etc/shadow.
+                Some(b"x") if path == "etc/passwd" => continue,
+                _ => "has a password",
+            };
+            hits.push(Hit::new(format!("/{path}:{n}"), format!("{user} {what}")));
+        }
     }
     if target == Target::Marketplace {
-        hits.extend(sshd(facts));
-    }
-    hits
-}
-
-/// What the marketplace refuses: logging in by password.
-fn sshd(facts: &Facts) -> Vec<Hit> {
-    let mut hits = Vec::new();
-    let drop_ins = facts.below("etc/ssh/sshd_config.d/").map(|(path, _)| path);
-    for path in drop_ins.chain([b"etc/ssh/sshd_config".as_slice()]) {
-        let path = String::from_utf8_lossy(path);
-        for (n, line) in (1..).zip(facts.text(&path).unwrap_or_default().lines()) {
-            let line = line.trim().to_lowercase();
-            let mut words = line.split_whitespace();
-            let pair = (
-                words.next().unwrap_or_default(),
-                words.next().unwrap_or_default(),
-            );
-            if matches!(pair, ("passwordauthentication" | "permitrootlogin", "yes")) {
-                let what = format!("{} {}", pair.0, pair.1);
-                hits.push(Hit::new(format!("/{path}:{n}"), what));
-            }
-        }
+        hits.extend(sshd::passwords(facts));
     }
     hits
 }

@@ -43,11 +43,13 @@ pub(super) fn setuid(facts: &Facts) -> Vec<Hit> {
         return Vec::new();
     };
     let own = facts.setuid();
-    let new = own.iter().filter(|path| !parent.contains(path));
+    let new = own
+        .iter()
+        .filter(|path| parent.binary_search(path).is_err());
     let new = new.map(|path| Hit::new(shown(path), "it is setuid or setgid, the parent's is not"));
     let lost = parent
         .iter()
-        .filter(|path| !own.contains(path) && facts.entries.contains_key(*path));
+        .filter(|path| own.binary_search(path).is_err() && facts.entries.contains_key(*path));
     let lost = lost.map(|path| {
         Hit::new(
             shown(path),

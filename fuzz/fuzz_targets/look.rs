@@ -1,0 +1,53 @@
+//! Invariants: no bytes make `map`, `explain` or `lint` panic or read without end; the regions of a map tile the
+//! disk; findings are fit for a terminal. The inputs are images, whole, as those of the target inspect.
+
+#![no_main]
+
+#[path = "../support/counted.rs"]
+mod counted;
+
+use counted::Counted;
+use diskwright::inspect::explain::explain;
+use diskwright::inspect::lint::{Target, lint, of_image};
+use diskwright::inspect::map::map;
+use diskwright::read_at::ReadAt;
+use libfuzzer_sys::fuzz_target;
+use std::sync::Arc;
+
+fuzz_target!(|data: &[u8]| run(data));
+
+/// A time before that of the images: some of their files lie in the future.
+const NOW: i64 = 1_000_000_000;
+
+fn run(data: &[u8]) {
+    let counted = Arc::new(Counted::new(data));
+    let disk: Arc<dyn ReadAt> = Arc::clone(&counted) as _;
+    if let Ok(map) = map(&disk) {
+        let mut at = 0;
+        for region in &map.regions {
+            assert!(region.at == at && region.len > 0, "{region:?} at {at}");
+            at = region.end();
+        }
+        assert_eq!(at, disk.len());
+    }
+    // What has a name has an inode, or an entry of FAT; none is shorter than 32 bytes.
+    let names = disk.len() / 32;
+    counted.assert_read("map", names);
+    // Where structures begin and end, and wherever the bytes themselves say.
+    let len = disk.len();
+    let said = data.iter().rev().step_by(97).take(4);
+    let said = said.fold(0, |n: u64, b| n << 8 | u64::from(*b));
+    for offset in [0, 446, 1080, 2048, len / 3, len / 2, len - len.min(1), len, said % (len + 1)] {
+        if let Ok(explained) = explain(&disk, offset) {
+            assert_eq!(explained.offset, offset);
+        }
+        counted.assert_read("explain", names);
+    }
+    if let Ok(facts) = of_image(&disk, NOW) {
+        for finding in lint(&facts, Target::Marketplace) {
+            let text = format!("{}: {}", finding.place, finding.message);
+            assert!(!text.contains(char::is_control), "{text}");
+        }
+    }
+    counted.assert_read("lint", names);
+}
