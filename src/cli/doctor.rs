@@ -12,11 +12,18 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+#[cfg(feature = "aws")]
 const EXAMPLES: &str = "\
 Examples:
   diskwright doctor
   diskwright doctor /var/lib/images        is this folder fit for images?
   diskwright doctor --aws --region eu-west-1";
+
+#[cfg(not(feature = "aws"))]
+const EXAMPLES: &str = "\
+Examples:
+  diskwright doctor
+  diskwright doctor /var/lib/images        is this folder fit for images?";
 
 /// Say what this machine has, and which package brings what is missing
 #[derive(Debug, clap::Args)]

@@ -172,7 +172,10 @@ fn run(line: Vec<OsString>) -> anyhow::Result<Code> {
 fn parse(mut line: Vec<OsString>) -> anyhow::Result<Cli> {
     packing::account_of_old(&mut line);
     let mut command = Cli::command();
-    let mut matches = command.try_get_matches_from_mut(&line)?;
+    let mut matches = match command.try_get_matches_from_mut(&line) {
+        Ok(matches) => matches,
+        Err(e) => return Err(without_aws(&line).map_or_else(|| e.into(), Into::into)),
+    };
     let cli = Cli::from_arg_matches(&matches)?;
     let Some((path, rootfs_given)) = cli.verb.spec() else {
         return Ok(cli.resolved(&command, &matches));
@@ -187,6 +190,33 @@ fn parse(mut line: Vec<OsString>) -> anyhow::Result<Cli> {
     packing::account_of_old(&mut line);
     matches = command.try_get_matches_from_mut(line)?;
     Ok(Cli::from_arg_matches(&matches)?.resolved(&command, &matches))
+}
+
+/// What the feature `aws` brings.
+const AWS_VERBS: [&str; 9] = [
+    "snapshot",
+    "push",
+    "upload-bundle",
+    "register",
+    "copy",
+    "share",
+    "console",
+    "prune",
+    "iam-policy",
+];
+
+/// What to say to somebody who asks for AWS of a program without it, as `make demo` builds it.
+fn without_aws(line: &[OsString]) -> Option<Usage> {
+    let word = |n: usize| line.get(n).and_then(|w| w.to_str());
+    let verb = word(1)?;
+    let doctor = verb == "doctor" && line.iter().any(|w| w == "--aws");
+    let asked = AWS_VERBS.contains(&verb) || doctor;
+    (asked && cfg!(not(feature = "aws"))).then(|| {
+        Usage::new(format!(
+            "this diskwright was built without the feature `aws`, which {verb} needs: `cargo build --release` \
+             has it, and takes minutes"
+        ))
+    })
 }
 
 impl Cli {
@@ -218,5 +248,21 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    #[cfg(feature = "aws")]
+    fn the_verbs_of_aws_are_known_to_a_program_without_them() {
+        let all = <aws::Verb as Subcommand>::augment_subcommands(clap::Command::new("aws"));
+        let names: Vec<_> = all.get_subcommands().map(clap::Command::get_name).collect();
+        let sorted = |mut names: Vec<&'static str>| {
+            names.sort_unstable();
+            names
+        };
+        let names = names
+            .into_iter()
+            .map(|n| AWS_VERBS.iter().find(|v| **v == n).copied());
+        let names = names.collect::<Option<Vec<_>>>().unwrap();
+        assert_eq!(sorted(names), sorted(AWS_VERBS.to_vec()));
     }
 }
