@@ -111,7 +111,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
         )
         .into());
     }
-    let format = args.format.format(&output);
+    let format = args.format.format(&output)?;
     let raw = [Format::Raw, Format::RawZst, Format::RawGz];
     if args.bmap.is_some() && !raw.contains(&format) {
         return Err(Usage::with_help(
