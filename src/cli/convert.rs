@@ -16,7 +16,7 @@ use std::time::Instant;
 const EXAMPLES: &str = "\
 Examples:
   diskwright convert disk.img disk.qcow2
-  diskwright convert disk.qcow2 - --format raw.zst | ssh host 'zstd -dc > disk.img'
+  diskwright convert disk.qcow2 - --format raw.gz | ssh host 'gunzip > a.img'
   diskwright convert download.vmdk disk.img";
 
 /// Convert an image to another format; zeros are left out

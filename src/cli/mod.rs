@@ -220,4 +220,16 @@ mod tests {
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
     }
+
+    /// On a terminal of 80 columns, its own line breaks are the only ones.
+    #[test]
+    fn text_after_the_flags_is_at_most_80_columns_wide() {
+        for verb in Cli::command().get_subcommands() {
+            let texts = [verb.get_after_help(), verb.get_after_long_help()];
+            for text in texts.into_iter().flatten().map(ToString::to_string) {
+                let wide = text.lines().find(|line| line.chars().count() > 80);
+                assert_eq!(wide, None, "{}", verb.get_name());
+            }
+        }
+    }
 }
