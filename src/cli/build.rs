@@ -18,7 +18,7 @@ Examples:
   zstd -dc rootfs.tar.zst | diskwright build - -o disk.img
   diskwright build base.tar.zst overlay/ --owner 0:0 -o disk.img
   diskwright build oci:layout:latest -o disk.qcow2 --sbom spdx
-  diskwright build rootfs.tar -o - --format vmdk | aws s3 cp - s3://bucket/a.vmdk
+  diskwright build rootfs.tar -o - --format vmdk | aws s3 cp - s3://mine/a.vmdk
   diskwright build --spec image.toml --force
 
 A spec file has the same names as keys, paths relative to itself, and flags
