@@ -6,7 +6,8 @@ use super::progress::Progress;
 use super::sizes;
 use anyhow::Context;
 use diskwright::boot::{
-    self, Accel, Arch, DEFAULT_FAIL, Disk, Firmware, Machine, Outcome, Script, Step, Verdict,
+    self, Accel, Arch, DEFAULT_FAIL, Disk, Firmware, Machine, Outcome, PlainText, Script, Step,
+    Verdict,
 };
 use diskwright::units::MIB;
 use regex::bytes::{Regex, RegexBuilder};
@@ -16,12 +17,13 @@ use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
-  diskwright boot disk.img                            on this terminal; Ctrl-A X quits
-  diskwright boot disk.img --expect login:            exit code 0 when the prompt comes
+  diskwright boot disk.img                   on this terminal; Ctrl-A X quits
+  diskwright boot disk.img --expect login:   exit code 0 when the prompt comes
   diskwright boot disk.img --expect login: --timeout 5m --log serial.log --json
-  diskwright boot disk.img --firmware secure --expect login: --screenshot screen.png --junit boot.xml
+  diskwright boot disk.img --firmware secure --expect login: --junit boot.xml
 
-The image is not changed: the guest writes to an overlay that is thrown away, unless --persist is said.";
+The image is not changed: the guest writes to an overlay that is thrown away,
+unless --persist is said.";
 
 /// How long `--expect` waits unless told. Under TCG on two cores a Debian 12 takes 38 s to its prompt, and
 /// up to 118 s beside other work; under a KVM worth its name it is there sooner.
@@ -214,16 +216,17 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
             None => exit::complain("warning: no screenshot: the guest had ended\n"),
         }
     }
+    let told = tell(&outcome, &args.expect);
     if let Some(path) = &args.junit {
         let expected: Vec<String> = args.expect.iter().map(|e| e.as_str().to_owned()).collect();
-        let xml = boot_junit::xml(&args.image, &expected, &outcome, &tell(&outcome));
+        let xml = boot_junit::xml(&args.image, &expected, &outcome, &told);
         std::fs::write(path, xml)
             .with_context(|| format!("cannot write the report {}", path.display()))?;
     }
     if args.json {
-        exit::print_json(&json(&outcome))?;
+        exit::print_json(&json(&outcome, &args.expect))?;
     } else if judged || outcome.verdict != (Verdict::Exited { waiting_for: None }) {
-        exit::complain(&format!("\n{}\n", tell(&outcome)));
+        exit::complain(&format!("\n{told}\n"));
     }
     match outcome.verdict {
         Verdict::Matched | Verdict::Exited { waiting_for: None } => Ok(Code::Done),
@@ -234,7 +237,34 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
     }
 }
 
-fn tell(outcome: &Outcome) -> String {
+/// What to do about a guest that did not come up.
+fn help(outcome: &Outcome, expected: &[Regex]) -> Option<String> {
+    outcome
+        .help()
+        .map(str::to_owned)
+        .or_else(|| out_of_order(outcome, expected))
+}
+
+/// Whether what is still waited for came before what was to come first.
+fn out_of_order(outcome: &Outcome, expected: &[Regex]) -> Option<String> {
+    let (Verdict::TimedOut { .. } | Verdict::Exited { .. }) = &outcome.verdict else {
+        return None;
+    };
+    let missing = expected.get(outcome.matched)?;
+    let before = expected.get(outcome.matched.checked_sub(1)?)?;
+    let mut plain = Vec::new();
+    PlainText::new().decode(&outcome.log, &mut plain);
+    // It was looked for in all that came after the step before.
+    missing.is_match(&plain).then(|| {
+        let asked: Vec<_> = expected.iter().map(|e| format!("`{e}`")).collect();
+        format!(
+            "`{missing}` came earlier, before `{before}`; the order that was asked for is {}",
+            asked.join(", ")
+        )
+    })
+}
+
+fn tell(outcome: &Outcome, expected: &[Regex]) -> String {
     let how = match (outcome.arch, outcome.firmware) {
         (Arch::X86_64, firmware) => firmware.word().to_owned(),
         (arch, firmware) => format!("{} {}", arch.word(), firmware.word()),
@@ -255,13 +285,13 @@ fn tell(outcome: &Outcome) -> String {
         Verdict::Exited { waiting_for } => format!("boot: ended {after}{}", without(waiting_for)),
         Verdict::Cancelled => format!("boot: interrupted {after}"),
     };
-    match outcome.help() {
+    match help(outcome, expected) {
         Some(help) => format!("{told}\nhelp: {help}"),
         None => told,
     }
 }
 
-fn json(outcome: &Outcome) -> serde_json::Value {
+fn json(outcome: &Outcome, expected: &[Regex]) -> serde_json::Value {
     let (verdict, pattern, line) = match &outcome.verdict {
         Verdict::Matched => ("matched", None, None),
         Verdict::Failed { pattern, line } => ("failed", Some(pattern), Some(line)),
@@ -273,7 +303,7 @@ fn json(outcome: &Outcome) -> serde_json::Value {
         "verdict": verdict,
         "pattern": pattern,
         "line": line,
-        "help": outcome.help(),
+        "help": help(outcome, expected),
         "arch": outcome.arch.word(),
         "firmware": outcome.firmware.word(),
         "seconds": outcome.elapsed.as_secs_f64(),
@@ -311,6 +341,30 @@ mod tests {
             1,
             "kernel panics, where nobody says otherwise"
         );
+    }
+
+    #[test]
+    fn what_came_too_early_is_told() {
+        let expected = ["GRUB", "login:", "Linux"].map(|e| pattern(e).unwrap());
+        let outcome = |matched: usize, log: &str| Outcome {
+            verdict: Verdict::TimedOut {
+                waiting_for: Some(expected[matched].as_str().into()),
+            },
+            matched,
+            arch: Arch::X86_64,
+            firmware: Firmware::Bios,
+            screen: None,
+            log: log.into(),
+            elapsed: Duration::from_secs(180),
+        };
+        let early = outcome(2, "GRUB\r\nLin\x1b[0mux 6.1\r\nlogin: ");
+        expect_test::expect![[r"
+            boot: stopped after 180.0 s (bios) without `Linux`
+            help: `Linux` came earlier, before `login:`; the order that was asked for is `GRUB`, `login:`, `Linux`"]]
+        .assert_eq(&tell(&early, &expected));
+        for (matched, log) in [(2, "GRUB login:"), (0, "Linux login:"), (1, "GRUB Linux")] {
+            assert_eq!(help(&outcome(matched, log), &expected), None, "{log}");
+        }
     }
 
     #[test]

@@ -17,11 +17,12 @@ Examples:
   diskwright build rootfs.tar -o disk.img --size 8G --hostname web --sha256
   zstd -dc rootfs.tar.zst | diskwright build - -o disk.img
   diskwright build base.tar.zst overlay/ --owner 0:0 -o disk.img
-  diskwright build oci:layout:latest -o disk.qcow2 --manifest disk.json --sbom spdx
-  diskwright build rootfs.tar -o - --format vmdk | aws s3 cp - s3://bucket/disk.vmdk
+  diskwright build oci:layout:latest -o disk.qcow2 --sbom spdx
+  diskwright build rootfs.tar -o - --format vmdk | aws s3 cp - s3://mine/a.vmdk
   diskwright build --spec image.toml --force
 
-A spec file has the same names as keys, paths relative to itself; flags override it:
+A spec file has the same names as keys, paths relative to itself, and flags
+override it:
   rootfs = \"rootfs.tar.zst\"     # or a list: [\"base.tar\", \"oci:layout:app\"]
   output = \"disk.img\"
   free = \"20%\"
@@ -111,7 +112,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
         )
         .into());
     }
-    let format = args.format.format(&output);
+    let format = args.format.format(&output)?;
     let raw = [Format::Raw, Format::RawZst, Format::RawGz];
     if args.bmap.is_some() && !raw.contains(&format) {
         return Err(Usage::with_help(

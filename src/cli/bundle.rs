@@ -12,11 +12,14 @@ use std::time::Instant;
 const EXAMPLES: &str = "\
 Examples:
   diskwright bundle disk.img -d bundles -u 123456789012 -c cert.pem -k pk.pem
-  diskwright bundle rootfs.tar.zst -d bundles -p web -u 123456789012 -c cert.pem -k pk.pem --boot bios
-  zstd -dc disk.img.zst | diskwright bundle - -d bundles -u 123456789012 -c cert.pem -k pk.pem
+  diskwright bundle rootfs.tar.zst -d bundles -p web --boot bios \\
+      -u 123456789012 -c cert.pem -k pk.pem
+  zstd -dc disk.img.zst | diskwright bundle - -d bundles \\
+      -u 123456789012 -c cert.pem -k pk.pem
 
 Certificate and key are your own; AWS need not know them:
-  openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=me -keyout pk.pem -out cert.pem";
+  openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=me \\
+      -keyout pk.pem -out cert.pem";
 
 /// Pack a disk image, or one made of a root filesystem, into an S3 bundle of EC2
 #[derive(Debug, clap::Args)]
@@ -25,7 +28,7 @@ pub(super) struct Args {
     #[command(flatten)]
     pub(super) packing: Packing,
 
-    /// Folder for the parts and the manifest
+    /// Folder for the parts and the manifest; it is made if it is not there
     #[arg(short, long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     #[arg(required_unless_present = "spec")]
     destination: Option<PathBuf>,
@@ -91,10 +94,30 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
     Ok(Code::Done)
 }
 
+/// A folder that was made for a bundle: it goes again unless the bundle is in it.
+struct MadeFolder<'a>(Option<&'a Path>);
+
+impl<'a> MadeFolder<'a> {
+    /// Makes it if it is not there. Why it cannot be made, who writes to it will tell.
+    fn at(folder: &'a Path) -> Self {
+        Self(std::fs::create_dir(folder).is_ok().then_some(folder))
+    }
+}
+
+impl Drop for MadeFolder<'_> {
+    fn drop(&mut self) {
+        if let Some(folder) = self.0 {
+            // Fails where a bundle is in it, as it should.
+            let _ = std::fs::remove_dir(folder);
+        }
+    }
+}
+
 fn bundle(args: Args, observer: &dyn Observer) -> anyhow::Result<(PathBuf, Bundle)> {
     let destination = needed(args.destination.as_deref(), "destination")?;
     let options = args.packing.options()?;
     let keys = args.packing.keys(observer)?.of_region(&args.region)?;
+    let _made = MadeFolder::at(destination);
     let job = args
         .packing
         .open(options, destination, Some(destination), observer)?;

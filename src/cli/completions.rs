@@ -7,7 +7,8 @@ use clap_complete::Shell;
 
 const EXAMPLES: &str = "\
 Examples:
-  diskwright completions bash >~/.local/share/bash-completion/completions/diskwright
+  diskwright completions bash \\
+      >~/.local/share/bash-completion/completions/diskwright
   diskwright completions zsh >~/.zfunc/_diskwright
   diskwright completions fish >~/.config/fish/completions/diskwright.fish";
 

@@ -17,7 +17,7 @@ use std::time::Instant;
 const EXAMPLES: &str = "\
 Examples:
   diskwright convert disk.img disk.qcow2
-  diskwright convert disk.qcow2 - --format raw.zst | ssh host 'zstd -dc > disk.img'
+  diskwright convert disk.qcow2 - --format raw.gz | ssh host 'gunzip > a.img'
   diskwright convert download.vmdk disk.img";
 
 /// Convert an image to another format; zeros are left out
@@ -96,7 +96,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
         let sum = converted.sha256.as_ref();
         exit::complain(&format!(
             "{}: {} of {}, {} of data, in {:.1} s\n{}",
-            args.output.display(),
+            output::shown(&args.output),
             converted.to,
             sizes::human(converted.disk_size),
             sizes::human(converted.data),
@@ -122,20 +122,23 @@ fn convert<'a>(args: &'a Args, observer: &dyn Observer) -> anyhow::Result<Conver
         force: args.force,
         sync: args.sync,
     };
+    let to = args.format.format(path)?;
     // Nobody should wait for an image to be read to learn that the result has no place to go.
     let mut output = To::create(path, options)?;
     let _guard = output.guard();
     let folder = folder_of(path);
     let opened = open_image_in(input, &folder, observer)?;
-    let (to, size) = (args.format.format(path), opened.disk.len());
+    let size = opened.disk.len();
     if size == 0 {
         anyhow::bail!("{} is empty: there is no disk in it", input.display());
     }
     to.check_size(size)?;
-    if to.unit() > 1 && !size.is_multiple_of(to.unit()) {
-        exit::complain(&format!(
-            "warning: the disk is no whole number of MiB, and not everyone takes such a {to}: Azure does not\n"
-        ));
+    let is_vhd = matches!(to, Format::Vhd | Format::VhdFixed);
+    if is_vhd && !size.is_multiple_of(to.unit()) {
+        exit::complain(
+            "warning: the disk is no whole number of MiB, and Azure takes no such vhd: round a raw image up first, \
+             `truncate -s %1M`\n",
+        );
     }
     let disk = Scanned::new(opened.disk, observer).with_context(reading)?;
     let stored = disk.extents().iter();

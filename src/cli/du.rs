@@ -1,7 +1,7 @@
 //! `diskwright du`: what takes the space in an image.
 
 use super::exit::{self, Code};
-use super::look::{Opened, Out, TARGETS, tell_unread};
+use super::look::{self, Opened, Out, TARGETS, tell_unread};
 use super::sizes::human;
 use diskwright::display::display_path;
 use serde::Serialize;
@@ -11,12 +11,13 @@ use std::ffi::OsString;
 const EXAMPLES: &str = "\
 Examples:
   diskwright du -s disk.img
-  diskwright du -L 2 -H disk.img:/usr | sort -h";
+  diskwright du -L 2 -h disk.img:/usr | sort -h";
 
 /// Show what takes the space in an image, as du(1) does
 ///
 /// In KiB on the disk; a file of several names counts once.
 #[derive(Debug, clap::Args)]
+#[command(disable_help_flag = true, arg = look::help())]
 #[command(after_help = EXAMPLES, after_long_help = format!("{TARGETS}\n\n{EXAMPLES}"))]
 pub(super) struct Args {
     /// Where to begin: IMG, IMG:/PATH or IMG:pN:/PATH
@@ -40,7 +41,7 @@ pub(super) struct Args {
     apparent_size: bool,
 
     /// Sizes for people, as 1.2 MiB
-    #[arg(short = 'H', long)]
+    #[arg(short = 'h', long = "human-readable")]
     human: bool,
 
     /// Print as JSON, in bytes

@@ -9,7 +9,7 @@ use diskwright::inspect::{ExtractError, Extracted, to_folder, to_tar};
 use diskwright::observe::Observer;
 use diskwright::sink::beside::Beside;
 use diskwright::sink::raw::RawOptions;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -20,12 +20,14 @@ Examples:
   diskwright extract disk.img:/var/log -o logs/";
 
 const LONG: &str = "\
-A tar has everything: owners, times, attributes, ACLs, holes, links and devices. Its members come in the
-order of their data, so that `build` with the flags that made the image makes the same image again; room
-that replaced files left free is kept by a member of zeros that the next member replaces.
+A tar has everything: owners, times, attributes, ACLs, holes, links and devices.
+Its members come in the order of their data, so that `build` with the flags that
+made the image makes the same image again; room that replaced files left free is
+kept by a member of zeros that the next member replaces.
 
-Into a folder goes what an ordinary user may write: owners and set-id bits are left as they may be, and
-devices left out, which is told. Nothing in an image leads out of the folder.";
+Into a folder goes what an ordinary user may write: owners and set-id bits are
+left as they may be, and devices left out, which is told. Nothing in an image
+leads out of the folder.";
 
 /// Take files out of an image: into a tar, or into a folder
 #[derive(Debug, clap::Args)]
@@ -91,6 +93,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
     opened.tell_warnings();
     let done = done.with_context(what)?;
     tell(&done, &progress);
+    if into == Into::Tar && out.extension() != Some(OsStr::new("tar")) {
+        let name = out.display();
+        progress.note(&format!("{name}: a tar; for a folder say -o {name}/"));
+    }
     if into != Into::Stdout {
         exit::print(&format!("{}\n", out.display()))?;
     }

@@ -2,7 +2,7 @@
 
 use super::exit::{self, Code};
 use super::listing::{self, Json, Row, Style};
-use super::look::{Opened, Out, TARGETS, tell_unread};
+use super::look::{self, Opened, Out, TARGETS, tell_unread};
 use diskwright::display::display_path;
 use diskwright::inspect::{Accounts, Child, Entered, Files, Node, is_name};
 use std::ffi::OsString;
@@ -17,6 +17,7 @@ Examples:
 ///
 /// Names are sorted by their bytes, times are in UTC, owners bear the names of the image's own /etc/passwd.
 #[derive(Debug, clap::Args)]
+#[command(disable_help_flag = true, arg = look::help())]
 #[command(after_help = EXAMPLES, after_long_help = format!("{TARGETS}\n\n{EXAMPLES}"))]
 pub(super) struct Args {
     /// What to list: IMG, IMG:/PATH or IMG:pN:/PATH
@@ -44,8 +45,12 @@ pub(super) struct Args {
     numeric: bool,
 
     /// Sizes for people, as 1.2 MiB
-    #[arg(short = 'H', long)]
+    #[arg(short = 'h', long = "human-readable")]
     human: bool,
+
+    /// A name a line: the default
+    #[arg(short = '1')]
+    one: bool,
 
     /// Print as JSON
     #[arg(long)]

@@ -265,4 +265,16 @@ mod tests {
         let names = names.collect::<Option<Vec<_>>>().unwrap();
         assert_eq!(sorted(names), sorted(AWS_VERBS.to_vec()));
     }
+
+    /// On a terminal of 80 columns, its own line breaks are the only ones.
+    #[test]
+    fn text_after_the_flags_is_at_most_80_columns_wide() {
+        for verb in Cli::command().get_subcommands() {
+            let texts = [verb.get_after_help(), verb.get_after_long_help()];
+            for text in texts.into_iter().flatten().map(ToString::to_string) {
+                let wide = text.lines().find(|line| line.chars().count() > 80);
+                assert_eq!(wide, None, "{}", verb.get_name());
+            }
+        }
+    }
 }

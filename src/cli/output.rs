@@ -25,6 +25,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
+/// What names of images end in elsewhere, or of packed ones. Raw bytes under such a name would mislead.
+const NOT_WRITTEN: [&str; 15] = [
+    "vdi", "vhdx", "ova", "ovf", "iso", "qcow", "qed", "dmg", "hdd", "xz", "bz2", "lz4", "zip",
+    "tar", "tgz",
+];
+
 /// What the command line says of the output.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct FormatFlag {
@@ -34,9 +40,24 @@ pub(super) struct FormatFlag {
 }
 
 impl FormatFlag {
-    /// The format of an image at `path`.
-    pub(super) fn format(&self, path: &Path) -> Format {
-        self.format.unwrap_or_else(|| Format::of_name(path))
+    /// The format of an image at `path`. A name that promises one that is not written is refused.
+    pub(super) fn format(&self, path: &Path) -> Result<Format, Usage> {
+        if let Some(format) = self.format {
+            return Ok(format);
+        }
+        let suffix = path.extension().unwrap_or_default();
+        if NOT_WRITTEN.iter().any(|s| suffix.eq_ignore_ascii_case(s)) {
+            let words = Format::ALL.map(Format::word).join(", ");
+            return Err(Usage::with_help(
+                format!(
+                    "{}: .{} is not a format that is written: {words}",
+                    path.display(),
+                    suffix.display()
+                ),
+                "say --format raw for a raw image of that name",
+            ));
+        }
+        Ok(Format::of_name(path))
     }
 }
 
@@ -44,6 +65,14 @@ fn parser() -> impl clap::builder::TypedValueParser<Value = Format> {
     use clap::builder::TypedValueParser;
     let words = clap::builder::PossibleValuesParser::new(Format::ALL.map(Format::word));
     words.map(|word| Format::of_word(&word).expect("the parser takes no other words"))
+}
+
+/// The output's name, for people.
+pub(super) fn shown(path: &Path) -> String {
+    if is_stdout(path) {
+        return "standard output".into();
+    }
+    path.display().to_string()
 }
 
 /// Whether that path means standard output.

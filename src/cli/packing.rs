@@ -52,14 +52,14 @@ impl Signing {
     /// For a bundle with no more said of it than whose it is.
     pub(super) fn options(&self, name: &str) -> Result<Options, Usage> {
         // As the account is printed on AWS's pages: 1234-5678-9012.
-        let user = needed(self.account.as_deref(), "account")?.replace('-', "");
+        let user = signing(self.account.as_deref(), "account")?.replace('-', "");
         Options::new(name, &user).map_err(|e| usage_of(&e))
     }
 
     /// The keys in files, and what is odd about their certificates.
     pub(super) fn keys(&self, observer: &dyn Observer) -> anyhow::Result<KeyFiles> {
-        let private = PrivateKey::open(needed(self.privatekey.as_deref(), "privatekey")?)?;
-        let user = certificate(needed(self.cert.as_deref(), "cert")?, observer)?;
+        let private = PrivateKey::open(signing(self.privatekey.as_deref(), "privatekey")?)?;
+        let user = certificate(signing(self.cert.as_deref(), "cert")?, observer)?;
         let ec2 = self.ec2cert.as_deref();
         let ec2 = ec2.map(|path| certificate(path, observer)).transpose()?;
         private.belongs_to(&user)?;
@@ -285,6 +285,13 @@ pub(super) fn account_of_old(line: &mut [OsString]) {
 
 pub(super) fn needed<'a, T: ?Sized>(value: Option<&'a T>, name: &str) -> Result<&'a T, Usage> {
     value.ok_or_else(|| Usage::new(format!("neither the flags nor the spec file have `{name}`")))
+}
+
+/// What no bundle can do without.
+fn signing<'a, T: ?Sized>(value: Option<&'a T>, name: &str) -> Result<&'a T, Usage> {
+    let missing = format!("neither the flags nor the spec file have `{name}`");
+    let flags = "a bundle is signed: say -u ACCOUNT, -c CERT and -k KEY";
+    value.ok_or_else(|| Usage::with_help(missing, flags))
 }
 
 /// What was asked for in the wrong words.

@@ -85,6 +85,14 @@ fn left(stage: Stage, elapsed: Duration, done: u64, total: Option<u64>) -> Strin
     format!(", {}/s, {seconds} s left", sizes::human(rate))
 }
 
+/// What a stage is to whoever waits for it.
+fn word(stage: Stage) -> String {
+    match stage {
+        Stage::Sink => "writing".into(),
+        stage => stage.to_string(),
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -100,7 +108,7 @@ fn bar(stage: Stage, total: Option<u64>) -> ProgressBar {
         .expect("the template is a constant that a test parses")
         .progress_chars("=> ");
     let bar = total.map_or_else(ProgressBar::no_length, ProgressBar::new);
-    bar.with_style(style).with_prefix(stage.to_string())
+    bar.with_style(style).with_prefix(word(stage))
 }
 
 impl Observer for Progress {
@@ -127,6 +135,7 @@ impl Observer for Progress {
                     if let Some(text) = lock(details).get(&stage) {
                         more.push_str(&format!(", {text}"));
                     }
+                    let stage = word(stage);
                     exit::complain(&format!("{stage}: {}{of}{more}\n", sizes::human(done)));
                 }
             }
@@ -189,7 +198,7 @@ mod tests {
         for total in [None, Some(4 << 20)] {
             for stage in [Stage::Archive, Stage::Upload, Stage::Image] {
                 let bar = bar(stage, total);
-                assert_eq!((bar.length(), bar.prefix()), (total, stage.to_string()));
+                assert_eq!((bar.length(), bar.prefix()), (total, word(stage)));
             }
         }
     }

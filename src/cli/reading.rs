@@ -2,8 +2,9 @@
 
 use super::exit::Usage;
 use super::signals;
+use clap::builder::TypedValueParser;
 use diskwright::archive::{Filter, Options, Origin, Platform};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 #[derive(Clone, Debug, clap::Args)]
@@ -12,6 +13,7 @@ pub(super) struct Reading {
     /// oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME]; several are layers, lowest first
     #[arg(value_name = "ROOTFS", required_unless_present = "spec")]
     #[arg(value_hint = clap::ValueHint::AnyPath)]
+    #[arg(value_parser = clap::builder::OsStringValueParser::new().try_map(no_spec))]
     pub(super) rootfs: Vec<OsString>,
 
     /// Which image of several [default: the host's, or the only one]
@@ -78,6 +80,16 @@ impl Reading {
             ..Options::default()
         };
         Ok((origins, options))
+    }
+}
+
+/// Refuses a spec file in a root filesystem's place.
+fn no_spec(rootfs: OsString) -> Result<OsString, String> {
+    match Origin::parse(&rootfs) {
+        Origin::Path(path) if path.extension() == Some(OsStr::new("toml")) && !path.is_dir() => {
+            Err(format!("is it a spec file? say --spec {}", path.display()))
+        }
+        _ => Ok(rootfs),
     }
 }
 

@@ -30,9 +30,10 @@ Examples:
   diskwright repro rootfs.tar.zst --size 8G --hostname web
   diskwright repro --dir /var/tmp base.tar oci:app:latest --boot uefi
 
-What differs between the two runs: time, time zone, locale, umask, number of processors, folder for temporary
-files, folder and length of the output's path, environment variables. What follows the first ROOTFS or SPEC are
-flags of build; SOURCE_DATE_EPOCH, HOME and the current folder are those of the caller.";
+What differs between the two runs: time, time zone, locale, umask, number of
+processors, folder for temporary files, folder and length of the output's path,
+environment variables. What follows the first ROOTFS or SPEC are flags of build;
+SOURCE_DATE_EPOCH, HOME and the current folder are those of the caller.";
 
 /// Build twice in different environments and say what differs; differences give exit code 1
 #[derive(Debug, clap::Args)]

@@ -42,7 +42,7 @@ struct File<'a> {
 impl File<'_> {
     fn flags(&self, rootfs_given: bool) -> Result<Vec<OsString>, Usage> {
         let table = DeTable::parse(self.text)
-            .map_err(|e| self.wrong(e.span().map_or(0, |span| span.start), e.message()))?;
+            .map_err(|e| self.no_toml(e.span().map_or(0, |span| span.start), e.message()))?;
         let mut flags = Vec::new();
         for (key, value) in table.get_ref() {
             let (name, at) = (key.get_ref().as_ref(), key.span().start);
@@ -176,6 +176,30 @@ impl File<'_> {
                 let names: Vec<_> = keys(self.verb).map(|(name, _)| name).collect();
                 Usage::with_help(message, format!("known keys: {}", names.join(", ")))
             }
+        }
+    }
+
+    /// A file that is no TOML; where a value lacks its quotes, with them.
+    fn no_toml(&self, at: usize, message: &str) -> Usage {
+        let told = self.place(at, message);
+        let line = self
+            .text
+            .get(..at)
+            .map_or(0, |before| before.matches('\n').count());
+        let line = self
+            .text
+            .lines()
+            .nth(line)
+            .and_then(|line| line.split_once('='));
+        match line.map(|(key, value)| (key.trim(), value.trim())) {
+            Some((key, value))
+                if self.arg(key).is_some()
+                    && !value.is_empty()
+                    && !value.contains(['"', '\'', '[', '#']) =>
+            {
+                Usage::with_help(told, format!("quote the value: {key} = \"{value}\""))
+            }
+            _ => Usage::new(told),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a build made, for people and for machines.
 
-use super::output::is_stdout;
+use super::output::{is_stdout, shown};
 use super::sizes::{human, thousands};
 use diskwright::display::display_text;
 use diskwright::image::customize::Applied;
@@ -26,7 +26,7 @@ pub(super) struct Built<'a> {
 pub(super) fn built(path: &Path, format: Format, report: &Report, took: Duration) -> String {
     let mut text = format!(
         "{}: {} in {:.1} s\n{}",
-        path.display(),
+        shown(path),
         human(report.disk_size),
         took.as_secs_f64(),
         figures(report)

@@ -3,7 +3,7 @@
 use super::exit::Code;
 use super::look::{Opened, Out, TARGETS, tell_unread};
 use diskwright::display::display_path;
-use diskwright::inspect::{Entered, Files, Kind, Node, is_name};
+use diskwright::inspect::{Entered, Files, FilesError, Kind, Node, is_name};
 use std::ffi::OsString;
 
 const EXAMPLES: &str = "\
@@ -35,6 +35,13 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
     let opened = Opened::new(&args.target)?;
     let files = opened.files()?;
+    let start = opened.node(true)?;
+    if !start.is_directory() {
+        let path = display_path(opened.path()).to_string();
+        let is = start.kind.words();
+        let looking = format!("cannot look into {}", opened.address.image.display());
+        return Err(anyhow::Error::new(FilesError::NotDirectory { path, is }).context(looking));
+    }
     let mut out = Out::new();
     out.text(&format!("{}\n", args.target.display()))?;
     let mut drawn = Drawing {
@@ -43,7 +50,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Code> {
         entered: Entered::default(),
         counts: [0; 2],
     };
-    drawn.draw(&mut out, &opened.node(true)?)?;
+    drawn.draw(&mut out, &start)?;
     let [directories, others] = drawn.counts;
     let noun = |n: u64, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
     let mut text = format!("\n{}", noun(directories, "directory", "directories"));

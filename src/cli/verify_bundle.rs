@@ -13,7 +13,7 @@ use std::time::SystemTime;
 const EXAMPLES: &str = "\
 Examples:
   diskwright verify-bundle bundles/disk.manifest.xml
-  diskwright verify-bundle bundles/disk.manifest.xml --cert cert.pem --privatekey pk.pem";
+  diskwright verify-bundle bundles/disk.manifest.xml -c cert.pem -k pk.pem";
 
 /// Check an S3 bundle of EC2; findings give exit code 1
 #[derive(Debug, clap::Args)]

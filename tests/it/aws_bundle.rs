@@ -270,6 +270,7 @@ fn places_and_flags_that_do_not_fit_are_refused_before_anything_is_sent() {
             expect![[r#"
             error: cannot upload the bundle to s3://images/a
               because: neither the flags nor the spec file have `account`
+            help: a bundle is signed: say -u ACCOUNT, -c CERT and -k KEY
         "#]],
         ),
         (

@@ -285,12 +285,36 @@ fn values_that_no_manifest_can_have_are_refused_on_the_command_line() {
         error: the public key of EC2 in cn-northwest-1 is not known here: name its certificate with `--ec2cert`
     "#]]);
     let line = [
-        "bundle", "-q", "disk.img", "-d", "nowhere", "-u", USER, "-c", "cert.der", "-k", "pk.der",
+        "bundle",
+        "-q",
+        "disk.img",
+        "-d",
+        "nowhere/b",
+        "-u",
+        USER,
+        "-c",
+        "cert.der",
+        "-k",
+        "pk.der",
     ];
     desk.refused(&line, 3, expect![[r#"
         warning: disk.img begins with no partition table or filesystem known here; it is taken as it is
-        error: cannot write to nowhere: it is no folder; make it first
+        error: cannot write to nowhere/b: it is no folder; make it first
     "#]]);
+}
+
+#[test]
+fn a_folder_is_made_for_a_bundle_and_goes_again_with_its_failure() {
+    let desk = desk();
+    let line = [
+        "bundle", "-q", "disk.img", "-d", "new", "-u", USER, "-c", "cert.der", "-k", "pk.der",
+    ];
+    let failed = desk.run(&[&line[..], &["--size", "1G"]].concat());
+    assert_eq!(failed.code, Some(2), "{failed:?}");
+    assert!(!desk.path("new").exists());
+    let made = desk.run(&line);
+    assert_eq!(made.code, Some(0), "{made:?}");
+    assert_eq!(made.stdout, "new/disk.img.manifest.xml\n");
 }
 
 #[test]

@@ -221,11 +221,12 @@ fn help_of_build_shows_every_flag_with_its_default() {
           diskwright build rootfs.tar -o disk.img --size 8G --hostname web --sha256
           zstd -dc rootfs.tar.zst | diskwright build - -o disk.img
           diskwright build base.tar.zst overlay/ --owner 0:0 -o disk.img
-          diskwright build oci:layout:latest -o disk.qcow2 --manifest disk.json --sbom spdx
-          diskwright build rootfs.tar -o - --format vmdk | aws s3 cp - s3://bucket/disk.vmdk
+          diskwright build oci:layout:latest -o disk.qcow2 --sbom spdx
+          diskwright build rootfs.tar -o - --format vmdk | aws s3 cp - s3://mine/a.vmdk
           diskwright build --spec image.toml --force
 
-        A spec file has the same names as keys, paths relative to itself; flags override it:
+        A spec file has the same names as keys, paths relative to itself, and flags
+        override it:
           rootfs = "rootfs.tar.zst"     # or a list: ["base.tar", "oci:layout:app"]
           output = "disk.img"
           free = "20%"

@@ -498,3 +498,65 @@ fn what_is_no_filesystem_is_told_and_damage_is_read_past() {
         assert!(!ran.stderr.contains("panicked"), "{ran:?}");
     }
 }
+
+#[test]
+fn what_was_meant_is_told() {
+    let desk = Desk::new();
+    tree(&desk);
+    mke2fs(&desk, "disk.img", &[]);
+    desk.write("image.toml", b"size = 2G\n");
+    let told = |line: &str, code: i32, words: &str| {
+        let ran = desk.run(&line.split(' ').collect::<Vec<_>>());
+        assert_eq!(ran.code, Some(code), "{line}: {ran:?}");
+        assert!(ran.stderr.contains(words), "{line}: {ran:?}");
+        assert_eq!(ran.stdout, "", "{line}");
+    };
+    let say = |target: &str| format!("help: for a file in the image say {target}\n");
+    told("ls disk.img/etc", 2, &say("disk.img:/etc"));
+    told("cat disk.img:etc/fstab", 2, &say("disk.img:/etc/fstab"));
+    told("ls disk.img:", 2, &say("disk.img:/"));
+    told("tree disk.img:p1:etc", 2, &say("disk.img:p1:/etc"));
+    let near = "no such file or directory in the image; did you mean /etc/passwd?\n";
+    told("cat disk.img:/etc/paswd", 3, near);
+    told(
+        "du disk.img:/etc/deep/../paswd/x",
+        3,
+        "did you mean /etc/deep/../passwd?",
+    );
+    let file = "/etc/passwd in the image is a regular file, not a directory\n";
+    told("tree disk.img:/etc/passwd", 3, file);
+    told("tree disk.img:/zzz", 3, "/zzz: there is no such file");
+    told(
+        "convert disk.img d.vdi",
+        2,
+        ".vdi is not a format that is written: raw, ",
+    );
+    told(
+        "build disk.img -o d.iso",
+        2,
+        "help: say --format raw for a raw image of that name\n",
+    );
+    told(
+        "plan image.toml",
+        2,
+        "is it a spec file? say --spec image.toml",
+    );
+    told(
+        "plan --spec image.toml",
+        2,
+        "help: quote the value: size = \"2G\"\n",
+    );
+    let tar = desk.run(&["extract", "disk.img:/etc", "-o", "folder"]);
+    assert!(
+        tar.stderr
+            .contains("folder: a tar; for a folder say -o folder/\n"),
+        "{tar:?}"
+    );
+    assert_eq!(
+        said(&desk, &["ls", "-1", "disk.img:/etc"]),
+        "deep\nfstab\ngroup\npasswd\n"
+    );
+    assert!(said(&desk, &["ls", "-lh", "disk.img"]).contains(" 120.6KiB 2021-03-04"));
+    assert!(said(&desk, &["du", "-sh", "disk.img"]).contains("KiB\t/\n"));
+    assert!(said(&desk, &["ls", "--help"]).contains("--human-readable"));
+}

@@ -144,7 +144,7 @@ fn disks_for_clouds_are_whole_mib() {
     assert_eq!(told.code, Some(0), "{told:?}");
     assert_eq!(
         told.stderr,
-        "warning: the disk is no whole number of MiB, and not everyone takes such a vhd: Azure does not\n"
+        "warning: the disk is no whole number of MiB, and Azure takes no such vhd: round a raw image up first, `truncate -s %1M`\n"
     );
     std::fs::create_dir(desk.path("tree")).unwrap();
     for format in ["vhd", "vhd-fixed", "vmdk", "raw"] {

@@ -21,7 +21,8 @@ Examples:
   diskwright console i-0123456789abcdef0 --follow --expect login: --for 5m
   diskwright console i-0123456789abcdef0 --screenshot screen.jpg
 
-Exit code 1: it shows a kernel panic, emergency mode, a rescue shell or another --fail, or not what --expect says.";
+Exit code 1: it shows a kernel panic, emergency mode, a rescue shell or another
+--fail, or not what --expect says.";
 
 /// Print what an instance has printed on its serial console
 #[derive(Debug, clap::Args)]

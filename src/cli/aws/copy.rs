@@ -9,10 +9,12 @@ use diskwright::aws::image::{check_destinations, copy, find};
 
 const EXAMPLES: &str = "\
 Examples:
-  diskwright copy ami-0123456789abcdef0 --region eu-west-1 --to us-east-1,ap-south-1
-  diskwright copy ami-0123456789abcdef0 --to us-east-1=alias/web,us-west-2 --encrypt-copies
+  diskwright copy ami-0123456789abcdef0 --to us-east-1,ap-south-1
+  diskwright copy ami-0123456789abcdef0 --encrypt-copies \\
+      --to us-east-1=alias/web,us-west-2
 
-Copies that are there already are found, not made again. When one fails, all that were made are removed.";
+Copies that are there already are found, not made again. When one fails, all
+that were made are removed.";
 
 /// Copy an AMI to other regions, all at once
 #[derive(Debug, clap::Args)]

@@ -9,10 +9,11 @@ use diskwright::aws::policy::{
 const EXAMPLES: &str = "\
 Examples:
   diskwright iam-policy > policy.json
-  diskwright iam-policy --region eu-west-1 --copy-to us-east-1,ap-south-1 --share --ssm /images/web
-  diskwright iam-policy --route import --bucket incoming --document vmimport-policy
+  diskwright iam-policy --region eu-west-1 --copy-to us-east-1 --ssm /images/web
+  diskwright iam-policy --route import --bucket in --document vmimport-policy
 
-For: aws iam create-policy --policy-name diskwright --policy-document file://policy.json";
+For: aws iam create-policy --policy-name diskwright \\
+    --policy-document file://policy.json";
 
 /// Way of an image to AWS
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -17,8 +17,9 @@ Examples:
   diskwright prune --name 'web-{date}-{digest:8}' --older-than 30d --yes
   diskwright prune --tag team=web --keep 1 --json
 
-An AMI stays that is among the newest, young, protected, shared, launched of late, or named by an instance, by any
-version of a launch template or by a parameter of Systems Manager.";
+An AMI stays that is among the newest, young, protected, shared, launched of
+late, or named by an instance, by any version of a launch template or by a
+parameter of Systems Manager.";
 
 /// Remove old AMIs and their snapshots
 #[derive(Debug, clap::Args)]

@@ -22,13 +22,15 @@ use std::sync::Arc;
 const EXAMPLES: &str = "\
 Examples:
   diskwright push rootfs.tar.zst --size 4G --region eu-west-1
-  diskwright push rootfs.tar.zst --name 'web-{date}' --copy-to us-east-1 --share-with 123456789012
+  diskwright push rootfs.tar.zst --name 'web-{date}' --copy-to us-east-1 \\
+      --share-with 123456789012
   diskwright push disk.img --map-file disk.map
-  diskwright push rootfs.tar.zst --route bundle --bucket my-images -u 123456789012 -c cert.pem -k pk.pem
+  diskwright push rootfs.tar.zst --route bundle --bucket my-images \\
+      -u 123456789012 -c cert.pem -k pk.pem
 
-With --size, blocks are sent while the archive is still being read; without it, when the image's size is known.
-The same archive pushed again, by whomever, is the same snapshot, and under
-the same name the same AMI.
+With --size, blocks are sent while the archive is still being read; without it,
+when the image's size is known. The same archive pushed again, by whomever, is
+the same snapshot, and under the same name the same AMI.
 Whatever fails, what the run has made is taken back.";
 
 /// Make an AMI of a root filesystem or a disk image

@@ -16,7 +16,7 @@ const EXAMPLES: &str = "\
 Examples:
   diskwright register snap-0123456789abcdef0 --name web-1.2 --region eu-west-1
   diskwright register snap-0123456789abcdef0 --image disk.img --tag team=web
-  diskwright register s3://bucket/web/disk.img.manifest.xml --virtualization-type hvm
+  diskwright register s3://bucket/web.manifest.xml --virtualization-type hvm
 
 An AMI of the same name, content and parameters is found, not made again.";
 

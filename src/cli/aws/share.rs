@@ -11,7 +11,7 @@ const EXAMPLES: &str = "\
 Examples:
   diskwright share ami-0123456789abcdef0 --share-with 111122223333,444455556666
   diskwright share ami-0123456789abcdef0 --public --deprecate-at 90d
-  diskwright share ami-0123456789abcdef0 --protect --ssm-parameter /images/web/latest
+  diskwright share ami-0123456789abcdef0 --protect --ssm-parameter /images/web
 
 Who may already, still may.";
 

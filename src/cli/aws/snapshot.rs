@@ -13,10 +13,12 @@ const EXAMPLES: &str = "\
 Examples:
   diskwright snapshot disk.img --region eu-west-1
   diskwright snapshot disk.img --map-file disk.map --block-map snap.blocks
-  diskwright snapshot new.img --parent snap-0123456789abcdef0 --parent-blocks snap.blocks
+  diskwright snapshot new.img --parent snap-0123456789abcdef0 \\
+      --parent-blocks snap.blocks
   diskwright snapshot disk.vhd --route import --bucket my-images
 
-The same image sent again, by whomever, is the same snapshot; an interrupted run goes on where it ended.";
+The same image sent again, by whomever, is the same snapshot; an interrupted run
+goes on where it ended.";
 
 /// Send a disk image to AWS as an EBS snapshot
 #[derive(Debug, clap::Args)]

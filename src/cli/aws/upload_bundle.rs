@@ -21,10 +21,12 @@ use std::time::Instant;
 
 const EXAMPLES: &str = "\
 Examples:
-  diskwright upload-bundle bundles/web.manifest.xml s3://my-images/web --region eu-west-1
-  diskwright upload-bundle rootfs.tar.zst s3://my-images/web -p web -u 123456789012 -c cert.pem -k pk.pem
+  diskwright upload-bundle bundles/web.manifest.xml s3://my-images/web
+  diskwright upload-bundle rootfs.tar.zst s3://my-images/web -p web \\
+      -u 123456789012 -c cert.pem -k pk.pem
 
-A folder's bundle that was uploaded in part goes on there; one that is made on the way begins anew.";
+A folder's bundle that was uploaded in part goes on there; one that is made on
+the way begins anew.";
 
 /// Send a bundle to S3, finished or made on the way
 ///
