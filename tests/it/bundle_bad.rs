@@ -282,7 +282,7 @@ fn values_that_no_manifest_can_have_are_refused_on_the_command_line() {
     ];
     let far = [&line[..], &["--region", "cn-northwest-1"]].concat();
     desk.refused(&far, 2, expect![[r#"
-        error: the public key of EC2 in cn-northwest-1 is not known here: name its certificate with `--ec2cert`
+        error: no public key of EC2 is known here for a region "cn-northwest-1": correct `--region`, or name the certificate with `--ec2cert`
     "#]]);
     let line = [
         "bundle",
