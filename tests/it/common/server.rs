@@ -125,6 +125,7 @@ impl Garage {
     pub fn get(&self, key: &str) -> Vec<u8> {
         let got = Command::new("curl")
             .args(["--silent", "--show-error", "--fail", "--noproxy", "*"])
+            .args(["--header", "x-amz-content-sha256: UNSIGNED-PAYLOAD"])
             .args(["--aws-sigv4", "aws:amz:us-east-1:s3", "--user"])
             .arg(format!("{GARAGE_KEY}:{GARAGE_SECRET}"))
             .arg(format!("{}/images/{key}", self.server.url))
