@@ -29,6 +29,7 @@ mod members;
 mod oci;
 mod origin;
 mod pool;
+mod read_ahead;
 mod reader;
 mod rootfs;
 mod source;

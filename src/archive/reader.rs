@@ -15,6 +15,7 @@ use super::error::ArchiveError;
 use super::input::Input;
 use super::oci::Check;
 use super::pool::Pool;
+use super::read_ahead::read_ahead;
 use super::tar::TarReader;
 use crate::display::display_path;
 use crate::entry::Entry;
@@ -200,7 +201,6 @@ fn open_file(path: &Path) -> io::Result<(File, Option<u64>)> {
         return Ok((file, None));
     }
     let start = file.stream_position()?;
-    // Advice only: a filesystem without read-ahead may refuse it.
-    let _ = rustix::fs::fadvise(&file, start, None, rustix::fs::Advice::Sequential);
+    read_ahead(&file, start);
     Ok((file, Some(meta.len().saturating_sub(start))))
 }

@@ -1,21 +1,11 @@
 //! Random numbers of the kernel: keys, and the padding of RSA.
 
 use rsa::rand_core::{CryptoRng, Error, RngCore, impls};
-use rustix::io::Errno;
-use rustix::rand::{GetRandomFlags, getrandom};
 use std::io;
 
 /// Fills `buf`.
 pub(super) fn fill(buf: &mut [u8]) -> io::Result<()> {
-    let mut done = 0;
-    while done < buf.len() {
-        match getrandom(&mut buf[done..], GetRandomFlags::empty()) {
-            Ok(n) => done += n,
-            Err(Errno::INTR) => {}
-            Err(e) => return Err(e.into()),
-        }
-    }
-    Ok(())
+    getrandom::fill(buf).map_err(Into::into)
 }
 
 /// The same for `rsa`.
@@ -31,7 +21,7 @@ impl RngCore for Entropy {
     }
 
     fn fill_bytes(&mut self, dest: &mut [u8]) {
-        fill(dest).expect("getrandom(2), without flags, fails on no Linux since 3.17");
+        fill(dest).expect("the kernel has them: getrandom(2) fails on no Linux since 3.17");
     }
 
     fn try_fill_bytes(&mut self, dest: &mut [u8]) -> Result<(), Error> {

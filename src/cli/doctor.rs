@@ -5,7 +5,6 @@ use super::aws::Access;
 use super::exit::{self, Code};
 use diskwright::boot::{Arch, Kvm, find_firmware, find_qemu, probe_kvm, qemu_version};
 use diskwright::units::MIB;
-use rustix::fs::{CWD, Mode, OFlags};
 use serde::Serialize;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -208,22 +207,28 @@ fn output(folder: &Path) -> Vec<Check> {
             "images take their full size here",
         ),
     });
-    let nameless = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-    checks.push(
-        match rustix::fs::openat(CWD, folder, nameless, Mode::RUSR | Mode::WUSR) {
-            Ok(_) => Check::new(
-                "O_TMPFILE",
-                State::Present,
-                "an interrupted build leaves nothing",
-            ),
-            Err(e) => Check::new(
-                "O_TMPFILE",
-                State::Absent,
-                format!("{e}: a named temporary is used"),
-            ),
-        },
-    );
+    #[cfg(target_os = "linux")]
+    checks.push(nameless(folder));
     checks
+}
+
+/// Whether the folder gives files without a name.
+#[cfg(target_os = "linux")]
+fn nameless(folder: &Path) -> Check {
+    use rustix::fs::{CWD, Mode, OFlags};
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    match rustix::fs::openat(CWD, folder, flags, Mode::RUSR | Mode::WUSR) {
+        Ok(_) => Check::new(
+            "O_TMPFILE",
+            State::Present,
+            "an interrupted build leaves nothing",
+        ),
+        Err(e) => Check::new(
+            "O_TMPFILE",
+            State::Absent,
+            format!("{e}: a named temporary is used"),
+        ),
+    }
 }
 
 /// Whether a file of 1 MiB with one block at its end takes less than 1 MiB.

@@ -26,9 +26,8 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 /// What names of images end in elsewhere, or of packed ones. Raw bytes under such a name would mislead.
-const NOT_WRITTEN: [&str; 15] = [
+const NOT_WRITTEN: [&str; 13] = [
     "vdi", "vhdx", "ova", "ovf", "iso", "qcow", "qed", "dmg", "hdd", "xz", "bz2", "lz4", "zip",
-    "tar", "tgz",
 ];
 
 /// What the command line says of the output.

@@ -9,7 +9,6 @@ use diskwright::inspect::open_image;
 use diskwright::units::{MIB, SECTOR, count, index};
 use rustix::fs::Mode;
 use rustix::process::umask;
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde::Serialize;
 use std::ffi::OsString;
 use std::fs::File;
@@ -75,7 +74,7 @@ struct Surroundings {
     folder: &'static str,
     zone: &'static str,
     locale: &'static str,
-    umask: u32,
+    umask: Mode,
     /// Whether one processor is enough.
     alone: bool,
     variable: Option<(&'static str, &'static str)>,
@@ -85,7 +84,7 @@ const FIRST: Surroundings = Surroundings {
     folder: "1",
     zone: "UTC",
     locale: "C",
-    umask: 0o022,
+    umask: Mode::WGRP.union(Mode::WOTH),
     alone: true,
     variable: None,
 };
@@ -96,7 +95,7 @@ const SECOND: Surroundings = Surroundings {
     zone: "XXX-14",
     // Where i and I are no pair, and the decimal point is a comma.
     locale: "tr_TR.UTF-8",
-    umask: 0o077,
+    umask: Mode::RWXG.union(Mode::RWXO),
     alone: false,
     variable: Some(("DISKWRIGHT_REPRO", "a variable that nobody reads")),
 };
@@ -240,21 +239,35 @@ fn build(
 
 /// Does what a child inherits from its parent, and undoes it.
 fn with_surroundings<T>(around: &Surroundings, start: impl FnOnce() -> T) -> T {
-    let processors = sched_getaffinity(None).ok();
-    if let Some(all) = processors.filter(|_| around.alone) {
-        let mut one = CpuSet::new();
-        let first = (0..CpuSet::MAX_CPU).find(|&cpu| all.is_set(cpu));
-        one.set(first.unwrap_or(0));
-        // Where the system does not let it, the run has all of them.
-        let _ = sched_setaffinity(None, &one);
-    }
-    let mask = umask(Mode::from_raw_mode(around.umask));
-    let result = start();
+    let mask = umask(around.umask);
+    let result = match around.alone {
+        true => on_one_processor(start),
+        false => start(),
+    };
     umask(mask);
-    if let Some(all) = processors {
-        let _ = sched_setaffinity(None, &all);
-    }
     result
+}
+
+#[cfg(target_os = "linux")]
+fn on_one_processor<T>(start: impl FnOnce() -> T) -> T {
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+    // Where the system does not let it, the run has all of them.
+    let Ok(all) = sched_getaffinity(None) else {
+        return start();
+    };
+    let mut one = CpuSet::new();
+    let first = (0..CpuSet::MAX_CPU).find(|&cpu| all.is_set(cpu));
+    one.set(first.unwrap_or(0));
+    let _ = sched_setaffinity(None, &one);
+    let result = start();
+    let _ = sched_setaffinity(None, &all);
+    result
+}
+
+/// macOS ties no process to a processor.
+#[cfg(not(target_os = "linux"))]
+fn on_one_processor<T>(start: impl FnOnce() -> T) -> T {
+    start()
 }
 
 fn compare(first: &Made, second: &Made) -> anyhow::Result<Outcome> {

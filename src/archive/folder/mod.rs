@@ -10,6 +10,7 @@ mod data;
 mod digest;
 mod error;
 mod single;
+mod stat;
 mod xattr;
 
 use std::collections::HashMap;
@@ -19,18 +20,17 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use bytes::{Bytes, BytesMut};
-use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, Statx, StatxFlags, openat, readlinkat, statx,
-};
+use rustix::fs::{Dir, FileType, Mode, OFlags, openat, readlinkat};
 use rustix::io::Errno;
 
 use crate::display::display_path;
 use crate::entry::{DataRun, Entry, EntryKind};
-use crate::units::{Timestamp, count};
+use crate::units::count;
 use data::{Reading, runs};
 use digest::TreeDigest;
 pub use error::FolderError;
 pub(crate) use single::SingleFile;
+use stat::{Id, Stat};
 use xattr::Bearer;
 
 /// What a umask decides, and what a folder has from the one that it was made in.
@@ -70,9 +70,6 @@ pub(super) struct FolderReader {
     warnings: Vec<String>,
 }
 
-/// Device and inode number.
-type Id = ((u32, u32), u64);
-
 struct Level {
     /// Names still to come, the next one last.
     names: Vec<CString>,
@@ -81,21 +78,13 @@ struct Level {
     path: usize,
 }
 
-fn id(stat: &Statx) -> Id {
-    ((stat.stx_dev_major, stat.stx_dev_minor), stat.stx_ino)
-}
-
-fn file_type(stat: &Statx) -> FileType {
-    FileType::from_raw_mode(stat.stx_mode.into())
-}
-
 impl FolderReader {
     pub(super) fn open(path: &Path, how: How) -> Result<Self, FolderError> {
         let name = path.as_os_str().as_encoded_bytes().to_vec();
         let told = |e| failed(&name, e);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = rustix::fs::open(path, flags, Mode::empty()).map_err(told)?;
-        let stat = stat_of(&directory).map_err(told)?;
+        let stat = Stat::of(&directory).map_err(told)?;
         let mut reader = Self {
             how,
             digest: how.digest.map(TreeDigest::new),
@@ -113,7 +102,7 @@ impl FolderReader {
         let names = sorted_names(&reader.directory).map_err(told)?;
         reader.levels.push(Level {
             names,
-            id: id(&stat),
+            id: stat.id,
             path: 0,
         });
         let xattrs = xattr::read(&Bearer::Open(reader.directory.as_fd())).map_err(told)?;
@@ -189,8 +178,8 @@ impl FolderReader {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let told = |e| failed(&join(&self.name, &self.path), e);
         let directory = openat(&self.directory, c"..", flags, Mode::empty()).map_err(told)?;
-        let stat = stat_of(&directory).map_err(told)?;
-        if id(&stat) != above.id {
+        let stat = Stat::of(&directory).map_err(told)?;
+        if stat.id != above.id {
             return Err(FolderError::Changed {
                 path: display_path(&join(&self.name, &self.path)).to_string(),
                 what: "was moved",
@@ -205,18 +194,16 @@ impl FolderReader {
         let path = join(&self.path, name.as_bytes());
         let shown = join(&self.name, &path);
         let told = |e| failed(&shown, e);
-        let basic = StatxFlags::BASIC_STATS;
-        let flags = AtFlags::SYMLINK_NOFOLLOW;
-        let stat = statx(&self.directory, name, flags, basic).map_err(told)?;
-        let file_type = file_type(&stat);
-        if file_type != FileType::Directory && stat.stx_nlink > 1 {
-            if let Some(target) = self.links.get(&id(&stat)) {
+        let stat = Stat::at(&self.directory, name).map_err(told)?;
+        let file_type = stat.file_type;
+        if file_type != FileType::Directory && stat.links > 1 {
+            if let Some(target) = self.links.get(&stat.id) {
                 let target = target.clone();
                 let kind = EntryKind::HardLink { target };
                 return Ok(Some(self.entry(path, kind, &stat, Vec::new())));
             }
             if file_type != FileType::Socket {
-                self.links.insert(id(&stat), path.clone());
+                self.links.insert(stat.id, path.clone());
             }
         }
         let kind = match file_type {
@@ -228,12 +215,12 @@ impl FolderReader {
                     .into_bytes(),
             },
             FileType::CharacterDevice => EntryKind::CharDevice {
-                major: stat.stx_rdev_major,
-                minor: stat.stx_rdev_minor,
+                major: stat.device.0,
+                minor: stat.device.1,
             },
             FileType::BlockDevice => EntryKind::BlockDevice {
-                major: stat.stx_rdev_major,
-                minor: stat.stx_rdev_minor,
+                major: stat.device.0,
+                minor: stat.device.1,
             },
             FileType::Fifo => EntryKind::Fifo,
             _ => {
@@ -250,12 +237,7 @@ impl FolderReader {
     }
 
     /// Opens what `seen` was; it must still be that.
-    fn open_seen(
-        &self,
-        name: &CString,
-        shown: &[u8],
-        seen: &Statx,
-    ) -> Result<OwnedFd, FolderError> {
+    fn open_seen(&self, name: &CString, shown: &[u8], seen: &Stat) -> Result<OwnedFd, FolderError> {
         let flags = OFlags::RDONLY
             | OFlags::NOFOLLOW
             // A fifo that took the file's place must not make us wait.
@@ -263,14 +245,17 @@ impl FolderReader {
             | OFlags::NOCTTY
             | OFlags::CLOEXEC;
         let open = |flags| openat(&self.directory, name, flags, Mode::empty());
-        // Only the owner may leave the time of access alone (open(2)).
+        // Only the owner may leave the time of access alone (open(2)); macOS has no word for it.
+        #[cfg(target_os = "linux")]
         let opened = match open(flags | OFlags::NOATIME) {
             Err(Errno::PERM) => open(flags),
             opened => opened,
         };
+        #[cfg(not(target_os = "linux"))]
+        let opened = open(flags);
         let fd = opened.map_err(|e| failed(shown, e))?;
-        let stat = stat_of(&fd).map_err(|e| failed(shown, e))?;
-        if id(&stat) != id(seen) || file_type(&stat) != file_type(seen) {
+        let stat = Stat::of(&fd).map_err(|e| failed(shown, e))?;
+        if stat.id != seen.id || stat.file_type != seen.file_type {
             return Err(FolderError::Changed {
                 path: display_path(shown).to_string(),
                 what: "was replaced",
@@ -279,15 +264,14 @@ impl FolderReader {
         Ok(fd)
     }
 
-    fn file(&mut self, name: &CString, path: Vec<u8>, seen: &Statx) -> Result<Entry, FolderError> {
+    fn file(&mut self, name: &CString, path: Vec<u8>, seen: &Stat) -> Result<Entry, FolderError> {
         let shown = join(&self.name, &path);
         let fd = self.open_seen(name, &shown, seen)?;
-        let stat = stat_of(&fd).map_err(|e| failed(&shown, e))?;
+        let stat = Stat::of(&fd).map_err(|e| failed(&shown, e))?;
         let xattrs = xattr::read(&Bearer::Open(fd.as_fd())).map_err(|e| failed(&shown, e))?;
-        let (file, size) = (File::from(fd), stat.stx_size);
+        let (file, size) = (File::from(fd), stat.size);
         let shown = display_path(&shown).to_string();
-        // stat(2) counts blocks of 512 bytes, whatever the filesystem's are.
-        let sparse = stat.stx_blocks < size.div_ceil(512);
+        let sparse = stat.blocks < size.div_ceil(512);
         let data = if sparse {
             runs(&file, size, &shown)?
         } else {
@@ -306,14 +290,14 @@ impl FolderReader {
         Ok(self.entry(path, EntryKind::File { size, data }, &stat, xattrs))
     }
 
-    fn down(&mut self, name: &CString, path: Vec<u8>, seen: &Statx) -> Result<Entry, FolderError> {
+    fn down(&mut self, name: &CString, path: Vec<u8>, seen: &Stat) -> Result<Entry, FolderError> {
         let shown = join(&self.name, &path);
         let told = |e| failed(&shown, e);
         let fd = self.open_seen(name, &shown, seen)?;
         let xattrs = xattr::read(&Bearer::Open(fd.as_fd())).map_err(told)?;
         self.levels.push(Level {
             names: sorted_names(&fd).map_err(told)?,
-            id: id(seen),
+            id: seen.id,
             path: path.len(),
         });
         self.directory = fd;
@@ -325,11 +309,11 @@ impl FolderReader {
         &self,
         path: Vec<u8>,
         kind: EntryKind,
-        stat: &Statx,
+        stat: &Stat,
         mut xattrs: Vec<(Vec<u8>, Vec<u8>)>,
     ) -> Entry {
-        let (uid, gid) = self.how.owner.unwrap_or((stat.stx_uid, stat.stx_gid));
-        let mut mode = stat.stx_mode & 0o7777;
+        let (uid, gid) = self.how.owner.unwrap_or((stat.uid, stat.gid));
+        let mut mode = stat.mode;
         if self.how.portable {
             xattrs.retain(|(name, _)| name == b"security.capability");
             mode &= match kind {
@@ -344,10 +328,7 @@ impl FolderReader {
             mode,
             uid,
             gid,
-            mtime: Timestamp {
-                sec: stat.stx_mtime.tv_sec,
-                nsec: stat.stx_mtime.tv_nsec,
-            },
+            mtime: stat.mtime,
             atime: None,
             ctime: None,
             xattrs,
@@ -356,10 +337,6 @@ impl FolderReader {
             offset: 0,
         }
     }
-}
-
-fn stat_of(fd: &OwnedFd) -> rustix::io::Result<Statx> {
-    statx(fd, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)
 }
 
 /// Names in a directory, the first one last.

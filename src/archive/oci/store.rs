@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::digest::{Digest, Hasher};
 use super::error::ImageError;
 use super::hashing::{Hashing, Taken};
+use crate::archive::read_ahead::read_ahead;
 use crate::units::count;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -57,8 +58,7 @@ impl Store for Folder {
         if !meta.is_file() {
             return Err(io::Error::other("it is no regular file"));
         }
-        // Advice only: a filesystem without read-ahead may refuse it.
-        let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::Sequential);
+        read_ahead(&file, 0);
         Ok(Some(Blob {
             reader: Box::new(file),
             len: meta.len(),

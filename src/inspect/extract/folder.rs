@@ -10,7 +10,7 @@ use crate::display::display_path;
 use crate::inspect::files::{Data, Files, FilesError, Kind, Node};
 use crate::observe::Observer;
 use crate::units::{KIB, Timestamp, count, index};
-use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Timespec, Timestamps, XattrFlags};
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io;
@@ -245,9 +245,7 @@ impl Writer<'_> {
             return Err(Failed::LeftOut("only root may make devices".into()));
         }
         let (major, minor) = node.device.unwrap_or_default();
-        let number = rustix::fs::makedev(major, minor);
-        let made = rustix::fs::mknodat(CWD, to, kind, Mode::from_raw_mode(0o600), number);
-        Ok(made.map_err(io::Error::from)?)
+        Ok(made_node(to, kind, (major, minor))?)
     }
 
     /// The mode and times of a directory.
@@ -325,4 +323,17 @@ impl From<FilesError> for Failed {
     fn from(e: FilesError) -> Self {
         Self::LeftOut(e.to_string())
     }
+}
+
+/// Makes a fifo or a device.
+#[cfg(target_os = "linux")]
+fn made_node(to: &Path, kind: FileType, (major, minor): (u32, u32)) -> io::Result<()> {
+    let number = rustix::fs::makedev(major, minor);
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    Ok(rustix::fs::mknodat(CWD, to, kind, mode, number)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn made_node(_: &Path, _: FileType, _: (u32, u32)) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }

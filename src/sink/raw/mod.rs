@@ -237,21 +237,23 @@ pub(super) fn read_back(file: &File, at: u64, buf: &mut [u8]) -> io::Result<()> 
 
 /// Makes a range a hole; where the filesystem has none, zeros.
 pub(super) fn punch(file: &File, at: u64, len: u64) -> io::Result<()> {
-    use rustix::fs::{FallocateFlags, fallocate};
-    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-    match fallocate(file, flags, at, len) {
-        Ok(()) => Ok(()),
-        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {
-            let end = file.metadata()?.len().min(at + len);
-            let zeros = vec![0; index(MIB)];
-            let mut from = at;
-            while from < end {
-                let step = (end - from).min(MIB);
-                file.write_all_at(&zeros[..index(step)], from)?;
-                from += step;
-            }
-            Ok(())
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{FallocateFlags, fallocate};
+        use rustix::io::Errno;
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        match fallocate(file, flags, at, len) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
+            done => return Ok(done?),
         }
-        Err(e) => Err(e.into()),
     }
+    let end = file.metadata()?.len().min(at + len);
+    let zeros = vec![0; index(MIB)];
+    let mut from = at;
+    while from < end {
+        let step = (end - from).min(MIB);
+        file.write_all_at(&zeros[..index(step)], from)?;
+        from += step;
+    }
+    Ok(())
 }

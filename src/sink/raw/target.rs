@@ -2,7 +2,7 @@
 
 use super::SinkError;
 use crate::sink::of_reading;
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, RenameFlags};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -113,13 +113,21 @@ impl Target {
     }
 
     /// A file without a name, where filesystem and /proc can give it one later.
+    #[cfg(target_os = "linux")]
     fn unnamed(&self) -> Option<File> {
+        use rustix::fs::{Mode, OFlags};
         let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
         let fd = rustix::fs::open(&self.folder, flags, Mode::from_raw_mode(0o666)).ok()?;
         let file = File::from(fd);
         std::fs::symlink_metadata(proc_path(&file))
             .is_ok()
             .then_some(file)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    #[expect(clippy::unused_self, reason = "Linux looks at the folder")]
+    fn unnamed(&self) -> Option<File> {
+        None
     }
 
     fn named(&mut self) -> io::Result<File> {
