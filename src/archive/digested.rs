@@ -33,7 +33,8 @@ pub struct Input {
     /// files get here, with an overlay 0:0, whoever gets them in the image; `CONTENT` the SHA-256 of a file, of
     /// where a link points (a hard link: to the first name), `MAJOR:MINOR` of a device, else `-`; `ATTRIBUTES`
     /// `-`, or the SHA-256 of `NAME=HEX` and a NUL for each extended attribute, sorted; `PATH` begins with
-    /// no `/`. Times are not in it. A folder with more than 64 GiB of holes has none.
+    /// no `/`. Times are not in it. A boot loader's files are listed as those of root, of mode 0644, by their
+    /// paths below `/usr/lib`. A folder with more than 64 GiB of holes has none.
     pub digest: Option<String>,
     /// Bytes of a tar or another file.
     pub size: Option<u64>,

@@ -43,7 +43,7 @@ pub use digested::{Input, InputLayer};
 pub use error::{ArchiveError, Part, Place};
 pub use filter::{Filter, end_filters};
 pub use folder::FolderError;
-pub(crate) use folder::SingleFile;
+pub(crate) use folder::{SingleFile, digest_of_files};
 pub use oci::{Blob, ImageError, Platform, Store};
 pub use origin::Origin;
 pub use reader::ArchiveReader;

@@ -254,8 +254,15 @@ fn out_of_order(outcome: &Outcome, expected: &[Regex]) -> Option<String> {
     let before = expected.get(outcome.matched.checked_sub(1)?)?;
     let mut plain = Vec::new();
     PlainText::new().decode(&outcome.log, &mut plain);
-    // It was looked for in all that came after the step before.
-    missing.is_match(&plain).then(|| {
+    // Between the steps that came: what matched one of them was that step.
+    let mut rest = &plain[..];
+    let mut earlier = false;
+    for step in expected.iter().take(outcome.matched) {
+        let found = step.find(rest)?;
+        earlier |= missing.is_match(&rest[..found.start()]);
+        rest = &rest[found.end()..];
+    }
+    earlier.then(|| {
         let asked: Vec<_> = expected.iter().map(|e| format!("`{e}`")).collect();
         format!(
             "`{missing}` came earlier, before `{before}`; the order that was asked for is {}",

@@ -4,8 +4,10 @@ use super::exit::{self, Code};
 use super::packing::{Packing, needed};
 use super::progress::Progress;
 use super::{signals, sizes};
+use anyhow::Context;
 use diskwright::bundle::{Bundle, Folder};
 use diskwright::observe::Observer;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -98,9 +100,15 @@ pub(super) fn run(args: Args) -> anyhow::Result<Code> {
 struct MadeFolder<'a>(Option<&'a Path>);
 
 impl<'a> MadeFolder<'a> {
-    /// Makes it if it is not there. Why it cannot be made, who writes to it will tell.
-    fn at(folder: &'a Path) -> Self {
-        Self(std::fs::create_dir(folder).is_ok().then_some(folder))
+    /// Makes it if it is not there.
+    fn at(folder: &'a Path) -> anyhow::Result<Self> {
+        match std::fs::create_dir(folder) {
+            Ok(()) => Ok(Self(Some(folder))),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(Self(None)),
+            Err(e) => {
+                Err(e).with_context(|| format!("cannot make the folder {}", folder.display()))
+            }
+        }
     }
 }
 
@@ -117,7 +125,7 @@ fn bundle(args: Args, observer: &dyn Observer) -> anyhow::Result<(PathBuf, Bundl
     let destination = needed(args.destination.as_deref(), "destination")?;
     let options = args.packing.options()?;
     let keys = args.packing.keys(observer)?.of_region(&args.region)?;
-    let _made = MadeFolder::at(destination);
+    let _made = MadeFolder::at(destination)?;
     let job = args
         .packing
         .open(options, destination, Some(destination), observer)?;

@@ -4,9 +4,6 @@ use super::exit::{self, Code};
 use super::{Cli, spec_file};
 use clap::{Arg, ArgAction, Command, CommandFactory};
 use serde_json::{Map, Value, json};
-use std::any::TypeId;
-use std::ffi::OsString;
-use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -68,20 +65,9 @@ fn one(arg: &Arg) -> Value {
             let names: Vec<_> = named.iter().map(|value| value.get_name()).collect();
             json!({ "enum": names })
         }
-        _ if is_text(arg) => json!({ "type": "string" }),
+        _ if spec_file::is_path(arg) => json!({ "type": "string" }),
         _ => json!({ "type": ["string", "integer"] }),
     }
-}
-
-/// Whether no number makes sense of it: a name, a path.
-fn is_text(arg: &Arg) -> bool {
-    let parsed = arg.get_value_parser().type_id();
-    let texts = [
-        TypeId::of::<String>(),
-        TypeId::of::<OsString>(),
-        TypeId::of::<PathBuf>(),
-    ];
-    texts.iter().any(|text| parsed == *text)
 }
 
 #[cfg(test)]

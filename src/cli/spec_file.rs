@@ -7,9 +7,10 @@ use super::exit::Usage;
 use anyhow::Context;
 use clap::{Arg, ArgAction, Command, ValueHint};
 use diskwright::display::nearest;
+use std::any::TypeId;
 use std::error::Error;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -98,10 +99,15 @@ impl File<'_> {
     fn text_of(&self, arg: &Arg, value: &DeValue<'_>) -> Result<Option<OsString>, &'static str> {
         let text = match value {
             DeValue::String(text) => text.as_ref(),
-            DeValue::Integer(number) if takes_value(arg) && number.radix() == 10 => number.as_str(),
+            DeValue::Integer(number)
+                if takes_value(arg) && !is_path(arg) && number.radix() == 10 =>
+            {
+                number.as_str()
+            }
             DeValue::Boolean(on) if !takes_value(arg) => {
                 return Ok(on.then(OsString::new));
             }
+            _ if is_path(arg) => return Err("takes a string"),
             _ if takes_value(arg) => return Err("takes a string or a whole number"),
             _ => return Err("is true or false"),
         };
@@ -197,7 +203,12 @@ impl File<'_> {
                     && !value.is_empty()
                     && !value.contains(['"', '\'', '[', '#']) =>
             {
-                Usage::with_help(told, format!("quote the value: {key} = \"{value}\""))
+                let takes_value = self.arg(key).is_some_and(takes_value);
+                let help = match takes_value {
+                    true => format!("quote the value: {key} = \"{value}\""),
+                    false => format!("say {key} = true, or false"),
+                };
+                Usage::with_help(told, help)
             }
             _ => Usage::new(told),
         }
@@ -242,6 +253,14 @@ pub(super) fn keys(verb: &Command) -> impl Iterator<Item = (&str, &Arg)> {
 /// Whether the command line takes it several times over.
 pub(super) fn is_list(arg: &Arg) -> bool {
     matches!(arg.get_action(), ArgAction::Append)
+}
+
+/// Whether it is a path, which is no number even where it looks like one.
+pub(super) fn is_path(arg: &Arg) -> bool {
+    let parsed = arg.get_value_parser().type_id();
+    [TypeId::of::<OsString>(), TypeId::of::<PathBuf>()]
+        .iter()
+        .any(|path| parsed == *path)
 }
 
 /// Whether it is no switch.

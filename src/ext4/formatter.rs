@@ -121,6 +121,12 @@ impl Formatter {
         self.placement.locate(id, offset)
     }
 
+    /// Where a file's data goes on behind the hole at `offset`; `None` when none follows.
+    #[must_use]
+    pub fn behind_hole(&self, id: DataId, offset: u64) -> Option<u64> {
+        self.placement.behind_hole(id, offset)
+    }
+
     /// Bytes that are missing so far, when the filesystem is full.
     #[must_use]
     pub fn missing(&self) -> u64 {

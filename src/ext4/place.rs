@@ -144,6 +144,15 @@ impl Placement {
         let into = offset - u64::from(e.logical) * block;
         Some((e.start * block + into, u64::from(e.len) * block - into))
     }
+
+    /// The first byte of a file that has a place behind `offset`, which has none.
+    #[must_use]
+    pub(crate) fn behind_hole(&self, id: DataId, offset: u64) -> Option<u64> {
+        let extents = self.extents(id);
+        let block = self.block_size.bytes();
+        let n = extents.partition_point(|e| u64::from(e.logical) * block <= offset);
+        extents.get(n).map(|e| u64::from(e.logical) * block)
+    }
 }
 
 impl Placement {

@@ -4,12 +4,11 @@ use super::Digests;
 use super::ingest::Ingest;
 use super::wanted::KERNEL_MAX;
 use super::{BuildError, prepare::Prepared};
-use crate::archive::{Input, Options, Origin, Rootfs};
+use crate::archive::{Input, digest_of_files};
 use crate::tree::{NodeKind, Sorted};
 use crate::units::count;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 /// What to tell.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,7 +27,7 @@ pub struct Told {
     /// The digests, where they were asked for.
     pub digests: Option<Digests>,
     /// What was read besides the root filesystem, in the order in which it was: folders and files of
-    /// [`super::Customize`] and [`super::Spec::grub`].
+    /// [`super::Customize`], and the files of a boot loader that the root filesystem does not bring.
     pub inputs: Vec<Input>,
     /// The files that were asked for, those of them that are in the image, by their paths.
     pub files: BTreeMap<Vec<u8>, Vec<u8>>,
@@ -80,30 +79,17 @@ impl Asked {
         Ok(kept)
     }
 
-    /// What was read of the user's: what the edits noted, and the folders that a loader comes from.
-    pub(super) fn inputs(
-        &self,
-        ingest: &mut Ingest<'_>,
-        grub: &[PathBuf],
-        prepared: &Prepared,
-    ) -> Result<Vec<Input>, BuildError> {
+    /// What was read of the user's: what the edits noted, and the files that a boot loader was made of.
+    pub(super) fn inputs(ingest: &mut Ingest<'_>) -> Vec<Input> {
         let mut inputs = std::mem::take(&mut ingest.inputs);
-        let options = Options {
-            owner: Some((0, 0)),
-            portable: true,
-            digest: true,
-            ..Options::default()
-        };
-        let used = |folder: &&PathBuf| prepared.from.contains(&folder.display().to_string());
-        for folder in grub.iter().filter(|_| self.inputs).filter(used) {
-            let mut grub = Rootfs::open_with(&[Origin::Path(folder.clone())], &options)?;
-            while grub.next_item()?.is_some() {
-                ingest.check()?;
-            }
-            let kind = "grub";
-            inputs.extend(grub.inputs().iter().cloned().map(|i| Input { kind, ..i }));
+        if !ingest.loaders.is_empty() {
+            // Where they lay is the building machine's affair, and may be somebody's home.
+            inputs.push(Input {
+                digest: Some(digest_of_files(&ingest.loaders)),
+                ..Input::new("grub".to_owned(), "grub")
+            });
         }
-        Ok(inputs)
+        inputs
     }
 
     pub(super) fn esp(&self, prepared: &Prepared) -> Vec<EspEntry> {

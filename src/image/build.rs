@@ -144,7 +144,7 @@ pub fn build_and_tell(
         ingest.edit(&entry, Vec::new())?;
     }
     let mut told = Told {
-        inputs: asked.inputs(&mut ingest, &spec.grub, &prepared)?,
+        inputs: Asked::inputs(&mut ingest),
         files: asked.files(&mut ingest)?,
         esp: asked.esp(&prepared),
         time: facts.time.sec,

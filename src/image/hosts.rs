@@ -5,7 +5,7 @@ const OWN_ADDRESS: &[u8] = b"127.0.1.1";
 /// What a system without a hosts file gets before its own name.
 const NEW: &[u8] = b"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
 
-/// `text` with `name`, and the name without its domain, at 127.0.1.1: in the place of such a line, else behind those
+/// `text` with `name`, and the name without its domain, at 127.0.1.1: in the place of such lines, else behind those
 /// of 127.0.0.1. `None` where it names the host already. Without `text`, that of a new system.
 pub(super) fn with_name(text: Option<&[u8]>, name: &str) -> Option<Vec<u8>> {
     let text = text.unwrap_or(NEW);
@@ -15,13 +15,19 @@ pub(super) fn with_name(text: Option<&[u8]>, name: &str) -> Option<Vec<u8>> {
         true => [OWN_ADDRESS, b"\t", name.as_bytes()].concat(),
         false => [OWN_ADDRESS, b"\t", name.as_bytes(), b" ", short.as_bytes()].concat(),
     };
+    if lines
+        .iter()
+        .any(|line| names(line).any(|n| n == name.as_bytes()))
+    {
+        return None;
+    }
     match lines.iter().position(|line| address(line) == OWN_ADDRESS) {
-        Some(at) => lines[at] = &own,
-        None if lines
-            .iter()
-            .any(|line| names(line).any(|n| n == name.as_bytes())) =>
-        {
-            return None;
+        Some(at) => {
+            lines.retain({
+                let mut first = true;
+                move |line| address(line) != OWN_ADDRESS || std::mem::take(&mut first)
+            });
+            lines[at] = &own;
         }
         None => {
             let of_loopback = |line: &&[u8]| address(line) == b"127.0.0.1";
@@ -84,6 +90,16 @@ mod tests {
                 None,
             ),
             (Some("127.0.1.1\tweb\n"), "web", None),
+            (
+                Some("127.0.1.1 web.example.org web db\n"),
+                "web.example.org",
+                None,
+            ),
+            (
+                Some("127.0.1.1 a\n::1 b\n127.0.1.1 c\n"),
+                "web",
+                Some("127.0.1.1\tweb\n::1 b\n"),
+            ),
         ] {
             let made = with_name(text.map(str::as_bytes), name);
             let made = made.map(|m| String::from_utf8(m).unwrap());

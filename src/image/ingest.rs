@@ -12,7 +12,7 @@ use crate::observe::{Observer, Stage};
 use crate::tree::{DataId, NodeId, Tree};
 use crate::units::{Timestamp, count, index};
 use bytes::Bytes;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 
 /// Warnings of one build that are worth reading; of the rest only the number is told.
@@ -40,6 +40,8 @@ pub(super) struct Ingest<'a> {
     pub(super) customizes: bool,
     /// What of the user's was read besides the archive, where that is asked for.
     pub(super) inputs: Vec<Input>,
+    /// Files of boot loaders that were read outside of the archive, by their paths below `/usr/lib`: SHA-256.
+    pub(super) loaders: BTreeMap<String, [u8; 32]>,
     /// Files that the spool keeps.
     kept: HashSet<DataId>,
     /// Pieces of such files, by their offset, for which a full filesystem had no place.
@@ -94,6 +96,7 @@ impl<'a> Ingest<'a> {
             digesting: None,
             customizes: false,
             inputs: Vec::new(),
+            loaders: BTreeMap::new(),
             kept: HashSet::new(),
             unplaced: HashMap::new(),
             data: 0,
@@ -170,6 +173,11 @@ impl<'a> Ingest<'a> {
             || wanted::wants(&entry.path)
             || self.asked.keeps(&entry.path)
             || (self.customizes && customize::wants(&entry.path));
+        // As far as it is read again.
+        let kept_to = match is_kernel || self.asked.keeps(&entry.path) {
+            true => wanted::KERNEL_MAX,
+            false => wanted::READ_MAX,
+        };
         let ahead = self.kernels.as_ref().filter(|_| is_kernel);
         let mut kernel = ahead.and_then(|a| a.buffer(entry));
         let mut runs = runs.into_iter();
@@ -190,7 +198,7 @@ impl<'a> Ingest<'a> {
                     offset: at + count(part.len()),
                     len: run.len - count(part.len()),
                 };
-                self.place(id, at, part, keep && (is_kernel || at < wanted::READ_MAX))?;
+                self.place(id, at, part, keep && at < kept_to)?;
             }
         }
         if let (Some(ahead), Some(kernel)) = (&mut self.kernels, kernel) {
@@ -329,18 +337,23 @@ impl<'a> Ingest<'a> {
         let mut at = 0;
         while at < bytes.len() {
             let Some((from, room)) = self.formatter.locate(id, count(at)) else {
-                for (offset, piece) in self.unplaced.get(&id).into_iter().flatten() {
-                    let to = index(*offset).min(bytes.len());
-                    let len = piece.len().min(bytes.len() - to);
-                    bytes[to..to + len].copy_from_slice(&piece[..len]);
+                // A hole, or the end of a full filesystem.
+                match self.formatter.behind_hole(id, count(at)) {
+                    Some(next) => at = index(next),
+                    None => break,
                 }
-                break;
+                continue;
             };
             let end = bytes.len().min(at + index(room));
             self.spool
                 .read_back(self.base + from, &mut bytes[at..end])
                 .map_err(BuildError::Spool)?;
             at = end;
+        }
+        for (offset, piece) in self.unplaced.get(&id).into_iter().flatten() {
+            let to = index(*offset).min(bytes.len());
+            let len = piece.len().min(bytes.len() - to);
+            bytes[to..to + len].copy_from_slice(&piece[..len]);
         }
         Ok(Some(bytes))
     }

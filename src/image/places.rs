@@ -12,6 +12,7 @@ use crate::grub::{
     choose_uefi, is_core_input, is_module_file, is_uefi_input, uefi,
 };
 use crate::tree::{NodeKind, Sorted, Tree};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fs::DirEntry;
 use std::io;
@@ -212,12 +213,12 @@ impl Place {
     }
 
     /// A file that [`Self::names`] lists.
-    fn read(&self, ingest: &mut Ingest<'_>, path: &str) -> Result<Vec<u8>, BuildError> {
+    fn read(&self, ingest: &mut Ingest<'_>, name: &str) -> Result<Vec<u8>, BuildError> {
         let Some(folder) = &self.folder else {
-            let bytes = ingest.read(format!("{LIB}/{path}").as_bytes())?;
+            let bytes = ingest.read(format!("{LIB}/{name}").as_bytes())?;
             return Ok(bytes.unwrap_or_default());
         };
-        let path = on_host(folder, path);
+        let path = on_host(folder, name);
         let metadata = std::fs::metadata(&path);
         let read = metadata.and_then(|m| {
             if m.len() > wanted::READ_MAX {
@@ -225,7 +226,12 @@ impl Place {
             }
             std::fs::read(&path)
         });
-        read.map_err(|source| BuildError::GrubFolder { path, source })
+        let bytes = read.map_err(|source| BuildError::GrubFolder { path, source })?;
+        if ingest.asked.inputs {
+            let digest = Sha256::digest(&bytes).into();
+            ingest.loaders.insert(name.to_owned(), digest);
+        }
+        Ok(bytes)
     }
 }
 

@@ -297,10 +297,14 @@ fn values_that_no_manifest_can_have_are_refused_on_the_command_line() {
         "-k",
         "pk.der",
     ];
-    desk.refused(&line, 3, expect![[r#"
-        warning: disk.img begins with no partition table or filesystem known here; it is taken as it is
-        error: cannot write to nowhere/b: it is no folder; make it first
-    "#]]);
+    desk.refused(
+        &line,
+        3,
+        expect![[r#"
+        error: cannot make the folder nowhere/b
+          because: No such file or directory (os error 2)
+    "#]],
+    );
 }
 
 #[test]

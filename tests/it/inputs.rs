@@ -2,6 +2,7 @@
 //! records, which others find, too; and a checkout gives the same image whoever made it.
 
 use crate::common::desk::Desk;
+use crate::common::grub::grub_folder;
 use crate::common::{image, run};
 use crate::customize::desk;
 use crate::tools::{have, stdout};
@@ -148,6 +149,67 @@ fn whatever_went_into_the_image_has_its_digest() {
         })
         .collect();
     assert_eq!(made["resolvedDependencies"], json!(resolved));
+}
+
+/// Holes are where they were, and what is behind them is read.
+#[test]
+fn a_skeleton_with_holes_is_in_the_home_as_it_is() {
+    let desk = desk();
+    std::fs::create_dir_all(desk.path("over/etc/skel")).unwrap();
+    let file = std::fs::File::create(desk.path("over/etc/skel/holes")).unwrap();
+    file.set_len(3 << 20).unwrap();
+    for at in [64 << 10, 2 << 20] {
+        std::os::unix::fs::FileExt::write_all_at(&file, b"data\n", at).unwrap();
+    }
+    let flags = ["--boot", "none", "--overlay", "over", "--user", "lisa"];
+    desk.builds("small.tar", &flags);
+    let cat = desk.command(&["cat", "out/disk.img:/home/lisa/holes"]);
+    let there = { cat }.output().unwrap().stdout;
+    assert!(there == std::fs::read(desk.path("over/etc/skel/holes")).unwrap());
+}
+
+/// Wherever it lay: the same GRUB in another folder, or by a link, has the same digest.
+#[test]
+fn a_loader_from_elsewhere_is_an_input_by_its_files() {
+    if !have("python3") {
+        return;
+    }
+    let Some(grub) = grub_folder("bookworm") else {
+        return;
+    };
+    let desk = desk();
+    symlink(&grub, desk.path("linked")).unwrap();
+    desk.write("kernel", b"kernel");
+    let mut told = Vec::new();
+    for folder in [grub.to_str().unwrap(), "linked"] {
+        let args = ["build", "-q", "small.tar", "-o", "out/disk.img", "--force"];
+        let flags = ["--boot", "bios", "--grub", folder, "--manifest", "m.json"];
+        let kernel = ["--file", "kernel:/boot/vmlinuz-6.1.0-1-amd64"];
+        let ran = desk.run(&[&args[..], &flags, &kernel].concat());
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        told.push(record(&desk, "m.json")["inputs"][2].clone());
+    }
+    assert_eq!(told[0], told[1]);
+    assert_eq!(
+        (&told[0]["kind"], &told[0]["name"]),
+        (&json!("grub"), &json!("grub"))
+    );
+    let script = "import hashlib, os, sys\n\
+        sha = lambda b: hashlib.sha256(b).hexdigest()\n\
+        top = sys.argv[1]\n\
+        def line(name):\n    \
+            data = open(os.path.join(top, 'i386-pc', name), 'rb').read()\n    \
+            return ('file 0644 0:0 %s - grub/i386-pc/%s' % (sha(data), name)).encode() + b'\\0'\n\
+        used = [n for n in os.listdir(os.path.join(top, 'i386-pc')) if n in sys.argv[2:] or n.endswith(('.mod', '.lst'))]\n\
+        print('treeSha256:' + sha(b''.join(sorted(map(line, used)))))\n";
+    let images = [
+        "boot.img",
+        "diskboot.img",
+        "kernel.img",
+        "lzma_decompress.img",
+    ];
+    let args = [&["-c", script, grub.to_str().unwrap()][..], &images].concat();
+    assert_eq!(told[0]["digest"], stdout("python3", &args).trim());
 }
 
 /// What follows the end of a tar may be long.

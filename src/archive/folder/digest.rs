@@ -1,6 +1,7 @@
 //! One digest for a folder: that of a list of what lies in it. See [`crate::archive::Input::digest`].
 
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
 
 use crate::archive::sparse_digest::{HolesLeft, SparseDigest};
 use crate::entry::{Entry, EntryKind};
@@ -8,6 +9,18 @@ use crate::hex::hex;
 
 /// The name of this digest, in front of its hex.
 const NAME: &str = "treeSha256";
+
+/// That of a folder with nothing in it but these files of root's, of mode 0644, which are given by path and
+/// SHA-256.
+pub(crate) fn digest_of_files(files: &BTreeMap<String, [u8; 32]>) -> String {
+    // Sorted as lines, which begin with the digest, not by path.
+    let mut lines: Vec<_> = files
+        .iter()
+        .map(|(path, digest)| format!("file 0644 0:0 {} - {path}\0", hex(digest)))
+        .collect();
+    lines.sort_unstable();
+    format!("{NAME}:{}", hex(&Sha256::digest(lines.concat())))
+}
 
 /// A folder under way.
 pub(super) struct TreeDigest {

@@ -28,6 +28,7 @@ use crate::entry::{DataRun, Entry, EntryKind};
 use crate::units::count;
 use data::{Reading, runs};
 use digest::TreeDigest;
+pub(crate) use digest::digest_of_files;
 pub use error::FolderError;
 pub(crate) use single::SingleFile;
 use stat::{Id, Stat};

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 
 use bytes::{Bytes, BytesMut};
@@ -68,18 +68,27 @@ impl SingleFile {
     /// The next piece and its place in the file; `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<(u64, Bytes)>, FolderError> {
         let piece = self.reading.next(&mut self.buffer)?;
-        if piece.is_none()
-            && self
-                .reading
-                .file
-                .metadata()
-                .is_ok_and(|m| m.len() > self.size)
-        {
+        // Read, not asked for: files of /proc say that they have no length.
+        if piece.is_none() && self.longer()? {
             return Err(FolderError::Changed {
                 path: self.reading.path.clone(),
                 what: "became longer",
             });
         }
         Ok(piece)
+    }
+
+    /// Whether there is a byte behind the end.
+    fn longer(&self) -> Result<bool, FolderError> {
+        loop {
+            match self.reading.file.read_at(&mut [0], self.size) {
+                Ok(n) => return Ok(n > 0),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => {
+                    let path = self.reading.path.clone();
+                    return Err(FolderError::Read { path, source });
+                }
+            }
+        }
     }
 }

@@ -62,6 +62,7 @@ pub(super) fn read(text: &OsStr, observer: &dyn Observer) -> Result<Archived, Di
         digests: Vec::new(),
         kept: HashMap::new(),
     };
+    let mut latest = [None; KEPT.len()];
     while let Some(item) = rootfs.next_item()? {
         if observer.cancelled() {
             return Err(DiffError::Interrupted);
@@ -86,7 +87,15 @@ pub(super) fn read(text: &OsStr, observer: &dyn Observer) -> Result<Archived, Di
                 let keep = *size <= KEPT_MAX && KEPT.iter().any(|k| is(&entry.path, k));
                 let (digest, kept) = content(&mut rootfs, *size, runs, keep)?;
                 archived.digests.push(digest);
-                archived.kept.extend(kept.map(|bytes| (id, bytes)));
+                if let (Some(bytes), Some(name)) =
+                    (kept, KEPT.iter().position(|k| is(&entry.path, k)))
+                {
+                    // The last of a name counts: one is kept of each.
+                    if let Some(older) = latest[name].replace(id) {
+                        archived.kept.remove(&older);
+                    }
+                    archived.kept.insert(id, bytes);
+                }
             }
         }
     }

@@ -6,6 +6,7 @@ use super::blocks::Blocks;
 use super::data::{self, DataDigest};
 use super::file::{File, From};
 use super::side::Root;
+use crate::ext4::read::Run;
 use crate::inspect::files::{Data, Files, FilesError, Node};
 use crate::inspect::taken::Taken;
 use crate::tree::NodeKind;
@@ -99,8 +100,9 @@ impl<'a> Half<'a> {
     /// Opens a file for the first time.
     fn open(&mut self, files: &'a Files, node: &Node, path: &[u8]) -> Result<Data<'a>, Failed> {
         let data = files.data(node, path).and_then(|data| {
-            if let (true, Some(taken)) = (self.seen.insert(node.id), &mut self.taken) {
+            if let (false, Some(taken)) = (self.seen.contains(&node.id), &mut self.taken) {
                 taken.take(&data)?;
+                self.seen.insert(node.id);
             }
             Ok(data)
         });
@@ -147,7 +149,9 @@ fn untouched(
     let size = one.block_size();
     let same = size == two.block_size() && !a.runs().is_empty() && a.runs() == b.runs();
     let mut runs = a.runs().iter();
-    same && runs.all(|run| blocks.untouched(start + run.physical * size, run.len * size))
+    // A damaged extent may point behind the end of all disks.
+    let byte = |run: &Run| start.saturating_add(run.physical.saturating_mul(size));
+    same && runs.all(|run| blocks.untouched(byte(run), run.len * size))
 }
 
 /// An error and its cause, in words.
