@@ -184,11 +184,19 @@ pub(super) fn some_loader(facts: &Facts) -> Vec<Hit> {
         return if uefi { Vec::new() } else { vec![hit] };
     }
     let pv = facts.any(&["boot/grub/menu.lst"]);
-    if uefi || pv || disk.core_img {
+    // What extlinux's boot sector starts, on a disk with an MBR or none.
+    let extlinux = facts.any(&[
+        "boot/extlinux/ldlinux.sys",
+        "boot/ldlinux.sys",
+        "boot/syslinux/ldlinux.sys",
+        "extlinux/ldlinux.sys",
+        "ldlinux.sys",
+    ]);
+    if uefi || pv || extlinux || disk.core_img {
         return Vec::new();
     }
     vec![Hit::new(
         "disk",
-        "there is neither GRUB's core.img nor an EFI system partition nor menu.lst",
+        "there is neither GRUB's core.img nor extlinux's ldlinux.sys nor an EFI system partition nor menu.lst",
     )]
 }
