@@ -8,7 +8,7 @@
 use super::entry::{ENTRY, Long, short_name, time, u16_at, u32_at};
 use super::probe::parse;
 use crate::read_at::ReadAt;
-use crate::units::{Timestamp, count, index};
+use crate::units::{Timestamp, count, index, lo32};
 use std::io;
 use std::sync::Arc;
 
@@ -281,7 +281,8 @@ impl FatReader {
             });
         }
         let mut runs: Vec<Run> = Vec::new();
-        let mut chain = self.chain(item.cluster);
+        let mut window = Window::default();
+        let mut chain = self.chain(item.cluster, &mut window);
         let mut offset = 0;
         // A directory without a cluster is empty.
         while offset < wanted && (item.cluster != 0 || !item.directory) {
@@ -298,13 +299,13 @@ impl FatReader {
     }
 
     /// The chain that begins with a cluster.
-    pub(super) fn chain(&self, first: u32) -> Chain<'_> {
+    pub(super) fn chain<'a>(&'a self, first: u32, window: &'a mut Window) -> Chain<'a> {
         Chain {
             reader: self,
             first,
             last: first,
             begun: false,
-            window: Window::default(),
+            window,
         }
     }
 
@@ -409,14 +410,14 @@ pub(super) struct Chain<'a> {
     /// The cluster met last.
     last: u32,
     begun: bool,
-    window: Window,
+    window: &'a mut Window,
 }
 
 impl Chain<'_> {
     /// The next cluster; `None` behind the last.
     pub(super) fn next(&mut self) -> Result<Option<u32>, FatReadError> {
         if std::mem::replace(&mut self.begun, true) {
-            self.last = self.reader.next(self.last, &mut self.window)?;
+            self.last = self.reader.next(self.last, self.window)?;
         }
         if self.reader.ends(self.last) {
             return Ok(None);
@@ -446,6 +447,17 @@ pub(super) struct Window {
 }
 
 impl Window {
+    /// All of the FAT, for who follows all of its chains: they may leap over more than 4 KiB with every cluster.
+    pub(super) fn whole(reader: &FatReader) -> Result<Self, FatReadError> {
+        // Entries have two bytes or four.
+        let end = reader.fat_entry(lo32(reader.clusters + 1)) + 4;
+        let end = end.min(reader.volume.len()).max(reader.fat);
+        let mut bytes = vec![0; index(end - reader.fat)];
+        reader.read(reader.fat, &mut bytes, "the FAT")?;
+        let at = reader.fat;
+        Ok(Self { at, bytes })
+    }
+
     fn get(&mut self, reader: &FatReader, at: u64, len: usize) -> Result<&[u8], FatReadError> {
         let inside = at.checked_sub(self.at).map(index);
         let held = inside.is_some_and(|from| from + len <= self.bytes.len());
