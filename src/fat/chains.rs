@@ -3,7 +3,7 @@
 //! The volume may be hostile: a cluster is followed once, a chain ends where it leaves the volume or meets
 //! another, and what is kept is bounded.
 
-use super::read::Window;
+use super::table::Window;
 use super::{FatReadError, FatReader, Run};
 use crate::units::{PATH_MAX, count, index, index32, lo32};
 
