@@ -291,3 +291,53 @@ pub(super) fn wanted(path: &[u8], size: u64) -> Option<u64> {
 pub(super) fn is_initrd(path: &[u8]) -> bool {
     path.starts_with(b"boot/init") || path.starts_with(b"initr")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_followed_wherever_in_a_path_they_are() {
+        let mut facts = Facts::default();
+        let mut put = |path: &str, sort, target: &str| {
+            let entry = Entry {
+                sort,
+                mode: 0o644,
+                size: 0,
+                mtime: 0,
+                capability: false,
+                target: target.into(),
+                content: None,
+            };
+            facts.entries.insert(path.into(), entry);
+        };
+        for folder in ["etc", "usr", "usr/lib", "usr/lib/os"] {
+            put(folder, Sort::Directory, "");
+        }
+        put("usr/lib/os/file", Sort::File, "");
+        put("lib", Sort::Link, "usr/lib");
+        put("etc/link", Sort::Link, "../lib/os/./file");
+        put("etc/usr", Sort::Link, "/usr");
+        put("etc/self", Sort::Link, "self/on");
+        let found = |path: &str| facts.resolve(path).map(|(path, _)| path);
+        for path in [
+            "usr/lib/os/file",
+            "lib/os/file",
+            "etc/link",
+            "etc/usr/lib/os/file",
+        ] {
+            assert_eq!(found(path), Some(b"usr/lib/os/file".to_vec()), "{path}");
+        }
+        for path in [
+            "lib/none",
+            "usr/lib/os/file/x",
+            "etc/link/x",
+            "etc/self",
+            "none",
+            "",
+        ] {
+            assert_eq!(found(path), None, "{path}");
+        }
+        assert_eq!(found(&"etc/".repeat(1024)), None);
+    }
+}
