@@ -300,7 +300,7 @@ fn an_image_that_extlinux_boots_has_a_loader() {
 #[test]
 fn archives_may_have_absolute_names_and_more_that_says_nothing() {
     for before in ["/", "././", ".//./"] {
-        let file = |path: &str, data: &[u8]| Member::file(&format!("{before}{path}"), data);
+        let file = |path: &str, data: &[u8]| Member::file(format!("{before}{path}"), data);
         let members = [
             file("etc/machine-id", b"0123456789abcdef0123456789abcdef\n"),
             file("boot/vmlinuz-6.1.0", b"kernel"),
