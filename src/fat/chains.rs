@@ -249,7 +249,8 @@ mod tests {
             disk[at..at + width].copy_from_slice(&pair[1].to_le_bytes()[..width]);
         }
         let counted = Arc::new(Counted(disk, AtomicU64::new(0)));
-        let reader = FatReader::open(Arc::clone(&counted) as _).unwrap();
+        let volume = Arc::clone(&counted);
+        let reader = FatReader::open(volume).unwrap();
         let found = chains(&reader).unwrap().unwrap();
         assert!(found.items.iter().any(|i| i.runs.len() > 1000));
         let read = counted.1.load(Relaxed);
