@@ -9,6 +9,10 @@ const FOR_A_NAME: u64 = 1 << 20;
 /// How often the whole disk may be read for a name: a file may be made of all blocks, some of them mapping others.
 const PASSES: u64 = 4;
 
+/// How often the whole disk may be read where nothing is read for a name.
+#[allow(dead_code, reason = "not every target looks at a disk without its names")]
+const LINEAR: u64 = 64;
+
 /// A disk in memory.
 pub struct Counted {
     data: Vec<u8>,
@@ -22,9 +26,21 @@ impl Counted {
 
     /// Fails when more was read since the last time than looking at so many names can need.
     pub fn assert_read(&self, what: &str, names: u64) {
-        let read = self.read.swap(0, Ordering::Relaxed);
+        let read = self.taken();
         let most = (names + 1) * (PASSES * self.len() + FOR_A_NAME);
         assert!(read <= most, "{what} read {read} bytes for {names} names of {}", self.len());
+    }
+
+    /// Fails when more was read since the last time than grows with the disk.
+    #[allow(dead_code, reason = "as above")]
+    pub fn assert_linear(&self, what: &str) {
+        let read = self.taken();
+        let most = LINEAR * (self.len() + FOR_A_NAME);
+        assert!(read <= most, "{what} read {read} bytes of {}", self.len());
+    }
+
+    fn taken(&self) -> u64 {
+        self.read.swap(0, Ordering::Relaxed)
     }
 }
 

@@ -3,7 +3,7 @@
 //! The volume may be hostile: a cluster is followed once, a chain ends where it leaves the volume or meets
 //! another, and what is kept is bounded.
 
-use super::read::Window;
+use super::table::Window;
 use super::{FatReadError, FatReader, Run};
 use crate::units::{PATH_MAX, count, index, index32, lo32};
 
@@ -38,6 +38,7 @@ pub struct Chains {
 
 struct Walk<'a> {
     reader: &'a FatReader,
+    table: Window,
     seen: Vec<u8>,
     sound: bool,
 }
@@ -53,6 +54,7 @@ pub fn chains(reader: &FatReader) -> Result<Option<Chains>, FatReadError> {
     }
     let mut walk = Walk {
         reader,
+        table: Window::whole(reader)?,
         seen: vec![0; index((reader.clusters() + 2).div_ceil(8))],
         sound: true,
     };
@@ -99,14 +101,6 @@ pub fn chains(reader: &FatReader) -> Result<Option<Chains>, FatReadError> {
 }
 
 impl Walk<'_> {
-    /// Marks a cluster of the volume; whether it was not met before.
-    fn meet(&mut self, nr: u32) -> bool {
-        let (byte, bit) = (index32(nr / 8), 1_u8 << (nr % 8));
-        let new = self.seen[byte] & bit == 0;
-        self.seen[byte] |= bit;
-        new
-    }
-
     /// The runs of the chain that begins with a cluster, up to where it is damaged or meets another.
     fn chain(&mut self, first: u32) -> Result<Vec<Run>, FatReadError> {
         let mut runs = Vec::new();
@@ -114,10 +108,10 @@ impl Walk<'_> {
         if first == 0 {
             return Ok(runs);
         }
-        let mut chain = self.reader.chain(first);
+        let mut chain = self.reader.chain(first, &mut self.table);
         loop {
             match chain.next() {
-                Ok(Some(nr)) if self.meet(nr) => self.reader.push(&mut runs, nr),
+                Ok(Some(nr)) if meet(&mut self.seen, nr) => self.reader.push(&mut runs, nr),
                 Ok(None) => return Ok(runs),
                 Ok(Some(_)) | Err(FatReadError::Chain { .. }) => {
                     self.sound = false;
@@ -128,12 +122,11 @@ impl Walk<'_> {
         }
     }
 
-    fn lost(&self) -> Result<Vec<Run>, FatReadError> {
+    fn lost(&mut self) -> Result<Vec<Run>, FatReadError> {
         let mut runs = Vec::new();
-        let mut window = Window::default();
         for nr in 2..lo32(self.reader.clusters() + 2) {
             let met = self.seen[index32(nr / 8)] & 1 << (nr % 8) != 0;
-            if !met && self.reader.next(nr, &mut window)? != 0 {
+            if !met && self.reader.next(nr, &mut self.table)? != 0 {
                 self.reader.push(&mut runs, nr);
             }
         }
@@ -141,12 +134,23 @@ impl Walk<'_> {
     }
 }
 
+/// Marks a cluster of the volume; whether it was not met before.
+fn meet(seen: &mut [u8], nr: u32) -> bool {
+    let (byte, bit) = (index32(nr / 8), 1_u8 << (nr % 8));
+    let new = seen[byte] & bit == 0;
+    seen[byte] |= bit;
+    new
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fat::{FatFile, FatSpec, probe, volume};
+    use crate::read_at::ReadAt;
     use crate::units::{Lba, MIB, Timestamp, count};
+    use std::io;
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
     fn esp(size: u64) -> Vec<u8> {
         let spec = FatSpec {
@@ -216,5 +220,40 @@ mod tests {
             disk[at] ^= 0xff;
             found(&disk);
         }
+    }
+
+    /// A disk that counts the bytes read of it.
+    struct Counted(Vec<u8>, AtomicU64);
+
+    impl ReadAt for Counted {
+        fn len(&self) -> u64 {
+            count(self.0.len())
+        }
+
+        fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+            self.1.fetch_add(count(buf.len()), Relaxed);
+            self.0.read_exact_at(offset, buf)
+        }
+    }
+
+    #[test]
+    fn a_chain_that_leaps_has_the_table_read_once() {
+        let mut disk = esp(100 * MIB);
+        let info = probe(&disk, 0).unwrap().unwrap();
+        let width = usize::from(info.bits / 8);
+        // Every cluster is in it, each 5000 behind the last.
+        let mut order: Vec<u32> = (2..lo32(info.clusters + 2)).collect();
+        order.sort_by_key(|nr| (nr % 5000, *nr));
+        for pair in order.windows(2) {
+            let at = index(info.fat_at) + index32(pair[0]) * width;
+            disk[at..at + width].copy_from_slice(&pair[1].to_le_bytes()[..width]);
+        }
+        let counted = Arc::new(Counted(disk, AtomicU64::new(0)));
+        let volume = Arc::clone(&counted);
+        let reader = FatReader::open(volume).unwrap();
+        let found = chains(&reader).unwrap().unwrap();
+        assert!(found.items.iter().any(|i| i.runs.len() > 1000));
+        let read = counted.1.load(Relaxed);
+        assert!(read < 4 * MIB, "{read} bytes of {} entries", info.clusters);
     }
 }

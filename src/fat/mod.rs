@@ -17,7 +17,7 @@
 //! | `sparse`, `clock` | the memory; the time |
 //! | `chains` | which clusters belong to which path, ours or not |
 //! | `probe` | what the boot sector of a volume says, ours or not |
-//! | `read`, `entry` | files and directories of any volume; names and times |
+//! | `read`, `entry`, `table` | files and directories of any volume; names and times; which cluster follows which |
 
 mod chains;
 mod clock;
@@ -28,6 +28,7 @@ mod map;
 mod probe;
 mod read;
 mod sparse;
+mod table;
 mod volume;
 
 pub use chains::{Chains, FatItem, chains};

@@ -7,6 +7,7 @@
 
 use super::entry::{ENTRY, Long, short_name, time, u16_at, u32_at};
 use super::probe::parse;
+use super::table::Window;
 use crate::read_at::ReadAt;
 use crate::units::{Timestamp, count, index};
 use std::io;
@@ -102,11 +103,12 @@ pub struct Run {
 
 /// An open volume.
 pub struct FatReader {
-    volume: Arc<dyn ReadAt>,
-    bits: u8,
+    pub(super) volume: Arc<dyn ReadAt>,
+    pub(super) bits: u8,
     cluster: u64,
-    clusters: u64,
-    fat: u64,
+    pub(super) clusters: u64,
+    /// First byte of the table.
+    pub(super) fat: u64,
     /// The root directory of FAT12 and FAT16: first byte and length.
     root: (u64, u64),
     root_cluster: u32,
@@ -281,7 +283,8 @@ impl FatReader {
             });
         }
         let mut runs: Vec<Run> = Vec::new();
-        let mut chain = self.chain(item.cluster);
+        let mut window = Window::default();
+        let mut chain = self.chain(item.cluster, &mut window);
         let mut offset = 0;
         // A directory without a cluster is empty.
         while offset < wanted && (item.cluster != 0 || !item.directory) {
@@ -295,17 +298,6 @@ impl FatReader {
             offset += self.cluster;
         }
         Ok(runs)
-    }
-
-    /// The chain that begins with a cluster.
-    pub(super) fn chain(&self, first: u32) -> Chain<'_> {
-        Chain {
-            reader: self,
-            first,
-            last: first,
-            begun: false,
-            window: Window::default(),
-        }
     }
 
     /// Adds a cluster to the runs of its chain.
@@ -359,102 +351,17 @@ impl FatReader {
         Ok(done)
     }
 
-    fn ends(&self, cluster: u32) -> bool {
-        cluster
-            >= match self.bits {
-                12 => 0xFF8,
-                16 => 0xFFF8,
-                _ => 0x0FFF_FFF8,
-            }
-    }
-
-    fn fat_entry(&self, cluster: u32) -> u64 {
-        let n = u64::from(cluster);
-        self.fat
-            + match self.bits {
-                12 => n * 3 / 2,
-                16 => n * 2,
-                _ => n * 4,
-            }
-    }
-
-    /// What the FAT says of a cluster: 0 is free, else the one behind it.
-    pub(super) fn next(&self, cluster: u32, window: &mut Window) -> Result<u32, FatReadError> {
-        let at = self.fat_entry(cluster);
-        let len = if self.bits == 32 { 4 } else { 2 };
-        let bytes = window.get(self, at, len)?;
-        Ok(match self.bits {
-            12 if cluster % 2 == 1 => u32::from(u16_at(bytes, 0) >> 4),
-            12 => u32::from(u16_at(bytes, 0) & 0xFFF),
-            16 => u32::from(u16_at(bytes, 0)),
-            _ => u32_at(bytes, 0) & 0x0FFF_FFFF,
-        })
-    }
-
-    fn read(&self, offset: u64, buf: &mut [u8], what: &'static str) -> Result<(), FatReadError> {
+    pub(super) fn read(
+        &self,
+        offset: u64,
+        buf: &mut [u8],
+        what: &'static str,
+    ) -> Result<(), FatReadError> {
         let read = self.volume.read_exact_at(offset, buf);
         read.map_err(|source| FatReadError::Read {
             what,
             offset,
             source,
         })
-    }
-}
-
-/// A chain of clusters being followed. It ends nowhere by itself when it goes in a circle: who follows it knows
-/// how long it may be, or where it was.
-pub(super) struct Chain<'a> {
-    reader: &'a FatReader,
-    first: u32,
-    /// The cluster met last.
-    last: u32,
-    begun: bool,
-    window: Window,
-}
-
-impl Chain<'_> {
-    /// The next cluster; `None` behind the last.
-    pub(super) fn next(&mut self) -> Result<Option<u32>, FatReadError> {
-        if std::mem::replace(&mut self.begun, true) {
-            self.last = self.reader.next(self.last, &mut self.window)?;
-        }
-        if self.reader.ends(self.last) {
-            return Ok(None);
-        }
-        let there = 2..self.reader.clusters + 2;
-        if !there.contains(&u64::from(self.last)) {
-            return Err(self.broken("there is no cluster", self.last));
-        }
-        Ok(Some(self.last))
-    }
-
-    fn broken(&self, why: &'static str, cluster: u32) -> FatReadError {
-        FatReadError::Chain {
-            first: self.first,
-            why,
-            cluster,
-            offset: self.reader.fat_entry(cluster),
-        }
-    }
-}
-
-/// The part of the FAT that was read last.
-#[derive(Default)]
-pub(super) struct Window {
-    at: u64,
-    bytes: Vec<u8>,
-}
-
-impl Window {
-    fn get(&mut self, reader: &FatReader, at: u64, len: usize) -> Result<&[u8], FatReadError> {
-        let inside = at.checked_sub(self.at).map(index);
-        let held = inside.is_some_and(|from| from + len <= self.bytes.len());
-        if !held {
-            let room = reader.volume.len().saturating_sub(at).min(4096);
-            self.bytes = vec![0; index(room).max(len)];
-            self.at = at;
-            reader.read(at, &mut self.bytes, "the FAT")?;
-        }
-        Ok(&self.bytes[index(at - self.at)..][..len])
     }
 }

@@ -98,6 +98,7 @@ fn sort_key(name: &str) -> String {
 fn entry(dir: &str, name: &str, names: &BTreeSet<&str>) -> KernelEntry {
     let version = version_of(name);
     let unaged = version.strip_suffix(".old").unwrap_or(version);
+    let named = name.strip_prefix("vmlinuz-").unwrap_or(name);
     let candidates = [
         format!("initrd.img-{version}"),
         format!("initrd-{version}.img"),
@@ -106,6 +107,8 @@ fn entry(dir: &str, name: &str, names: &BTreeSet<&str>) -> KernelEntry {
         format!("initramfs-{version}.img"),
         // Alpine's name for it.
         format!("initramfs-{version}"),
+        // Arch's, where a digit is in the name of the package.
+        format!("initramfs-{named}.img"),
         format!("initrd.img-{unaged}"),
         format!("initrd-{unaged}.img"),
         format!("initrd-{unaged}"),
@@ -231,6 +234,7 @@ mod tests {
         for (kernel, initrd) in [
             ("vmlinuz-linux", "initramfs-linux.img"),
             ("vmlinuz-linux-lts", "initramfs-linux-lts.img"),
+            ("vmlinuz-linux-lts66", "initramfs-linux-lts66.img"),
             ("vmlinuz-virt", "initramfs-virt"),
         ] {
             let found = find([kernel, initrd, "initramfs-linux-fallback.img"], []);

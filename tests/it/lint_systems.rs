@@ -72,6 +72,16 @@ fn systems() -> Vec<System> {
             modules: "usr/lib/modules/6.6.58-1-lts",
             more: vec![file("usr/lib/modules/6.6.58-1-lts/pkgbase", "linux-lts\n")],
         },
+        // And one whose package has a digit in its name.
+        System {
+            kernel: vec![file("boot/vmlinuz-linux-lts66", "kernel")],
+            initrd: "boot/initramfs-linux-lts66.img",
+            modules: "usr/lib/modules/6.6.58-1-own",
+            more: vec![file(
+                "usr/lib/modules/6.6.58-1-own/pkgbase",
+                "linux-lts66\n",
+            )],
+        },
         // Alpine, by their flavours.
         System {
             kernel: vec![file("boot/vmlinuz-virt", "kernel")],
@@ -237,6 +247,76 @@ fn command_lines_are_found_in_every_loaders_files() {
 }
 
 #[test]
+fn the_entry_that_boots_first_is_judged() {
+    let entry = |version: &str, words: &str| {
+        let path = format!("boot/loader/entries/0123abcd-{version}.conf");
+        put(&path, format!("options {words}\n"))
+    };
+    let of = |versions: &[(&str, &str)], more: &[(&str, &str)]| {
+        let mut files = without("boot/grub/grub.cfg");
+        files.extend(versions.iter().map(|(v, words)| entry(v, words)));
+        files.extend(more.iter().map(|(path, text)| put(path, *text)));
+        let found = said(&archive(&files), Target::Ami, &["A001", "A002"]);
+        found.into_iter().map(|f| f.place).collect::<Vec<_>>()
+    };
+    let speaks = "root=LABEL=x console=ttyS0";
+    let none: [String; 0] = [];
+    let (old, new) = ("5.14.0-70.el9.x86_64", "5.14.0-162.el9.x86_64");
+    let rescued = [("0-rescue", "quiet"), (old, "quiet"), (new, speaks)];
+    assert_eq!(of(&rescued, &[]), none);
+    assert_eq!(
+        of(&[(old, speaks), (new, "quiet"), ("0-rescue", speaks)], &[]),
+        [format!("/boot/loader/entries/0123abcd-{new}.conf:1")]
+    );
+    // What new entries are made of boots nothing.
+    let of_new = ("etc/kernel/cmdline", "quiet root=/dev/sda1");
+    assert_eq!(of(&[(new, speaks)], &[of_new]), none);
+    // RHEL 8's entries take theirs from GRUB's environment.
+    let (env, words) = (
+        "boot/grub2/grubenv",
+        "kernelopts=root=/dev/sda1 console=ttyS0\n",
+    );
+    let place = format!("/boot/loader/entries/0123abcd-{new}.conf:1");
+    assert_eq!(
+        of(&[(new, "$kernelopts")], &[(env, words)]),
+        [place.as_str()]
+    );
+    // GRUB reads none that is larger than it writes them.
+    let large = format!("{words}{}", "#".repeat(1024));
+    assert_eq!(of(&[(new, "$kernelopts")], &[(env, &large)]), [place]);
+}
+
+#[test]
+fn an_image_that_extlinux_boots_has_a_loader() {
+    let loader = |path: &str| {
+        let facts = of_image(&disk(&[(path, "x"), ("lib/ld-musl-x86_64.so.1", "")]), NOW);
+        places(&said(&facts.unwrap(), Target::Ami, &["A006"])).len()
+    };
+    assert_eq!(loader("boot/ldlinux.sys"), 0);
+    assert_eq!(loader("boot/extlinux/ldlinux.sys"), 0);
+    assert_eq!(loader("boot/extlinux/ldlinux.c32"), 1);
+}
+
+#[test]
+fn archives_may_have_absolute_names_and_more_that_says_nothing() {
+    for before in ["/", "././", ".//./"] {
+        let file = |path: &str, data: &[u8]| Member::file(format!("{before}{path}"), data);
+        let members = [
+            file("etc/machine-id", b"0123456789abcdef0123456789abcdef\n"),
+            file("boot/vmlinuz-6.1.0", b"kernel"),
+            file("boot/initrd.img-6.1.0", &initrd(&[("virtio.ko", "x")])),
+            file("lib/modules/6.1.0/ena.ko", b"x"),
+        ];
+        let found = said(&facts(&members), Target::Ami, &["A003", "A007"]);
+        let each = [
+            ("A003", "/boot/initrd.img-6.1.0", true),
+            ("A007", "/etc/machine-id", true),
+        ];
+        assert_eq!(places(&found), each, "{before}");
+    }
+}
+
+#[test]
 fn fstab_names_filesystems_as_mount_does() {
     let fstab = |line: &str| {
         let text = format!("# comment\n{line}\n");
@@ -339,6 +419,11 @@ fn many_names_of_one_file_are_held_once() {
             .unwrap();
     }
     fs.file("etc/ssh/sshd_config", meta(), "Include *\n".repeat(10_000))
+        .unwrap();
+    let words = format!("kernelopts={}\n", "a ".repeat(500_000));
+    fs.file("boot/grub2/grubenv", meta(), words).unwrap();
+    let options = "options $kernelopts\n".repeat(50_000);
+    fs.file("boot/loader/entries/a.conf", meta(), options)
         .unwrap();
     let fs = fs.finish().unwrap();
     let mut bytes = vec![0; fs.len().try_into().unwrap()];

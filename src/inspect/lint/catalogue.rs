@@ -74,7 +74,7 @@ rules! {
         "The variables of a new instance are empty: firmware starts EFI/BOOT/BOOTX64.EFI or BOOTAA64.EFI and knows of nothing else."
         "Put the loader there too (`grub-install --removable`); `build --boot uefi` does so.";
     "A006" Error Error "something boots it"
-        "arm64 boots by UEFI alone; x86-64 by UEFI or by GRUB's core.img for BIOS (or PV-GRUB's menu.lst)."
+        "arm64 boots by UEFI alone; x86-64 by UEFI, by GRUB's core.img or extlinux for BIOS (or by PV-GRUB's menu.lst)."
         "Build it with --boot auto, uefi or hybrid.";
     "A007" Warning Error "the machine id is not set"
         "All instances of an AMI with a machine id share it: DHCP leases, journals and host names collide."

@@ -4,7 +4,7 @@ use super::LintError;
 use super::initrd::Initrd;
 use super::names::Name;
 use crate::display::display_path;
-use crate::units::count;
+use crate::units::{PATH_MAX, count};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ const KERNEL_HEAD: u64 = 64 << 9;
 /// Most memory for the paths of an image, which is that of some four million files, and for contents.
 const PATHS: u64 = 1 << 30;
 const CONTENTS: u64 = 128 << 20;
-/// So many files of one kind are looked at.
+/// So many names of one kind are looked at.
 const TEXTS: usize = 1000;
 /// What an entry takes beside its paths.
 const ENTRY: u64 = 192;
@@ -116,19 +116,21 @@ impl Facts {
     pub(crate) fn resolve(&self, path: &str) -> Option<(Vec<u8>, &Entry)> {
         let mut path = path.as_bytes().to_vec();
         for _ in 0..16 {
-            let parts: Vec<&[u8]> = path.split(|&b| b == b'/').collect();
-            let link = (1..=parts.len()).find_map(|n| {
-                let head = parts[..n].join(&b'/');
-                let entry = self.entries.get(&head)?;
-                (entry.sort == Sort::Link).then_some((n, head, entry))
-            });
-            let Some((n, head, entry)) = link else {
-                let entry = self.entries.get(&path)?;
-                return Some((path, entry));
-            };
-            let rest = parts[n..].join(&b'/');
+            if path.len() >= PATH_MAX {
+                return None;
+            }
+            let slashes = path.iter().enumerate().filter(|(_, b)| **b == b'/');
+            let mut heads: Vec<usize> = slashes.map(|(at, _)| at).collect();
+            heads.push(path.len());
+            // What is there has its folders there: the last of them that is may be a link, and no other.
+            let there = heads.partition_point(|&end| self.entries.contains_key(&path[..end]));
+            let (head, rest) = path.split_at(heads[there.checked_sub(1)?]);
+            let entry = self.entries.get(head)?;
+            if entry.sort != Sort::Link {
+                return rest.is_empty().then_some((path, entry));
+            }
             let folder = head.iter().rposition(|&b| b == b'/').map_or(0, |n| n + 1);
-            path = joined(&head[..folder], &entry.target, &rest);
+            path = joined(&head[..folder], &entry.target, rest);
         }
         None
     }
@@ -142,7 +144,8 @@ impl Facts {
     /// The texts of files whose path begins with a prefix, those of hard links once.
     pub(crate) fn texts<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a [u8], String)> {
         let mut seen = HashSet::new();
-        let all = self.below(prefix).filter_map(move |(path, entry)| {
+        let all = self.below(prefix).take(TEXTS);
+        all.filter_map(move |(path, entry)| {
             let own = match entry.sort {
                 Sort::Link => self.file(std::str::from_utf8(path).ok()?)?,
                 _ => entry,
@@ -150,8 +153,7 @@ impl Facts {
             let content = own.content.as_deref()?;
             let first = seen.insert(content.as_ptr());
             first.then(|| (path, String::from_utf8_lossy(content).into_owned()))
-        });
-        all.take(TEXTS)
+        })
     }
 
     /// Files whose path begins with a prefix.
@@ -182,9 +184,13 @@ fn joined(folder: &[u8], target: &[u8], rest: &[u8]) -> Vec<u8> {
     } else {
         folder
     };
-    let whole = [base, target, b"/", rest].concat();
+    normal(&[base, target, b"/", rest].concat())
+}
+
+/// A path without `.` and `..` and what else says nothing, as the first `/` of names in archives.
+pub(super) fn normal(path: &[u8]) -> Vec<u8> {
     let mut parts: Vec<&[u8]> = Vec::new();
-    for part in whole.split(|&b| b == b'/') {
+    for part in path.split(|&b| b == b'/') {
         match part {
             b"" | b"." => {}
             b".." => {
@@ -284,4 +290,54 @@ pub(super) fn wanted(path: &[u8], size: u64) -> Option<u64> {
 /// Whether a file may be the initrd of a kernel.
 pub(super) fn is_initrd(path: &[u8]) -> bool {
     path.starts_with(b"boot/init") || path.starts_with(b"initr")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_followed_wherever_in_a_path_they_are() {
+        let mut facts = Facts::default();
+        let mut put = |path: &str, sort, target: &str| {
+            let entry = Entry {
+                sort,
+                mode: 0o644,
+                size: 0,
+                mtime: 0,
+                capability: false,
+                target: target.into(),
+                content: None,
+            };
+            facts.entries.insert(path.into(), entry);
+        };
+        for folder in ["etc", "usr", "usr/lib", "usr/lib/os"] {
+            put(folder, Sort::Directory, "");
+        }
+        put("usr/lib/os/file", Sort::File, "");
+        put("lib", Sort::Link, "usr/lib");
+        put("etc/link", Sort::Link, "../lib/os/./file");
+        put("etc/usr", Sort::Link, "/usr");
+        put("etc/self", Sort::Link, "self/on");
+        let found = |path: &str| facts.resolve(path).map(|(path, _)| path);
+        for path in [
+            "usr/lib/os/file",
+            "lib/os/file",
+            "etc/link",
+            "etc/usr/lib/os/file",
+        ] {
+            assert_eq!(found(path), Some(b"usr/lib/os/file".to_vec()), "{path}");
+        }
+        for path in [
+            "lib/none",
+            "usr/lib/os/file/x",
+            "etc/link/x",
+            "etc/self",
+            "none",
+            "",
+        ] {
+            assert_eq!(found(path), None, "{path}");
+        }
+        assert_eq!(found(&"etc/".repeat(1024)), None);
+    }
 }

@@ -1,7 +1,7 @@
 //! Facts of a root filesystem that is no image yet.
 
 use super::LintError;
-use super::facts::{Entry, Facts, Room, Sort, is_initrd, wanted};
+use super::facts::{Entry, Facts, Room, Sort, is_initrd, normal, wanted};
 use super::initrd::{self, Initrd, NVME};
 use crate::archive::{ArchiveError, Item, Rootfs};
 use crate::entry::EntryKind;
@@ -33,7 +33,7 @@ pub fn of_rootfs(rootfs: &mut Rootfs, now: i64) -> Result<Facts, LintError> {
                 let (Some(node), EntryKind::File { size, data: None }) = (node, &entry.kind) else {
                     continue;
                 };
-                let path = entry.path.strip_prefix(b"./").unwrap_or(&entry.path);
+                let path = &normal(&entry.path);
                 let mut pieces = Pieces::of(rootfs);
                 if let Some(len) = wanted(path, *size) {
                     room.content(len)?;

@@ -4,13 +4,16 @@
 //! The names of the archives' members are looked at and nothing else: `modules.order` and `modules.dep` name
 //! modules too that are not there.
 
+use std::cell::Cell;
 use std::io::{self, BufRead, BufReader, Read};
 
 /// The module of the disks of Nitro.
 pub(super) const NVME: &[u8] = b"nvme.ko";
 
-/// Most bytes that the initrds of an image unpack to: what is more is not judged.
+/// Most bytes that the initrds of an image have, packed and unpacked: what is more is not judged.
 pub(super) const MOST: u64 = 4 << 30;
+/// What opening a packed stream counts for: one that unpacks to nothing is work too.
+const A_STREAM: u64 = 64 << 10;
 /// Most memory of a decoder of xz, in KiB.
 const XZ_MEMORY_KIB: u32 = 128 << 10;
 /// Longest name of a member, as the kernel takes them.
@@ -33,35 +36,36 @@ pub(crate) enum Initrd {
     Large,
 }
 
-/// Looks for a module. `budget` is how many bytes may be unpacked; what was is taken from it.
-pub(super) fn look(mut initrd: impl BufRead, module: &[u8], budget: &mut u64) -> Initrd {
-    let found = archives(&mut initrd, module, budget);
+/// Looks for a module. `budget` is how many bytes may be read and unpacked; what was is taken from it.
+pub(super) fn look(initrd: impl BufRead, module: &[u8], budget: &mut u64) -> Initrd {
+    let left = Cell::from_mut(budget);
+    let found = archives(&mut Metered::new(initrd, left), module);
     match found {
-        _ if *budget == 0 && !matches!(found, Ok(Initrd::Has)) => Initrd::Large,
+        _ if left.get() == 0 && !matches!(found, Ok(Initrd::Has)) => Initrd::Large,
         Ok(found) => found,
         Err(_) => Initrd::Damaged,
     }
 }
 
-fn archives(initrd: &mut impl BufRead, module: &[u8], budget: &mut u64) -> io::Result<Initrd> {
+fn archives(initrd: &mut Metered<impl BufRead>, module: &[u8]) -> io::Result<Initrd> {
+    let left = initrd.left;
     loop {
-        if members(initrd, module, budget)? {
+        if members(initrd, module)? {
             return Ok(Initrd::Has);
         }
         let found = match initrd.fill_buf()? {
             [] => return Ok(Initrd::Lacks),
-            [0x1f, 0x8b, ..] => unpacked(
-                flate2::bufread::GzDecoder::new(&mut *initrd),
-                module,
-                budget,
-            )?,
+            [0x1f, 0x8b, ..] => {
+                let gzip = flate2::bufread::GzDecoder::new(&mut *initrd);
+                unpacked(gzip, module, left)?
+            }
             [0x28, 0xb5, 0x2f, 0xfd, ..] => {
                 let frame = zstd::stream::read::Decoder::with_buffer(&mut *initrd)?;
-                unpacked(frame.single_frame(), module, budget)?
+                unpacked(frame.single_frame(), module, left)?
             }
             [0xfd, b'7', b'z', b'X', b'Z', ..] => {
                 let xz = lzma_rust2::XzReader::new_mem_limit(&mut *initrd, false, XZ_MEMORY_KIB);
-                unpacked(xz, module, budget)?
+                unpacked(xz, module, left)?
             }
             [0x02, 0x21, 0x4c, 0x18, ..] => return Ok(Initrd::Packed("LZ4")),
             [b'B', b'Z', b'h', ..] => return Ok(Initrd::Packed("bzip2")),
@@ -76,9 +80,10 @@ fn archives(initrd: &mut impl BufRead, module: &[u8], budget: &mut u64) -> io::R
 }
 
 /// Whether a packed archive has the module.
-fn unpacked(packed: impl Read, module: &[u8], budget: &mut u64) -> io::Result<bool> {
-    let mut archive = BufReader::with_capacity(1 << 16, packed);
-    let found = members(&mut archive, module, budget)?;
+fn unpacked(packed: impl Read, module: &[u8], left: &Cell<u64>) -> io::Result<bool> {
+    let mut archive = Metered::new(BufReader::with_capacity(1 << 16, packed), left);
+    archive.spend(A_STREAM);
+    let found = members(&mut archive, module)?;
     if !found && !archive.fill_buf()?.is_empty() {
         return Err(io::ErrorKind::InvalidData.into());
     }
@@ -86,7 +91,7 @@ fn unpacked(packed: impl Read, module: &[u8], budget: &mut u64) -> io::Result<bo
 }
 
 /// Walks the members of plain archives, up to what is none, and whether one is the module, itself packed or not.
-fn members(archive: &mut impl BufRead, module: &[u8], budget: &mut u64) -> io::Result<bool> {
+fn members(archive: &mut impl BufRead, module: &[u8]) -> io::Result<bool> {
     // How far it is to the next multiple of four, which names and contents are filled up to.
     let padding = |len: u64| len.wrapping_neg() % 4;
     loop {
@@ -94,7 +99,6 @@ fn members(archive: &mut impl BufRead, module: &[u8], budget: &mut u64) -> io::R
         let zeros = ahead.iter().take_while(|&&b| b == 0).count();
         if zeros > 0 {
             archive.consume(zeros);
-            spend(budget, crate::units::count(zeros))?;
             continue;
         }
         if ahead.first() != Some(&b'0') {
@@ -105,14 +109,14 @@ fn members(archive: &mut impl BufRead, module: &[u8], budget: &mut u64) -> io::R
         let (size, name_len) = sizes(&header).ok_or(io::ErrorKind::InvalidData)?;
         let mut name = vec![0; name_len];
         archive.read_exact(&mut name)?;
-        // The name with its NUL.
+        // dracut fills names up with more than the one NUL.
+        let name = name.split(|&b| b == 0).next().unwrap_or_default();
         let base = name.rsplit(|&b| b == b'/').next().unwrap_or_default();
-        let base = base.strip_suffix(b"\0").unwrap_or(base);
         let found = is_module(base, module);
-        let head = crate::units::count(HEADER + name_len);
-        let rest = padding(head) + size;
-        spend(budget, head + rest + padding(size))?;
-        skip(archive, rest)?;
+        skip(
+            archive,
+            padding(crate::units::count(HEADER + name_len)) + size,
+        )?;
         if found {
             return Ok(true);
         }
@@ -143,14 +147,6 @@ fn sizes(header: &[u8; HEADER]) -> Option<(u64, usize)> {
     ((1..=NAME_MAX).contains(&name)).then_some((field(6)?.into(), name))
 }
 
-fn spend(budget: &mut u64, bytes: u64) -> io::Result<()> {
-    *budget = budget.saturating_sub(bytes);
-    if *budget == 0 {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    }
-    Ok(())
-}
-
 fn skip(archive: &mut impl BufRead, len: u64) -> io::Result<()> {
     let skipped = io::copy(&mut archive.by_ref().take(len), &mut io::sink())?;
     if skipped < len {
@@ -159,9 +155,50 @@ fn skip(archive: &mut impl BufRead, len: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// A stream whose bytes are taken from a budget; nothing comes of it once that is spent.
+struct Metered<'a, R> {
+    own: R,
+    left: &'a Cell<u64>,
+}
+
+impl<'a, R> Metered<'a, R> {
+    fn new(own: R, left: &'a Cell<u64>) -> Self {
+        Self { own, left }
+    }
+
+    fn spend(&self, bytes: u64) {
+        self.left.set(self.left.get().saturating_sub(bytes));
+    }
+}
+
+impl<R: BufRead> BufRead for Metered<'_, R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.left.get() == 0 {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.own.fill_buf()
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.spend(crate::units::count(bytes));
+        self.own.consume(bytes);
+    }
+}
+
+impl<R: BufRead> Read for Metered<'_, R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let ahead = self.fill_buf()?;
+        let n = ahead.len().min(buf.len());
+        buf[..n].copy_from_slice(&ahead[..n]);
+        self.consume(n);
+        Ok(n)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::count;
     use std::io::Write;
 
     fn cpio(name: &str, data: &[u8]) -> Vec<u8> {
@@ -256,5 +293,28 @@ mod tests {
         let mut budget = 10 << 20;
         assert_eq!(look(&bomb[..], NVME, &mut budget), Initrd::Large);
         assert_eq!(budget, 0);
+    }
+
+    #[test]
+    fn streams_of_nothing_are_counted_and_so_is_what_is_read() {
+        let full = packings(&cpio("a", b"x"));
+        for (empty, full) in packings(b"").into_iter().zip(full).skip(1) {
+            let empty = empty.repeat(1000);
+            let left = |initrd: &[u8], mut budget| (look(initrd, NVME, &mut budget), budget);
+            assert_eq!(left(&empty, 10 << 20), (Initrd::Large, 0));
+            assert_eq!(left(&empty, 100 << 20).0, Initrd::Lacks);
+            let bytes = count(full.len() + cpio("a", b"x").len());
+            let (found, budget) = left(&full, 1 << 20);
+            assert_eq!(
+                (found, (1 << 20) - budget),
+                (Initrd::Lacks, bytes + A_STREAM)
+            );
+        }
+    }
+
+    #[test]
+    fn names_end_with_their_first_nul() {
+        let padded = cpio("usr/lib/nvme.ko\0\0\0", b"x");
+        assert_eq!(nvme(&padded), Initrd::Has);
     }
 }

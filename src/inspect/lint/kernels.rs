@@ -15,6 +15,10 @@ use std::collections::BTreeMap;
 
 /// So many kernels are judged: a hostile image may have one in every name.
 const MOST: usize = 64;
+/// So many names of a folder, and folders of modules, are looked at.
+const NAMES: usize = 1000;
+/// Longest name of a package that a folder of modules may give.
+const PKGBASE: usize = 256;
 
 /// A kernel that a loader may start.
 #[derive(Debug)]
@@ -34,6 +38,8 @@ pub(super) struct Modules {
     folder: String,
     /// The driver of the network is among them.
     ena: bool,
+    /// The package they are of, on Arch.
+    pkgbase: Option<String>,
 }
 
 impl Kernel {
@@ -79,7 +85,7 @@ pub(super) fn kernels(facts: &Facts) -> Vec<Kernel> {
             let name = std::str::from_utf8(path.get(skip..)?).ok()?;
             (!name.contains('/')).then(|| name.to_owned())
         });
-        own.collect()
+        own.take(NAMES).collect()
     };
     let is_file = |path: &str| facts.file(path).is_some_and(|e| e.sort == Sort::File);
     let boot = names("boot/", "boot/");
@@ -97,7 +103,7 @@ pub(super) fn kernels(facts: &Facts) -> Vec<Kernel> {
         let said = head.and_then(|e| release(e.content.as_deref()?));
         let modules = match &said {
             Some(release) => folders.get(release).cloned(),
-            None => by_name(facts, &folders, &entry.version),
+            None => by_name(&folders, &entry),
         };
         let known = modules.as_ref().and_then(|m| m.folder.rsplit('/').next());
         let release = said.or(known.map(str::to_owned));
@@ -114,20 +120,31 @@ pub(super) fn kernels(facts: &Facts) -> Vec<Kernel> {
 fn folders(facts: &Facts) -> BTreeMap<String, Modules> {
     let mut all: BTreeMap<String, Modules> = BTreeMap::new();
     for parent in ["usr/lib/modules/", "lib/modules/"] {
-        for (path, _) in facts.below(parent) {
+        for (path, entry) in facts.below(parent) {
             let mut parts = path[parent.len()..].split(|&b| b == b'/');
             let (first, file) = (parts.next().unwrap_or_default(), parts.next_back());
             let (Ok(release), Some(file)) = (std::str::from_utf8(first), file) else {
                 continue;
             };
             if !all.contains_key(release) {
+                if all.len() == NAMES {
+                    return all;
+                }
                 let folder = format!("{parent}{release}");
-                all.insert(release.to_owned(), Modules { folder, ena: false });
+                let modules = Modules {
+                    folder,
+                    ..Modules::default()
+                };
+                all.insert(release.to_owned(), modules);
             }
-            if is_module(file, ENA)
-                && let Some(modules) = all.get_mut(release)
-            {
-                modules.ena = true;
+            let Some(modules) = all.get_mut(release) else {
+                continue;
+            };
+            modules.ena |= is_module(file, ENA);
+            if file == b"pkgbase" && parts.next().is_none() {
+                let content = entry.content.as_deref().filter(|c| c.len() <= PKGBASE);
+                let text = content.and_then(|c| std::str::from_utf8(c).ok());
+                modules.pkgbase = text.map(|text| text.trim().to_owned());
             }
         }
     }
@@ -135,19 +152,21 @@ fn folders(facts: &Facts) -> BTreeMap<String, Modules> {
 }
 
 /// The modules of a kernel that does not say its release, by what its file is called.
-fn by_name(facts: &Facts, folders: &BTreeMap<String, Modules>, version: &str) -> Option<Modules> {
+fn by_name(folders: &BTreeMap<String, Modules>, kernel: &KernelEntry) -> Option<Modules> {
+    let version = kernel.version.as_str();
     let unaged = version.strip_suffix(".old").unwrap_or(version);
     let same = folders.get(version).or_else(|| folders.get(unaged));
-    let pkgbase = |m: &&Modules| {
-        let says = facts.text(&format!("{}/pkgbase", m.folder));
-        says.is_some_and(|text| text.trim() == unaged)
-    };
+    // All of it, as what counts for its version begins behind `linux-` in `vmlinuz-linux-lts66`.
+    let name = kernel.kernel_path.rsplit('/').next().unwrap_or_default();
+    let name = name.strip_suffix(".old").unwrap_or(name);
+    let name = name.split_once('-').map(|(_, package)| package);
+    let of_package = |m: &&Modules| m.pkgbase.is_some() && m.pkgbase.as_deref() == name;
     let flavour = format!("-{unaged}");
     let of_flavour = || {
         let mut own = folders.iter().filter(|(name, _)| name.ends_with(&flavour));
         own.next_back().map(|(_, modules)| modules)
     };
-    let found = same.or_else(|| folders.values().find(pkgbase));
+    let found = same.or_else(|| folders.values().find(of_package));
     found.or_else(of_flavour).cloned()
 }
 

@@ -21,11 +21,7 @@ pub(super) fn serial_console(facts: &Facts) -> Vec<Hit> {
                     ttyS0, and what it takes for its root, cannot be judged";
         return Vec::from_iter(facts.disk.is_some().then(|| Hit::open("/boot", what)));
     };
-    // Under Xen's PV, which menu.lst is for, EC2 shows hvc0.
-    let speaks = |word: &String| {
-        word.starts_with("console=ttyS0") || line.is_pv() && word.starts_with("console=hvc0")
-    };
-    if line.words.iter().any(speaks) {
+    if line.speaks {
         return Vec::new();
     }
     vec![Hit::new(line.place(), "the kernel has no console=ttyS0")]
@@ -36,8 +32,7 @@ pub(super) fn stable_root(facts: &Facts) -> Vec<Hit> {
     let mut hits = Vec::new();
     let unstable = |name: &str| UNSTABLE.iter().any(|u| name.starts_with(u));
     for line in command_lines(facts) {
-        let root = line.words.iter().find_map(|w| w.strip_prefix("root="));
-        if let Some(root) = root.filter(|root| unstable(root)) {
+        if let Some(root) = line.root.as_deref().filter(|root| unstable(root)) {
             hits.push(Hit::new(line.place(), format!("root={root}")));
         }
     }
@@ -189,11 +184,19 @@ pub(super) fn some_loader(facts: &Facts) -> Vec<Hit> {
         return if uefi { Vec::new() } else { vec![hit] };
     }
     let pv = facts.any(&["boot/grub/menu.lst"]);
-    if uefi || pv || disk.core_img {
+    // What extlinux's boot sector starts, on a disk with an MBR or none.
+    let extlinux = facts.any(&[
+        "boot/extlinux/ldlinux.sys",
+        "boot/ldlinux.sys",
+        "boot/syslinux/ldlinux.sys",
+        "extlinux/ldlinux.sys",
+        "ldlinux.sys",
+    ]);
+    if uefi || pv || extlinux || disk.core_img {
         return Vec::new();
     }
     vec![Hit::new(
         "disk",
-        "there is neither GRUB's core.img nor an EFI system partition nor menu.lst",
+        "there is neither GRUB's core.img nor extlinux's ldlinux.sys nor an EFI system partition nor menu.lst",
     )]
 }

@@ -34,16 +34,16 @@ pub(super) fn build_machine(facts: &Facts) -> Vec<Hit> {
             format!("{hostname}, the name of a container"),
         ));
     }
+    let of_proxy = |line: &str| {
+        let line = line.trim().to_lowercase();
+        line.starts_with("acquire::") && line.contains("::proxy")
+    };
     for (path, text) in facts.texts("etc/apt/apt.conf") {
-        for (n, line) in (1..).zip(text.lines()) {
-            let line = line.trim().to_lowercase();
-            if !line.starts_with("//") && line.starts_with("acquire::") && line.contains("::proxy")
-            {
-                hits.push(Hit::new(
-                    format!("{}:{n}", shown(path)),
-                    "a proxy for packages",
-                ));
-            }
+        // Of a file's the first: a hostile one may have millions.
+        let first = (1..).zip(text.lines()).find(|(_, line)| of_proxy(line));
+        if let Some((n, _)) = first {
+            let place = format!("{}:{n}", shown(path));
+            hits.push(Hit::new(place, "a proxy for packages"));
         }
     }
     hits
