@@ -88,9 +88,12 @@ mod tests {
             keys["scheme"]["enum"],
             json!(["auto", "mbr", "gpt", "none"])
         );
-        assert_eq!(keys["size"]["type"], json!(["string", "integer"]));
-        for text in ["hostname", "output", "bmap", "filter", "timezone"] {
-            assert_eq!(keys[text]["type"], "string", "{text}");
+        // A number is a size, and a label as well; a path is none.
+        for text in ["size", "label", "hostname"] {
+            assert_eq!(keys[text]["type"], json!(["string", "integer"]), "{text}");
+        }
+        for path in ["output", "bmap"] {
+            assert_eq!(keys[path]["type"], "string", "{path}");
         }
         assert_eq!(
             (&keys["size"]["default"], &keys["force"]["type"]),
