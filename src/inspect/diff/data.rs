@@ -55,8 +55,9 @@ impl DataDigest {
 /// The digest of a file in an image.
 pub(super) fn digest(data: &Data<'_>) -> Result<[u8; 32], FilesError> {
     let mut digest = DataDigest::default();
-    let mut buf = vec![0; index(CHUNK)];
-    for run in data.data() {
+    let runs = data.data();
+    let mut buf = buffer(&runs);
+    for run in runs {
         let (mut at, end) = (run.offset, run.offset + run.len);
         while at < end {
             let part = &mut buf[..index((end - at).min(CHUNK))];
@@ -73,8 +74,9 @@ pub(super) fn digest(data: &Data<'_>) -> Result<[u8; 32], FilesError> {
 
 /// Whether two files of one size hold the same bytes; an error is of one of them.
 pub(super) fn same(a: &Data<'_>, b: &Data<'_>) -> Result<bool, (Of, FilesError)> {
-    let mut buffers = [vec![0; index(CHUNK)], vec![0; index(CHUNK)]];
-    for run in union(a.data(), b.data()) {
+    let runs = union(a.data(), b.data());
+    let mut buffers = [buffer(&runs), buffer(&runs)];
+    for run in runs {
         let (mut at, end) = (run.offset, run.offset + run.len);
         while at < end {
             let len = index((end - at).min(CHUNK));
@@ -93,6 +95,12 @@ pub(super) fn same(a: &Data<'_>, b: &Data<'_>) -> Result<bool, (Of, FilesError)>
         }
     }
     Ok(true)
+}
+
+/// Room for a piece of these: most files are small, and zeros are made for all of it.
+fn buffer(runs: &[DataRun]) -> Vec<u8> {
+    let longest = runs.iter().map(|r| r.len).max().unwrap_or_default();
+    vec![0; index(longest.min(CHUNK))]
 }
 
 /// What either of two lists covers.
