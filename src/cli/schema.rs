@@ -65,7 +65,7 @@ fn one(arg: &Arg) -> Value {
             let names: Vec<_> = named.iter().map(|value| value.get_name()).collect();
             json!({ "enum": names })
         }
-        _ if spec_file::is_path(arg) => json!({ "type": "string" }),
+        _ if spec_file::is_no_number(arg) => json!({ "type": "string" }),
         _ => json!({ "type": ["string", "integer"] }),
     }
 }

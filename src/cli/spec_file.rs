@@ -100,14 +100,14 @@ impl File<'_> {
         let text = match value {
             DeValue::String(text) => text.as_ref(),
             DeValue::Integer(number)
-                if takes_value(arg) && !is_path(arg) && number.radix() == 10 =>
+                if takes_value(arg) && !is_no_number(arg) && number.radix() == 10 =>
             {
                 number.as_str()
             }
             DeValue::Boolean(on) if !takes_value(arg) => {
                 return Ok(on.then(OsString::new));
             }
-            _ if is_path(arg) => return Err("takes a string"),
+            _ if is_no_number(arg) => return Err("takes a string"),
             _ if takes_value(arg) => return Err("takes a string or a whole number"),
             _ => return Err("is true or false"),
         };
@@ -188,30 +188,27 @@ impl File<'_> {
     /// A file that is no TOML; where a value lacks its quotes, with them.
     fn no_toml(&self, at: usize, message: &str) -> Usage {
         let told = self.place(at, message);
-        let line = self
-            .text
-            .get(..at)
-            .map_or(0, |before| before.matches('\n').count());
-        let line = self
-            .text
-            .lines()
-            .nth(line)
-            .and_then(|line| line.split_once('='));
-        match line.map(|(key, value)| (key.trim(), value.trim())) {
-            Some((key, value))
-                if self.arg(key).is_some()
-                    && !value.is_empty()
-                    && !value.contains(['"', '\'', '[', '#']) =>
-            {
-                let takes_value = self.arg(key).is_some_and(takes_value);
-                let help = match takes_value {
-                    true => format!("quote the value: {key} = \"{value}\""),
-                    false => format!("say {key} = true, or false"),
-                };
-                Usage::with_help(told, help)
-            }
-            _ => Usage::new(told),
+        let line = self.text.lines().nth(self.line(at) - 1);
+        let pair = line.and_then(|line| line.split_once('='));
+        let Some((key, value)) = pair.map(|(key, value)| (key.trim(), value.trim())) else {
+            return Usage::new(told);
+        };
+        let Some(arg) = self.arg(key) else {
+            return Usage::new(told);
+        };
+        if value.is_empty() || value.contains(['"', '\'', '[', '#']) {
+            return Usage::new(told);
         }
+        let help = match takes_value(arg) {
+            true => format!("quote the value: {key} = \"{value}\""),
+            false => format!("say {key} = true, or false"),
+        };
+        Usage::with_help(told, help)
+    }
+
+    /// The number of the line with byte `at`, from 1.
+    fn line(&self, at: usize) -> usize {
+        self.text.bytes().take(at).filter(|&b| b == b'\n').count() + 1
     }
 
     fn wrong(&self, at: usize, message: &str) -> Usage {
@@ -219,8 +216,7 @@ impl File<'_> {
     }
 
     fn place(&self, at: usize, message: &str) -> String {
-        let line = self.text.bytes().take(at).filter(|&b| b == b'\n').count() + 1;
-        format!("{}:{line}: {message}", self.path.display())
+        format!("{}:{}: {message}", self.path.display(), self.line(at))
     }
 }
 
@@ -255,8 +251,8 @@ pub(super) fn is_list(arg: &Arg) -> bool {
     matches!(arg.get_action(), ArgAction::Append)
 }
 
-/// Whether it is a path, which is no number even where it looks like one.
-pub(super) fn is_path(arg: &Arg) -> bool {
+/// Whether it is parsed as a path, which is no number even where it looks like one.
+pub(super) fn is_no_number(arg: &Arg) -> bool {
     let parsed = arg.get_value_parser().type_id();
     [TypeId::of::<OsString>(), TypeId::of::<PathBuf>()]
         .iter()

@@ -7,21 +7,20 @@ use crate::tools::{have, stdout};
 use expect_test::{Expect, expect};
 use std::process::Stdio;
 
+/// A build, before the flags that are tried.
+const BUILD: [&str; 7] = [
+    "build",
+    "small.tar",
+    "-o",
+    "out/a",
+    "--boot",
+    "none",
+    "--quiet",
+];
+
 #[track_caller]
 fn refused(flags: &[&str], expected: Expect) {
-    let args = [
-        &[
-            "build",
-            "small.tar",
-            "-o",
-            "out/a",
-            "--boot",
-            "none",
-            "--quiet",
-        ],
-        flags,
-    ]
-    .concat();
+    let args = [&BUILD, flags].concat();
     desk().refused(&args, 3, expected);
 }
 
@@ -186,17 +185,7 @@ fn what_a_filter_leaves_behind_ends_with_it() {
 #[test]
 fn a_filter_whose_end_nobody_can_know_fails_the_build() {
     let desk = desk();
-    let args = [
-        "build",
-        "small.tar",
-        "-o",
-        "out/a",
-        "--boot",
-        "none",
-        "--quiet",
-        "--filter",
-        "cat",
-    ];
+    let args = [&BUILD[..], &["--filter", "cat"]].concat();
     let output = desk
         .prefixed(&["env", "--ignore-signal=CHLD"], &args)
         .output();
@@ -222,17 +211,7 @@ fn a_filter_that_wants_the_terminal_fails_the_build() {
         "cat </dev/tty",
         "cat | (read x </dev/tty; cat)",
     ] {
-        let args = [
-            "build",
-            "small.tar",
-            "-o",
-            "out/a",
-            "--boot",
-            "none",
-            "--quiet",
-            "--filter",
-            filter,
-        ];
+        let args = [&BUILD[..], &["--filter", filter]].concat();
         let output = desk.prefixed(&prefix, &args).output().unwrap();
         assert_eq!(output.status.code(), Some(3), "{output:?}");
         let told = std::fs::read_to_string(desk.path("err")).unwrap();

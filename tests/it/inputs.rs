@@ -163,8 +163,8 @@ fn a_skeleton_with_holes_is_in_the_home_as_it_is() {
     }
     let flags = ["--boot", "none", "--overlay", "over", "--user", "lisa"];
     desk.builds("small.tar", &flags);
-    let cat = desk.command(&["cat", "out/disk.img:/home/lisa/holes"]);
-    let there = { cat }.output().unwrap().stdout;
+    let mut cat = desk.command(&["cat", "out/disk.img:/home/lisa/holes"]);
+    let there = cat.output().unwrap().stdout;
     assert!(there == std::fs::read(desk.path("over/etc/skel/holes")).unwrap());
 }
 

@@ -15,7 +15,8 @@
 //! of an archive leads out of it.
 //!
 //! What is made has the image's time, so that the bytes are a function of the archive, the spec and the
-//! content of the files named in it, of their holes too. The seed of the image is taken from the tree behind these edits.
+//! content of the files named in it, of their holes too. The seed of the image is taken from the tree behind
+//! these edits.
 
 mod accounts;
 mod cloud_init;
