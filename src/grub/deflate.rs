@@ -18,7 +18,7 @@ use crate::units::{count32, index32};
 /// How far back a match may reach: section 2.
 pub(super) const WINDOW: usize = 32 << 10;
 /// A match is never shorter.
-const MIN_MATCH: usize = 3;
+pub(super) const MIN_MATCH: usize = 3;
 /// Nor longer.
 const MAX_MATCH: usize = 258;
 /// Bytes of a stored block, at most: section 3.2.4.
@@ -55,7 +55,19 @@ const AT_ONCE: usize = 6;
 /// Bytes by which the output grows, at least.
 const STEP: usize = 64 << 10;
 
+static LITERALS: [Code; 256] = literal_codes();
 static LENGTHS: [Code; MAX_MATCH + 1] = lengths();
+static DISTANCE_SYMBOLS: [Code; 30] = distance_symbols();
+
+/// Bytes as they are, and a match behind them: in bytes all three.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sequence {
+    pub(super) literals: u32,
+    /// At least [`MIN_MATCH`].
+    pub(super) len: u32,
+    /// How far back it reaches, 1 to [`WINDOW`].
+    pub(super) distance: u32,
+}
 
 /// Bits in the order of the stream, the first lowest.
 #[derive(Clone, Copy, Debug)]
@@ -82,7 +94,7 @@ impl Code {
         }
     }
 
-    fn distance_symbol(symbol: u32) -> Self {
+    const fn distance_symbol(symbol: u32) -> Self {
         match symbol {
             28.. => Self::huffman(symbol - 28, 4),
             _ => Self::huffman(4 + symbol, 5),
@@ -114,15 +126,14 @@ impl Code {
         }
     }
 
-    /// Section 3.2.5: here it is a half.
+    /// Section 3.2.5: here it is a half, and the first two have nothing below them.
+    #[inline]
     fn distance(distance: u32) -> Self {
         let n = distance - 1;
-        if n < 2 {
-            return Self::distance_symbol(n);
-        }
-        let extra = n.ilog2() - 1;
-        let symbol = 2 * (extra + 1) + ((n >> extra) & 1);
-        Self::distance_symbol(symbol).and_low(n, extra)
+        let log = (n | 1).ilog2();
+        let extra = log.saturating_sub(1);
+        let symbol = 2 * log + ((n >> extra) & 1);
+        DISTANCE_SYMBOLS[index32(symbol)].and_low(n, extra)
     }
 
     /// Behind it the lowest `extra` bits of `n`, as they are.
@@ -135,12 +146,32 @@ impl Code {
     }
 }
 
+const fn literal_codes() -> [Code; 256] {
+    let mut codes = [STORED; 256];
+    let (mut at, mut byte) = (0, 0);
+    while at < codes.len() {
+        codes[at] = Code::symbol(byte);
+        (at, byte) = (at + 1, byte + 1);
+    }
+    codes
+}
+
 const fn lengths() -> [Code; MAX_MATCH + 1] {
     let mut codes = [STORED; MAX_MATCH + 1];
     let (mut at, mut len) = (MIN_MATCH, 3);
     while at < codes.len() {
         codes[at] = Code::length(len);
         (at, len) = (at + 1, len + 1);
+    }
+    codes
+}
+
+const fn distance_symbols() -> [Code; 30] {
+    let mut codes = [STORED; 30];
+    let (mut at, mut symbol) = (0, 0);
+    while at < codes.len() {
+        codes[at] = Code::distance_symbol(symbol);
+        (at, symbol) = (at + 1, symbol + 1);
     }
     codes
 }
@@ -172,21 +203,16 @@ impl Deflate {
         self.put(CODED);
         for code in counts.into_iter().chain(first).chain(lengths) {
             self.put(code);
-            self.reserve(1);
-            self.drain();
         }
     }
 
     pub(super) fn end(&mut self) {
-        self.reserve(1);
         self.put(Code::symbol(END_OF_BLOCK));
-        self.drain();
     }
 
     /// The header of a stored block of `len` bytes, at most [`STORED_MAX`], which are the caller's to put behind
     /// what [`Self::take`] gives.
     pub(super) fn stored(&mut self, len: usize) {
-        self.reserve(2);
         self.put(STORED);
         self.align();
         let len = count32(len);
@@ -194,12 +220,10 @@ impl Deflate {
             bits: len | !len << 16,
             len: 32,
         });
-        self.drain();
     }
 
     /// Ends the stream.
     pub(super) fn finish(&mut self) {
-        self.reserve(2);
         self.put(LAST);
         self.align();
     }
@@ -211,11 +235,82 @@ impl Deflate {
         std::mem::take(&mut self.out)
     }
 
+    /// `text`, which may go on for a word behind its `len` bytes, as `sequences` say, and what they leave of it
+    /// as literals.
+    pub(super) fn sequences(&mut self, text: &[u8], len: usize, sequences: &[Sequence]) {
+        // No code takes more bits for a byte than that of a literal: of a match of three bytes 5 and 18.
+        self.write(len / WORD + len / (WORD * WORD) + 2, |pen| {
+            let mut at = 0;
+            for sequence in sequences {
+                let literals = index32(sequence.literals);
+                pen.literals(&text[at..], literals);
+                let repeated = index32(sequence.len);
+                pen.repeat(repeated, Code::distance(sequence.distance));
+                at += literals + repeated;
+            }
+            pen.literals(&text[at..], len - at);
+        });
+    }
+
+    /// All of `text`.
+    pub(super) fn literals(&mut self, text: &[u8]) {
+        self.sequences(text, text.len(), &[]);
+    }
+
+    /// Repeats what lies `distance` bytes back, at most [`WINDOW`], for `len` bytes, at least three.
+    pub(super) fn repeat(&mut self, len: usize, distance: usize) {
+        let distance = Code::distance(count32(distance));
+        self.write(len / (MAX_MATCH - MIN_MATCH) + 1, |pen| {
+            pen.repeat(len, distance);
+        });
+    }
+
+    fn put(&mut self, code: Code) {
+        self.write(1, |pen| {
+            pen.put(code);
+            pen.drain();
+        });
+    }
+
+    /// Zeros up to the next byte.
+    fn align(&mut self) {
+        self.len = self.len.next_multiple_of(8);
+        self.write(1, |pen| pen.drain());
+    }
+
+    /// Has `write` write up to so many words.
+    #[inline]
+    fn write(&mut self, words: usize, write: impl FnOnce(&mut Pen<'_>)) {
+        // What is written of the last word may be a byte of it.
+        let end = self.written + (words + 1) * WORD;
+        if end > self.out.len() {
+            self.out.resize(end + STEP, 0);
+        }
+        let mut pen = Pen {
+            out: &mut self.out,
+            written: self.written,
+            bits: self.bits,
+            len: self.len,
+        };
+        write(&mut pen);
+        (self.written, self.bits, self.len) = (pen.written, pen.bits, pen.len);
+    }
+}
+
+/// The end of a stream, where there is room for what is written.
+struct Pen<'a> {
+    out: &'a mut [u8],
+    written: usize,
+    bits: u64,
+    len: u32,
+}
+
+impl Pen<'_> {
     /// The first `len` bytes of `text`, which had better go on for a word: most literals are few, and whoever
     /// writes just as many as there are waits for a processor that guessed wrong.
-    #[inline]
-    pub(super) fn literals(&mut self, mut text: &[u8], mut len: usize) {
-        self.reserve(len / AT_ONCE + 1);
+    // Called from two places it would be a function of its own, and the pen lie in memory.
+    #[inline(always)]
+    fn literals(&mut self, mut text: &[u8], mut len: usize) {
         loop {
             let word = text.first_chunk().copied().unwrap_or_else(|| {
                 let mut word = [0; WORD];
@@ -235,30 +330,19 @@ impl Deflate {
         }
     }
 
-    /// Repeats what lies `distance` bytes back, at most [`WINDOW`], for `len` bytes, at least three.
-    pub(super) fn repeat(&mut self, mut len: usize, distance: usize) {
-        let distance = Code::distance(count32(distance));
-        self.reserve(len / (MAX_MATCH - MIN_MATCH) + 1);
-        while len > 0 {
+    #[inline]
+    fn repeat(&mut self, mut len: usize, distance: Code) {
+        while len > MAX_MATCH {
             // No rest is too short to be a match.
-            let part = match len {
-                0..=MAX_MATCH => len,
-                _ => MAX_MATCH.min(len - MIN_MATCH),
-            };
+            let part = MAX_MATCH.min(len - MIN_MATCH);
             self.put(LENGTHS[part]);
             self.put(distance);
             self.drain();
             len -= part;
         }
-    }
-
-    /// Room for so many calls of [`Self::drain`].
-    #[inline]
-    fn reserve(&mut self, drains: usize) {
-        let end = self.written + drains * WORD;
-        if end > self.out.len() {
-            self.out.resize(end + STEP, 0);
-        }
+        self.put(LENGTHS[len]);
+        self.put(distance);
+        self.drain();
     }
 
     #[inline]
@@ -267,16 +351,10 @@ impl Deflate {
         self.len += code.len;
     }
 
-    /// Zeros up to the next byte.
-    fn align(&mut self) {
-        self.len = self.len.next_multiple_of(8);
-        self.drain();
-    }
-
     /// Writes the whole bytes among the bits; they are fewer than a word.
     #[inline]
     fn drain(&mut self) {
-        self.out[self.written..self.written + WORD].copy_from_slice(&self.bits.to_le_bytes());
+        *self.out[self.written..].first_chunk_mut().expect("room") = self.bits.to_le_bytes();
         let bits = self.len & !7;
         self.bits >>= bits;
         self.len -= bits;
@@ -284,18 +362,15 @@ impl Deflate {
     }
 }
 
-/// The codes of the first [`AT_ONCE`] bytes, one behind the other: each a one, and the byte from its highest bit.
+/// The codes of the first [`AT_ONCE`] bytes, one behind the other.
 #[inline]
 fn literals(bytes: [u8; WORD]) -> u64 {
-    let lanes = u64::from_be_bytes(bytes).reverse_bits();
-    // From a lane every 8 bits to one every 9: the fifth and sixth by 4, of each four the upper two by 2, of
-    // each two the upper one by 1.
-    let lanes = (lanes & 0xFFFF_FFFF) | (lanes & 0xFFFF_0000_0000) << 4;
-    let lanes = (lanes & 0xFF_FFF0_0000_FFFF) | (lanes & 0xFFFF_0000) << 2;
-    let upper = 0xFF << 8 | 0xFF << 26 | 0xFF << 44;
-    let lanes = (lanes & !upper) | (lanes & upper) << 1;
-    let ones = 1 | 1 << 9 | 1 << 18 | 1 << 27 | 1 << 36 | 1 << 45;
-    lanes << 1 | ones
+    let code = |byte: u8| u64::from(LITERALS[usize::from(byte)].bits);
+    let [a, b, c, d, e, f, ..] = bytes;
+    let one = LITERAL_BITS;
+    let first = code(a) | code(b) << one | code(c) << (2 * one);
+    let then = code(d) | code(e) << one | code(f) << (2 * one);
+    first | then << (3 * one)
 }
 
 #[cfg(test)]
@@ -325,7 +400,7 @@ mod tests {
             .collect();
         let mut deflate = Deflate::default();
         deflate.begin();
-        deflate.literals(&plain, plain.len());
+        deflate.literals(&plain);
         let distances = (1..=WINDOW).map(|distance| (3 + distance % 7, distance));
         let lengths = (3..=1100).map(|len| (len, 1 + len * 29));
         for (len, distance) in distances.chain(lengths) {
@@ -361,7 +436,7 @@ mod tests {
             for step in steps {
                 match step {
                     Step::Literals(bytes) => {
-                        deflate.literals(&bytes, bytes.len());
+                        deflate.literals(&bytes);
                         plain.extend(bytes);
                     }
                     Step::Repeat(len, back) if !plain.is_empty() => {

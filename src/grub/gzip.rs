@@ -4,7 +4,7 @@
 //! little less than deflate's level 1 does in a quarter of its time. Zstandard does not say. Of what was
 //! packed by it the zeros go, a third of a kernel (its segments lie 2 MiB apart), and the rest stays as it is.
 
-use super::deflate::{Deflate, STORED_MAX, WINDOW};
+use super::deflate::{Deflate, STORED_MAX, Sequence};
 use super::lz4;
 use super::xen_note::Notes;
 use crate::units::{count, count32};
@@ -102,7 +102,7 @@ impl Packer {
         self.deflate.begin();
         // A last page of a byte or three has no match.
         let literals = if len > 3 { 1 } else { len };
-        self.deflate.literals(&[0; 3], literals);
+        self.deflate.literals(&[0; 3][..literals]);
         if len > literals {
             self.deflate.repeat(len - literals, 1);
         }
@@ -135,23 +135,9 @@ impl Packer {
 }
 
 impl lz4::Reader for Packer {
-    #[inline]
-    fn literals(&mut self, text: &[u8], len: usize) {
-        self.deflate.literals(text, len);
-    }
-
-    #[inline]
-    fn repeated(&mut self, text: &[u8], distance: usize) {
-        if distance <= WINDOW {
-            self.deflate.repeat(text.len(), distance);
-        } else {
-            // LZ4 reaches back 64 KiB.
-            self.deflate.literals(text, text.len());
-        }
-    }
-
-    fn block(&mut self, text: &[u8]) {
-        self.look_at(text);
+    fn part(&mut self, text: &[u8], len: usize, sequences: &[Sequence]) {
+        self.look_at(&text[..len]);
+        self.deflate.sequences(text, len, sequences);
     }
 }
 

@@ -1,7 +1,8 @@
 //! LZ4's legacy frame, which Linux compresses kernels with: a magic number, then blocks of 8 MiB each behind
 //! its compressed length. `doc/lz4_Frame_format.md` ("Legacy frame") and `doc/lz4_Block_format.md` of LZ4.
 
-use crate::units::index32;
+use super::deflate::{self, Sequence};
+use crate::units::{count32, index32};
 
 /// The frame's first bytes.
 pub(super) const MAGIC: [u8; 4] = 0x184C_2102_u32.to_le_bytes();
@@ -13,75 +14,67 @@ const MIN_MATCH: usize = 4;
 /// The value of a nibble that says that its length goes on in the bytes behind.
 const MORE: u8 = 15;
 /// Most literals and matches are no longer, and copied as if they were so long.
-const SHORT: usize = 16;
+const SHORT: usize = 32;
+
+/// How far back a match reaches, at most.
+const HISTORY: usize = 64 << 10;
+/// What is decoded before it is read: all that is worked on at once stays in a processor's own cache.
+const PART: usize = 192 << 10;
 
 /// Is told what a frame holds, in order.
 pub(super) trait Reader {
-    /// The first `len` bytes of `text`.
-    fn literals(&mut self, text: &[u8], len: usize);
-    /// `text` once more, at least four bytes, which began `distance` bytes back.
-    fn repeated(&mut self, text: &[u8], distance: usize);
-    /// All that came since the last block's end: a block of the frame.
-    fn block(&mut self, text: &[u8]);
+    /// The first `len` bytes of `text`: `sequences`, and literals behind them. A match that deflate does not reach
+    /// counts among the literals.
+    fn part(&mut self, text: &[u8], len: usize, sequences: &[Sequence]);
 }
 
 /// Reads `frame`, which ends with its last block; `None` when it is damaged or longer than `limit`.
 pub(super) fn read_legacy(frame: &[u8], limit: usize, reader: &mut impl Reader) -> Option<()> {
     let mut rest = frame.strip_prefix(&MAGIC)?;
     let mut room = limit;
-    let mut out = vec![0; limit.min(BLOCK) + SHORT];
+    let mut window = Window::new(reader);
     while !rest.is_empty() {
         let (len, behind) = rest.split_first_chunk::<4>()?;
         let (block, behind) = behind.split_at_checked(index32(u32::from_le_bytes(*len)))?;
-        let have = decode(block, &mut out, room.min(BLOCK), reader)?;
-        reader.block(&out[..have]);
-        room -= have;
+        room -= decode(block, room.min(BLOCK), &mut window)?;
+        window.end_block();
         rest = behind;
     }
     Some(())
 }
 
-/// Decodes `block` into the first `room` bytes of `out`, which has [`SHORT`] more; gives their number. Matches
-/// reach back to the block's own beginning at most.
-fn decode(
-    mut block: &[u8],
-    out: &mut [u8],
-    room: usize,
-    reader: &mut impl Reader,
-) -> Option<usize> {
-    let mut have = 0;
+/// Decodes `block` to `room` bytes at most; gives their number. Matches reach back to the block's own beginning
+/// at most.
+fn decode(mut block: &[u8], room: usize, window: &mut Window<'_, impl Reader>) -> Option<usize> {
+    let mut left = room;
     loop {
         let (&token, rest) = block.split_first()?;
         block = rest;
         let len = length(token >> 4, &mut block)?;
         let (text, rest) = block.split_at_checked(len)?;
-        if len > room - have {
-            return None;
+        left = left.checked_sub(len)?;
+        match block.first_chunk() {
+            Some(chunk) if len <= SHORT && window.room() >= len => window.short(chunk, len),
+            _ => window.literals(text),
         }
-        match block.first_chunk::<SHORT>() {
-            Some(chunk) if len <= SHORT => out[have..have + SHORT].copy_from_slice(chunk),
-            _ => out[have..have + len].copy_from_slice(text),
-        }
-        reader.literals(block, len);
-        have += len;
         if rest.is_empty() {
             // The last sequence has no match.
-            return Some(have);
+            return Some(room - left);
         }
         let (distance, rest) = rest.split_first_chunk::<2>()?;
         block = rest;
         let distance = usize::from(u16::from_le_bytes(*distance));
         let len = length(token & 0x0F, &mut block)?.checked_add(MIN_MATCH)?;
-        if distance == 0 || distance > have || len > room - have {
+        left = left.checked_sub(len)?;
+        if distance == 0 || distance > window.end {
             return None;
         }
-        repeat(out, have, len, distance);
-        reader.repeated(&out[have..have + len], distance);
-        have += len;
+        window.repeat(len, distance);
     }
 }
 
 /// A length that begins in a nibble; each byte of 255 behind it is followed by another.
+#[inline]
 fn length(nibble: u8, block: &mut &[u8]) -> Option<usize> {
     let mut len = usize::from(nibble);
     if nibble < MORE {
@@ -97,19 +90,128 @@ fn length(nibble: u8, block: &mut &[u8]) -> Option<usize> {
     }
 }
 
-/// Puts at `at` what lies `distance` bytes before, for `len` bytes, which may reach into what it writes.
-fn repeat(out: &mut [u8], at: usize, len: usize, distance: usize) {
-    let start = at - distance;
-    if len <= SHORT && distance >= SHORT {
-        out.copy_within(start..start + SHORT, at);
-        return;
+/// The end of what was decoded: as much as matches reach back to, and what the reader was not told yet.
+struct Window<'a, R> {
+    reader: &'a mut R,
+    /// [`HISTORY`], [`PART`], and [`SHORT`] more, into which copies may reach.
+    text: Box<[u8]>,
+    /// What the reader was told ends here,
+    told: usize,
+    /// and here what was decoded.
+    end: usize,
+    /// What was decoded since, but for the literals at its end,
+    sequences: Vec<Sequence>,
+    /// which are so many.
+    literals: usize,
+}
+
+impl<'a, R: Reader> Window<'a, R> {
+    fn new(reader: &'a mut R) -> Self {
+        Self {
+            reader,
+            text: vec![0; HISTORY + PART + SHORT].into(),
+            told: 0,
+            end: 0,
+            sequences: Vec::new(),
+            literals: 0,
+        }
     }
-    let mut done = 0;
-    while done < len {
-        // What was written since the match began is a whole number of its periods.
-        let part = (distance + done).min(len - done);
-        out.copy_within(start..start + part, at + done);
-        done += part;
+
+    /// Bytes that may be decoded before the reader must be told.
+    #[inline]
+    fn room(&self) -> usize {
+        HISTORY + PART - self.end
+    }
+
+    fn tell(&mut self) {
+        let len = self.end - self.told;
+        self.reader
+            .part(&self.text[self.told..], len, &self.sequences);
+        self.sequences.clear();
+        self.literals = 0;
+        self.told = self.end;
+    }
+
+    /// Forgets all but what matches reach back to.
+    fn slide(&mut self) {
+        self.tell();
+        let start = self.end.saturating_sub(HISTORY);
+        self.text.copy_within(start..self.end, 0);
+        self.end -= start;
+        self.told = self.end;
+    }
+
+    fn end_block(&mut self) {
+        self.tell();
+        (self.told, self.end) = (0, 0);
+    }
+
+    /// The first `len` bytes of `chunk`, for which there is room.
+    #[inline]
+    fn short(&mut self, chunk: &[u8; SHORT], len: usize) {
+        *self.text[self.end..].first_chunk_mut().expect("SHORT more") = *chunk;
+        self.end += len;
+        self.literals += len;
+    }
+
+    fn literals(&mut self, mut text: &[u8]) {
+        while !text.is_empty() {
+            if self.room() == 0 {
+                self.slide();
+            }
+            let (part, rest) = text.split_at(self.room().min(text.len()));
+            self.text[self.end..self.end + part.len()].copy_from_slice(part);
+            self.end += part.len();
+            self.literals += part.len();
+            text = rest;
+        }
+    }
+
+    /// What lies `distance` bytes before the end, for `len` bytes, which may reach into what they become.
+    #[inline]
+    fn repeat(&mut self, len: usize, distance: usize) {
+        if len <= SHORT && distance >= SHORT && self.room() >= len {
+            let start = self.end - distance;
+            let chunk: [u8; SHORT] = *self.text[start..].first_chunk().expect("SHORT more");
+            *self.text[self.end..].first_chunk_mut().expect("SHORT more") = chunk;
+            self.repeated(len, distance);
+        } else {
+            self.repeat_long(len, distance);
+        }
+    }
+
+    fn repeat_long(&mut self, mut len: usize, distance: usize) {
+        while len > 0 {
+            if self.room() == 0 {
+                self.slide();
+            }
+            let now = self.room().min(len);
+            let start = self.end - distance;
+            let mut done = 0;
+            while done < now {
+                // What was written since the match began is a whole number of its periods.
+                let part = (distance + done).min(now - done);
+                self.text.copy_within(start..start + part, self.end + done);
+                done += part;
+            }
+            self.repeated(now, distance);
+            len -= now;
+        }
+    }
+
+    #[inline]
+    fn repeated(&mut self, len: usize, distance: usize) {
+        self.end += len;
+        if distance > deflate::WINDOW || len < deflate::MIN_MATCH {
+            self.literals += len;
+            return;
+        }
+        self.sequences.push(Sequence {
+            literals: count32(self.literals),
+            len: count32(len),
+            distance: count32(distance),
+        });
+        self.literals = 0;
     }
 }
 
@@ -117,36 +219,39 @@ fn repeat(out: &mut [u8], at: usize, len: usize, distance: usize) {
 mod tests {
     use super::*;
 
-    /// What a frame was told to be, twice: by its parts and by its blocks.
+    /// What a frame was told to be, twice: by its sequences and as it is.
     #[derive(Default)]
     struct Told {
         parts: Vec<u8>,
-        blocks: Vec<u8>,
+        plain: Vec<u8>,
     }
 
     impl Reader for Told {
-        fn literals(&mut self, text: &[u8], len: usize) {
-            self.parts.extend_from_slice(&text[..len]);
-        }
-
-        fn repeated(&mut self, text: &[u8], distance: usize) {
-            assert!(text.len() >= MIN_MATCH);
-            for &byte in text {
-                assert_eq!(self.parts[self.parts.len() - distance], byte);
-                self.parts.push(byte);
+        fn part(&mut self, text: &[u8], len: usize, sequences: &[Sequence]) {
+            let text = &text[..len];
+            self.plain.extend_from_slice(text);
+            let mut at = 0;
+            for sequence in sequences {
+                let literals = index32(sequence.literals);
+                self.parts.extend_from_slice(&text[at..at + literals]);
+                at += literals;
+                assert!(index32(sequence.len) >= deflate::MIN_MATCH);
+                assert!(index32(sequence.distance) <= deflate::WINDOW);
+                for _ in 0..sequence.len {
+                    let back = self.parts.len() - index32(sequence.distance);
+                    self.parts.push(self.parts[back]);
+                    at += 1;
+                }
             }
-        }
-
-        fn block(&mut self, text: &[u8]) {
-            self.blocks.extend_from_slice(text);
+            self.parts.extend_from_slice(&text[at..]);
         }
     }
 
     fn read(frame: &[u8], limit: usize) -> Option<Vec<u8>> {
         let mut told = Told::default();
         read_legacy(frame, limit, &mut told)?;
-        assert_eq!(told.parts, told.blocks);
-        Some(told.blocks)
+        assert!(told.parts == told.plain);
+        Some(told.plain)
     }
 
     fn frame(blocks: &[&[u8]]) -> Vec<u8> {
