@@ -5,7 +5,8 @@
 //! cargo bench --bench snapshot -- --rounds 9   nine
 //! ```
 //! The server is the tests' strict fake, in threads of this process, on loopback; it checks every block and keeps
-//! its digest alone. Both programs are at the same image and the same server, one after the other in every round.
+//! its digest alone. Only where it takes as long for a block as AWS does, it takes the block's checksum on trust: that
+//! time stands for its work, and AWS does not do it on the client's processors. Both programs are at the same image and the same server, one after the other in every round.
 //! coldsnap is the program that `DISKWRIGHT_COLDSNAP` names; `make coldsnap` builds it.
 
 mod common;
@@ -64,9 +65,13 @@ fn main() -> Result<()> {
     }
     for writing in WRITING {
         if format!("push {} ms", writing.as_millis()).contains(&filter) {
-            bench.fake.state().manner.writing = writing;
+            {
+                let manner = &mut bench.fake.state().manner;
+                (manner.writing, manner.trusting) = (writing, !writing.is_zero());
+            }
             missed += bench.push(&debian, rounds)?;
-            bench.fake.state().manner.writing = Duration::ZERO;
+            let manner = &mut bench.fake.state().manner;
+            (manner.writing, manner.trusting) = (Duration::ZERO, false);
         }
     }
     for size in ["64G", "2T"] {

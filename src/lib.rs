@@ -116,6 +116,7 @@ pub mod extent;
 pub mod hex;
 pub mod in_order;
 pub mod observe;
+mod pool;
 pub mod read_at;
 pub mod seed;
 

@@ -14,17 +14,28 @@ use super::decode::{Decoder, Failure, Filled};
 use super::detect::{Compression, Content, content};
 use super::error::ArchiveError;
 use super::oci::{Check, ImageError};
-use super::pool::{Buffer, Pool};
 use super::source::{Shared, Source, read_some};
+use crate::pool::{Buffer, Pool};
 use crate::units::{count, index};
 
 /// Filled buffers waiting for the parser: with those being filled and read, 6 MiB, and another 1 MiB
 /// of compressed input. Beyond them only those count of which the caller holds slices.
 const QUEUE: usize = 4;
 
+/// Size of a buffer in bytes. From 1 MiB on, larger reads of a cached file gain nothing.
+const BUFFER: usize = 1 << 20;
+/// Empty buffers kept for reuse: as many as are under way ([`QUEUE`] + one being filled + one being read) when
+/// the caller has 8 MiB yet to write.
+const KEPT: usize = 14;
+
 /// Bytes of a compressed file from which on a thread of its own is worth it. Images have thousands of layers
 /// of a few KiB; to start and end a thread takes as long as to read one of them.
 pub(super) const THREAD_MIN: u64 = 64 << 10;
+
+/// Buffers for what is decoded.
+pub(super) fn buffers() -> Pool {
+    Pool::new(BUFFER, KEPT)
+}
 
 /// What the decoder's thread sends.
 enum Message {
@@ -73,7 +84,7 @@ impl Input {
         reader: Box<dyn Read + Send>,
         total: Option<u64>,
     ) -> Result<Self, ArchiveError> {
-        Self::start_as(name, reader, total, false, None, &Pool::default())
+        Self::start_as(name, reader, total, false, None, &buffers())
     }
 
     /// As [`Input::start`], of a layer of an image: it may be empty, and nothing may follow its
@@ -363,6 +374,11 @@ impl Input {
 
     /// Like [`Self::read_block`], and consumes nothing.
     pub(super) fn peek_block(&mut self, block: &mut [u8; 512]) -> Result<usize, ArchiveError> {
+        // Nearly every block lies in one chunk.
+        if let Some(whole) = self.chunks.front().and_then(|b| b.first_chunk()) {
+            *block = *whole;
+            return Ok(block.len());
+        }
         let mut got: usize = 0;
         let mut chunk = 0;
         while got < block.len() {

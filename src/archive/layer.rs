@@ -8,10 +8,10 @@ use bytes::Bytes;
 use super::detect::Compression;
 use super::error::ArchiveError;
 use super::oci::{ImageError, LayerBlob};
-use super::pool::Pool;
 use super::reader::ArchiveReader;
 use super::rootfs::Item;
 use crate::display::display_path;
+use crate::pool::Pool;
 
 const WHITEOUT: &[u8] = b".wh.";
 const META: &[u8] = b".wh..wh.";

@@ -28,7 +28,6 @@ mod layer;
 mod members;
 mod oci;
 mod origin;
-mod pool;
 mod read_ahead;
 mod reader;
 mod rootfs;

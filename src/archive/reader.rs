@@ -14,11 +14,11 @@ use super::digested::{Digested, Receipt};
 use super::error::ArchiveError;
 use super::input::Input;
 use super::oci::Check;
-use super::pool::Pool;
 use super::read_ahead::read_ahead;
 use super::tar::TarReader;
 use crate::display::display_path;
 use crate::entry::Entry;
+use crate::pool::Pool;
 
 /// Reads an archive once, front to back.
 ///

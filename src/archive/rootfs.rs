@@ -16,10 +16,10 @@ use super::folder::How;
 use super::members::Members;
 use super::oci::{self, Folder, Named, Platform, Store};
 use super::origin::Origin;
-use super::pool::Pool;
 use super::reader::{ArchiveReader, Opened};
 use super::turn::{Layer, Waiting};
 use crate::entry::Entry;
+use crate::pool::Pool;
 
 /// How to read what leaves a choice.
 #[derive(Clone, Debug, Default)]
@@ -237,7 +237,7 @@ impl Rootfs {
         Self {
             waiting,
             current: None,
-            pool: Pool::default(),
+            pool: super::input::buffers(),
             done: 0,
             total,
             warnings: Vec::new(),

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::pool::Buffer;
+use crate::pool::Buffer;
 use crate::units::count;
 
 /// What both threads look at.

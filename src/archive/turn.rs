@@ -10,9 +10,9 @@ use super::filter::{Filter, Filtered};
 use super::folder::{FolderReader, How};
 use super::layer::LayerReader;
 use super::oci::LayerBlob;
-use super::pool::Pool;
 use super::reader::{ArchiveReader, Opened};
 use super::rootfs::Item;
+use crate::pool::Pool;
 
 /// A layer that has not begun.
 pub(super) enum Waiting {

@@ -1,6 +1,7 @@
 //! Making a filesystem: files are placed first, everything else is planned when the tree is known.
 
 use super::alloc::Allocator;
+use super::block_set::BlockSet;
 use super::block_size::BlockSize;
 use super::fit::{Fit, descriptor_blocks};
 use super::fixed::Fixed;
@@ -9,7 +10,7 @@ use super::options::Options;
 use super::place::{FileExtent, FileTooLarge, Placement};
 use crate::entry::DataRun;
 use crate::tree::DataId;
-use crate::units::TIB;
+use crate::units::{TIB, index};
 use std::ops::Range;
 
 /// A size that a fitted filesystem can be grown to online unless told otherwise, in bytes.
@@ -78,6 +79,28 @@ impl Formatter {
 
     fn block(&self) -> u64 {
         self.options.block_size.bytes()
+    }
+
+    /// Bytes that are part of the filesystem and will most likely be zeros: the journal behind its first block, and
+    /// the inode tables but for the first eighth. None of a fitted one are known before its files.
+    #[must_use]
+    pub fn vacant(&self) -> Vec<Range<u64>> {
+        let Shape::Sized(fixed) = &self.shape else {
+            return Vec::new();
+        };
+        let g = &fixed.geometry;
+        let mut blocks = BlockSet::default();
+        let used = index(g.groups.div_ceil(8));
+        for start in &fixed.tables.inode_table[used..] {
+            blocks.insert(*start..start + g.inode_table_blocks());
+        }
+        let mut head = 1;
+        for run in &fixed.journal.runs {
+            blocks.insert(run.start + head..run.end);
+            head = 0;
+        }
+        let bytes = |r: Range<u64>| r.start * g.block()..r.end * g.block();
+        blocks.iter().map(bytes).collect()
     }
 
     /// Places a file of `size` bytes; `data` are the parts that are no holes, `None` when it has none.

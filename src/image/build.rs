@@ -71,7 +71,11 @@ pub fn build_and_tell(
     check(spec)?;
     let room = room_of(spec);
     let base = room.base;
-    let mut ingest = Ingest::new(formatter(spec, room)?, base, spool, observer);
+    let formatter = formatter(spec, room)?;
+    for vacant in formatter.vacant() {
+        spool.vacant(base + vacant.start, vacant.end - vacant.start);
+    }
+    let mut ingest = Ingest::new(formatter, base, spool, observer);
     ingest.kernels = (spec.boot == Boot::Pv).then(Ahead::default);
     ingest.asked = asked;
     ingest.digesting = asked.digests.then(|| Digesting::start(observer));

@@ -24,11 +24,15 @@ pub trait Spool {
     /// When the output cannot be changed.
     fn punch(&mut self, at: u64, len: u64) -> io::Result<()>;
 
-    /// Reads back what was placed with `keep`. Waits for writes under way.
+    /// Reads back what was placed with `keep`. Waits for writes of it that are under way.
     ///
     /// # Errors
     /// When the spool cannot be read.
     fn read_back(&mut self, at: u64, buf: &mut [u8]) -> io::Result<()>;
+
+    /// Says before all data that these `len` bytes at `at` will most likely be zeros that matter: who sends the disk
+    /// away while it is being made has something to begin with.
+    fn vacant(&mut self, _at: u64, _len: u64) {}
 }
 
 /// Keeps the few files that are read again, and nothing else: for `plan`, which writes nothing.

@@ -2,7 +2,8 @@
 //! while its archive is still being read.
 //!
 //! ```text
-//!  place(at, data) ──► file ──► a block that is full: told, read and sent
+//!  place(at, data) ──► file ──► a block that is passed: told, read and sent
+//!  vacant(at, len) ───────────► a block of zeros: told and sent
 //!                                │ its file was replaced, or metadata came to lie in it
 //!                                ▼
 //!                              sent once more, when the image is known: [`Spooled::rest`]
@@ -23,32 +24,33 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-/// A spool that tells which blocks of [`SNAPSHOT_BLOCK`] bytes are full.
+/// A spool that tells which blocks of [`SNAPSHOT_BLOCK`] bytes may be sent.
 #[derive(Debug)]
 pub struct FileSpool {
     file: Arc<File>,
     writer: Writer,
-    told: Sender<u32>,
+    told: Sender<Block>,
     /// Bytes in a block of the filesystem: what a file leaves of its last one stays zero.
     align: u64,
     /// Up to here nothing more comes.
     cursor: u64,
-    /// Bytes that are there of the block that `cursor` lies in.
-    covered: u64,
-    /// Full, and perhaps not in the file yet.
-    full: VecDeque<u32>,
+    /// The last block that data came to lie in, unless it is passed.
+    open: Option<u32>,
+    /// Passed, and perhaps not in the file yet.
+    passed: VecDeque<u32>,
+    /// Those that were told.
     early: BTreeSet<u32>,
     /// Of those told, the ones that changed since.
     stale: BTreeSet<u32>,
 }
 
 impl FileSpool {
-    /// In `folder`, for a filesystem with blocks of `align` bytes. Full blocks go to `told`; whoever listens may
-    /// go away.
+    /// In `folder`, for a filesystem with blocks of `align` bytes. Blocks with data go to `told` when no more comes
+    /// behind them, others when they are said to be vacant; whoever listens may go away.
     ///
     /// # Errors
     /// When the folder takes no files.
-    pub fn create(folder: &Path, align: u64, told: Sender<u32>) -> io::Result<Self> {
+    pub fn create(folder: &Path, align: u64, told: Sender<Block>) -> io::Result<Self> {
         // tempfile's error names the temporary.
         let file = tempfile::tempfile_in(folder).map_err(|e| io::Error::from(e.kind()))?;
         let file = Arc::new(file);
@@ -58,8 +60,8 @@ impl FileSpool {
             told,
             align,
             cursor: 0,
-            covered: 0,
-            full: VecDeque::new(),
+            open: None,
+            passed: VecDeque::new(),
             early: BTreeSet::new(),
             stale: BTreeSet::new(),
         })
@@ -77,7 +79,6 @@ impl FileSpool {
     /// When the disk is full.
     pub fn finish(mut self) -> io::Result<Spooled> {
         self.writer.flush()?;
-        self.tell(u64::MAX);
         Ok(Spooled {
             early: self.early,
             stale: self.stale,
@@ -86,48 +87,56 @@ impl FileSpool {
 
     fn cover(&mut self, at: u64, len: u64) {
         let end = (at + len).next_multiple_of(self.align);
-        let mut from = (at / self.align * self.align).max(self.cursor);
-        if from / SNAPSHOT_BLOCK != self.cursor / SNAPSHOT_BLOCK {
-            self.covered = 0;
+        let from = at.max(self.cursor);
+        if from >= end {
+            return;
         }
-        while from < end {
-            let stop = end.min((from / SNAPSHOT_BLOCK + 1) * SNAPSHOT_BLOCK);
-            self.covered += stop - from;
-            if self.covered == SNAPSHOT_BLOCK {
-                self.full.push_back(nr(from));
+        for block in nr(from)..=nr(end - 1) {
+            if self.open == Some(block) {
+                continue;
             }
-            if stop.is_multiple_of(SNAPSHOT_BLOCK) {
-                self.covered = 0;
+            self.passed.extend(self.open.replace(block));
+            if self.early.contains(&block) {
+                // It was vacant.
+                self.stale.insert(block);
             }
-            from = stop;
         }
-        self.cursor = self.cursor.max(end);
+        if end.is_multiple_of(SNAPSHOT_BLOCK) {
+            self.passed.extend(self.open.take());
+        }
+        self.cursor = end;
     }
 
     /// These bytes, whose block may be told already, are others now.
     fn changed(&mut self, at: u64, len: u64) {
         let touched = nr(at)..=nr(at + len.max(1) - 1);
-        self.full.retain(|b| !touched.contains(b));
+        self.passed.retain(|b| !touched.contains(b));
         self.stale.extend(self.early.range(touched));
     }
 
-    /// Tells of the blocks that lie before byte `written`.
+    /// Tells of the blocks whose last byte lies before byte `written`: the end of their data is in the file, too.
     fn tell(&mut self, written: u64) {
-        while let Some(&first) = self.full.front()
+        while let Some(&first) = self.passed.front()
             && (u64::from(first) + 1) * SNAPSHOT_BLOCK <= written
         {
-            self.full.pop_front();
-            self.early.insert(first);
-            // Nobody listens any more: the upload failed, and says so.
-            let _ = self.told.send(first);
+            self.passed.pop_front();
+            if self.early.insert(first) {
+                self.say(first, true);
+            }
         }
+    }
+
+    fn say(&self, index: u32, data: bool) {
+        // Nobody listens any more: the upload failed, and says so.
+        let _ = self.told.send(Block { index, data });
     }
 }
 
 impl Spool for FileSpool {
     fn place(&mut self, at: u64, data: Bytes, _keep: bool) -> io::Result<()> {
         let len = count(data.len());
-        if at < self.cursor / self.align * self.align {
+        // The cursor is rounded up: a file that comes in pieces goes on before it.
+        if at < self.cursor.saturating_sub(self.align - 1) {
             self.changed(at, len);
         }
         self.cover(at, len);
@@ -140,15 +149,24 @@ impl Spool for FileSpool {
         if len == 0 {
             return Ok(());
         }
-        self.writer.flush()?;
+        self.writer.settle(at..at + len)?;
         punch(&self.file, at, len)?;
         self.changed(at, len);
         Ok(())
     }
 
     fn read_back(&mut self, at: u64, buf: &mut [u8]) -> io::Result<()> {
-        self.writer.flush()?;
+        self.writer.settle(at..at + count(buf.len()))?;
         read_back(&self.file, at, buf)
+    }
+
+    fn vacant(&mut self, at: u64, len: u64) {
+        let end = (at + len) / SNAPSHOT_BLOCK;
+        for block in at.max(self.cursor).div_ceil(SNAPSHOT_BLOCK)..end {
+            let index = count32(index(block));
+            self.early.insert(index);
+            self.say(index, false);
+        }
     }
 }
 
@@ -177,9 +195,9 @@ pub struct Spooled {
     stale: BTreeSet<u32>,
 }
 
-/// A block to be sent when the image is known.
+/// A block to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Rest {
+pub struct Block {
     /// Its number.
     pub index: u32,
     /// Whether there is more in it than zeros.
@@ -198,7 +216,7 @@ impl Spooled {
     /// The blocks of `block_size` bytes of an image with these extents that were not told or that are others
     /// since; ascending. Those of another size than [`SNAPSHOT_BLOCK`] were none of them told.
     #[must_use]
-    pub fn rest(&self, extents: &[Extent], block_size: u64) -> Vec<Rest> {
+    pub fn rest(&self, extents: &[Extent], block_size: u64) -> Vec<Block> {
         let mut blocks: Vec<(u32, Holds)> = Vec::new();
         for e in extents {
             let holds = match e.content {
@@ -219,8 +237,8 @@ impl Spooled {
         let fine = |nr: u32| told && self.early.contains(&nr) && !self.stale.contains(&nr);
         let list = blocks.into_iter();
         let list = list.filter(|&(nr, holds)| holds == Holds::Metadata || !fine(nr));
-        let mut list: Vec<Rest> = list
-            .map(|(index, holds)| Rest {
+        let mut list: Vec<Block> = list
+            .map(|(index, holds)| Block {
                 index,
                 data: holds != Holds::Zero,
             })
@@ -229,7 +247,7 @@ impl Spooled {
             // What was sent of a file that is gone must not stay, even where nothing matters now.
             let there: BTreeSet<u32> = list.iter().map(|r| r.index).collect();
             let gone = self.stale.difference(&there);
-            list.extend(gone.map(|&index| Rest { index, data: true }));
+            list.extend(gone.map(|&index| Block { index, data: true }));
             list.sort_unstable();
         }
         list
@@ -261,7 +279,8 @@ mod tests {
         /// What was told, sent when it was told and sent again as [`Spooled::rest`] says is the image.
         #[test]
         fn what_is_told_and_the_rest_are_the_image(
-            files in prop::collection::vec((1u64..700_000, any::<bool>(), any::<bool>()), 1..24),
+            vacant in prop::collection::vec((0u64..9_000_000, 1u64..3_000_000), 0..3),
+            files in prop::collection::vec((2u64..700_000, 0u8..3, any::<bool>()), 1..24),
         ) {
             let folder = tempfile::tempdir().unwrap();
             let (told, listen) = channel();
@@ -270,24 +289,35 @@ mod tests {
             let block = index(SNAPSHOT_BLOCK);
             let mut sent: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
             let take = |sent: &mut BTreeMap<u32, Vec<u8>>| {
-                for nr in listen.try_iter() {
+                for Block { index, data: some } in listen.try_iter() {
                     let mut buf = vec![0; block];
-                    data.read_exact_at(u64::from(nr) * SNAPSHOT_BLOCK, &mut buf).unwrap();
-                    sent.insert(nr, buf);
+                    if some {
+                        data.read_exact_at(u64::from(index) * SNAPSHOT_BLOCK, &mut buf).unwrap();
+                    }
+                    sent.insert(index, buf);
                 }
             };
+            // Where it is so, and where it turns out not to be.
+            for (at, len) in vacant {
+                spool.vacant(at, len);
+            }
             let (mut want, mut extents, mut placed) = (Vec::new(), Vec::new(), Vec::new());
-            for (n, &(len, metadata, dropped)) in files.iter().enumerate() {
+            for (n, &(len, kind, dropped)) in files.iter().enumerate() {
                 let start = count(want.len());
                 let size = len.next_multiple_of(ALIGN);
                 let byte = u8::try_from(n + 1).unwrap();
-                want.resize(index(start + size), 0);
-                if metadata {
-                    extents.push(Extent { start, len: size, content: METADATA });
+                want.resize(index(start + size), u8::from(kind == 1));
+                if kind > 0 {
+                    let content = if kind == 1 { METADATA } else { Content::Zero };
+                    extents.push(Extent { start, len: size, content });
                     continue;
                 }
                 want[index(start)..index(start + len)].fill(byte);
-                spool.place(start, vec![byte; index(len)].into(), false).unwrap();
+                // In two pieces, cut anywhere.
+                let cut = (len * 5 / 7).max(1);
+                for (at, len) in [(start, cut), (start + cut, len - cut)] {
+                    spool.place(at, vec![byte; index(len)].into(), false).unwrap();
+                }
                 take(&mut sent);
                 let content = if dropped { Content::Free } else { FILE };
                 extents.push(Extent { start, len: size, content });
@@ -301,12 +331,13 @@ mod tests {
             }
             let done = spool.finish().unwrap();
             take(&mut sent);
-            for rest in done.rest(&extents, SNAPSHOT_BLOCK) {
-                let mut buf = vec![0; block];
-                data.read_exact_at(u64::from(rest.index) * SNAPSHOT_BLOCK, &mut buf).unwrap();
-                sent.insert(rest.index, buf);
-            }
+            // Metadata is the image's alone: what was told has none of it.
             want.resize(want.len().next_multiple_of(block), 0);
+            for rest in done.rest(&extents, SNAPSHOT_BLOCK) {
+                let image = want.chunks(block).nth(index(rest.index.into()));
+                let image = image.filter(|_| rest.data).map_or(vec![0; block], <[u8]>::to_vec);
+                sent.insert(rest.index, image);
+            }
             for (nr, bytes) in want.chunks(block).enumerate() {
                 match sent.get(&count32(nr)) {
                     Some(there) => prop_assert!(there == bytes, "block {nr}"),
@@ -317,45 +348,44 @@ mod tests {
     }
 
     #[test]
-    fn a_full_block_is_told_before_the_end_and_not_among_the_rest() {
+    fn a_passed_block_is_told_before_the_end_and_not_among_the_rest() {
         let folder = tempfile::tempdir().unwrap();
         let (told, listen) = channel();
         let mut spool = FileSpool::create(folder.path(), ALIGN, told).unwrap();
         let step = 64 * KIB;
-        for n in 0..200 {
+        // The last of each block is a hole.
+        for n in (0..200).filter(|n| n % 8 < 7) {
             spool
                 .place(n * step, vec![7; index(step)].into(), false)
                 .unwrap();
         }
-        // The writer has had several batches to write by now.
-        spool.read_back(0, &mut [0; 8]).unwrap();
-        spool.place(200 * step, vec![7; 8].into(), false).unwrap();
+        // Far behind, so that all before is written.
+        spool.place(208 * step, vec![7; 8].into(), false).unwrap();
+        spool.read_back(208 * step, &mut [0; 8]).unwrap();
+        spool
+            .place(208 * step + ALIGN, vec![7; 8].into(), false)
+            .unwrap();
+        let block = |index| Block { index, data: true };
         assert_eq!(
             listen.try_iter().collect::<Vec<_>>(),
-            (0..25).collect::<Vec<_>>()
+            (0..25).map(block).collect::<Vec<_>>()
         );
         let done = spool.finish().unwrap();
         let extents = [
             Extent {
                 start: 0,
-                len: 201 * step,
+                len: 209 * step,
                 content: FILE,
             },
             Extent {
-                start: 201 * step,
+                start: 209 * step,
                 len: step,
                 content: Content::Free,
             },
         ];
         let rest = done.rest(&extents, SNAPSHOT_BLOCK);
-        assert_eq!(
-            rest,
-            [Rest {
-                index: 25,
-                data: true
-            }]
-        );
-        assert_eq!(done.rest(&extents, 2 * SNAPSHOT_BLOCK).len(), 13);
+        assert_eq!(rest, [block(25), block(26)]);
+        assert_eq!(done.rest(&extents, 2 * SNAPSHOT_BLOCK).len(), 14);
     }
 
     #[test]

@@ -16,7 +16,8 @@ const SHAPE: [&str; 6] = ["--boot", "none", "--size", "64M", "--seed", "push"];
 
 /// A push whose archive comes through a pipe.
 fn piped(cloud: &Cloud, args: &[&str]) -> (Running, ChildStdin) {
-    let mut command = cloud.command(&[args, &SHAPE].concat());
+    let (verb, args) = args.split_at(1);
+    let mut command = cloud.command(&[verb, &SHAPE, args].concat());
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -92,6 +93,9 @@ fn what_is_pushed_is_the_image_that_build_makes() {
         figures["image-id"].as_str().unwrap().starts_with("ami-"),
         "{figures}"
     );
+    let count = |name: &str| figures["snapshot"][name].as_u64().unwrap();
+    let blocks = ["sent", "resumed", "inherited", "free"].map(count);
+    assert_eq!(blocks.iter().sum::<u64>(), 128, "of 64 MiB: {figures}");
     // Nothing but the archive and the image lies there.
     assert_eq!(cloud.desk.out(), Vec::<String>::new());
 }
@@ -131,7 +135,7 @@ fn blocks_are_sent_while_the_archive_is_still_being_read() {
     let (running, mut pipe) = piped(&cloud, &args);
     let (first, rest) = tar.split_at(16 << 20);
     pipe.write_all(first).unwrap();
-    wait_until("blocks", || cloud.fake.state().puts >= 8);
+    wait_until("blocks", || cloud.fake.state().matters >= 8);
     pipe.write_all(rest).unwrap();
     drop(pipe);
     let ran = running.end();
@@ -156,14 +160,30 @@ fn the_same_archive_pushed_again_is_the_same_ami() {
 #[test]
 fn an_archive_that_breaks_off_leaves_nothing() {
     let cloud = Cloud::new();
-    let tar = rootfs();
-    cloud
-        .desk
-        .write("rootfs.tar", &tar[..tar.len() - (3 << 20)]);
-    let ran = push_of(&cloud, &["rootfs.tar"]);
+    let args = ["push", "-", "--arch", "x86_64", "--name", "web"];
+    let (running, mut pipe) = piped(&cloud, &args);
+    pipe.write_all(&rootfs()[..16 << 20]).unwrap();
+    wait_until("blocks", || cloud.fake.state().matters >= 8);
+    drop(pipe);
+    let ran = running.end();
     assert_eq!(ran.code, Some(3), "{ran:?}");
-    assert!(ran.stderr.contains("rootfs.tar"), "{ran:?}");
-    assert!(cloud.fake.state().puts > 0);
+    assert_eq!(cloud.left(), []);
+}
+
+#[test]
+fn a_build_that_failed_does_not_wait_for_the_zeros_of_a_large_disk() {
+    let cloud = Cloud::new();
+    cloud.fake.state().manner.writing = Duration::from_millis(100);
+    let args = ["push", "-", "--arch", "x86_64", "--name", "web"];
+    let (running, mut pipe) = piped(&cloud, &[&args[..], &["--size", "256G"]].concat());
+    pipe.write_all(&rootfs()[..2 << 20]).unwrap();
+    wait_until("blocks", || cloud.fake.state().puts > 0);
+    drop(pipe);
+    let ran = running.end();
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    // Of more than 7000 that there are.
+    let puts = cloud.fake.state().puts;
+    assert!(puts < 2000, "{puts}");
     assert_eq!(cloud.left(), []);
 }
 
@@ -198,7 +218,7 @@ fn interrupted_while_the_archive_is_being_read_it_leaves_nothing() {
     pipe.write_all(&Header::new("big", b'0', 40 << 20).block())
         .unwrap();
     pipe.write_all(&bytes(1, 24 << 20)).unwrap();
-    wait_until("blocks", || cloud.fake.state().puts >= 8);
+    wait_until("blocks", || cloud.fake.state().matters >= 8);
     assert_eq!(cloud.left(), [Status::Pending]);
     let id = running.0.id().to_string();
     crate::tools::stdout("kill", &["-INT", &id]);

@@ -7,6 +7,14 @@
 use crate::common::image::{PARTITION, device, try_build, write_tar};
 use crate::common::tarball::{Header, file};
 use crate::tools;
+use bytes::Bytes;
+use diskwright::archive::Rootfs;
+use diskwright::ext4::BlockSize;
+use diskwright::extent::{Content, Extent};
+use diskwright::image::{Boot, PlanSpool, Scheme, Size, Spec, Spool, build};
+use diskwright::observe::Silent;
+use std::io;
+use std::ops::Range;
 use std::path::Path;
 
 const KIB: u64 = 1 << 10;
@@ -358,4 +366,78 @@ fn files_change_no_more_of_the_superblock_than_what_is_free() {
         cases.extend(sizes.map(|size| Case::new(size, block)));
     }
     compare_all(&tar, folder.path(), &cases, true);
+}
+
+/// Keeps what is said to be vacant, and nothing else.
+#[derive(Default)]
+struct Vacant(PlanSpool, Vec<Range<u64>>);
+
+impl Spool for Vacant {
+    fn place(&mut self, at: u64, data: Bytes, keep: bool) -> io::Result<()> {
+        self.0.place(at, data, keep)
+    }
+
+    fn punch(&mut self, at: u64, len: u64) -> io::Result<()> {
+        self.0.punch(at, len)
+    }
+
+    fn read_back(&mut self, at: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.0.read_back(at, buf)
+    }
+
+    fn vacant(&mut self, at: u64, len: u64) {
+        self.1.push(at..at + len);
+    }
+}
+
+#[test]
+fn what_is_vacant_before_the_first_file_is_zeros_that_matter_and_most_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let tar = write_tar(folder.path(), "in.tar", &[file("a", b"a")]);
+    for block_size in [BlockSize::KiB1, BlockSize::KiB2, BlockSize::KiB4] {
+        for size in [8 * MIB, 300 * MIB, GIB, 17 * GIB, 64 * GIB] {
+            for scheme in [Scheme::None, Scheme::Mbr] {
+                let spec = Spec {
+                    size: Size::Bytes(size),
+                    block_size,
+                    scheme,
+                    boot: Boot::None,
+                    ..Spec::default()
+                };
+                let mut spool = Vacant::default();
+                let mut rootfs = Rootfs::open(&[tar.as_os_str()]).unwrap();
+                let built = build(&mut rootfs, &spec, &mut spool, &Silent).unwrap();
+                let zeros = built.image.extents().iter();
+                let zeros: Vec<_> = zeros.filter(|e| e.content == Content::Zero).collect();
+                for vacant in &spool.1 {
+                    let inside = |e: &&Extent| e.start <= vacant.start && vacant.end <= e.end();
+                    assert!(
+                        zeros.iter().copied().any(|e| inside(&e)),
+                        "{block_size:?} {size} {scheme:?}: {vacant:?} of {zeros:?}"
+                    );
+                }
+                let vacant: u64 = spool.1.iter().map(|v| v.end - v.start).sum();
+                let all: u64 = zeros.iter().map(|e| e.len).sum();
+                // Of a few groups the first is more than an eighth.
+                assert!(
+                    vacant <= all && (size < GIB || vacant * 8 > all * 6),
+                    "{vacant} of {all}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_fitted_filesystem_says_of_nothing_that_it_is_vacant() {
+    let folder = tempfile::tempdir().unwrap();
+    let tar = write_tar(folder.path(), "in.tar", &[file("a", b"a")]);
+    let spec = Spec {
+        boot: Boot::None,
+        ..Spec::default()
+    };
+    let mut spool = Vacant::default();
+    let mut rootfs = Rootfs::open(&[tar.as_os_str()]).unwrap();
+    build(&mut rootfs, &spec, &mut spool, &Silent).unwrap();
+    assert!(spool.1.is_empty());
 }

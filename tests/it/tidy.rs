@@ -16,6 +16,7 @@ const RANKS: &[(&str, u32)] = &[
     ("read_at", 0),
     ("observe", 0),
     ("in_order", 0),
+    ("pool", 0),
     ("archive", 1),
     ("tree", 2),
     ("ext4", 3),

@@ -6,7 +6,8 @@ use crate::image::{BuildError, ImageError, Report, Spec, build};
 use crate::observe::{Observer, Stage};
 use crate::read_at::ReadAt;
 use crate::sink::blocks::SNAPSHOT_BLOCK;
-use crate::sink::spool::{FileSpool, Rest, Spooled};
+use crate::sink::spool::{Block, FileSpool, Spooled};
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -128,7 +129,7 @@ impl Building {
         folder: &Path,
         watch: Watch,
     ) -> Result<Self, BuildingError> {
-        let (told, full) = channel();
+        let (told, blocks) = channel();
         let no_spool = {
             let folder = folder.to_owned();
             move |source| BuildingError::Spool { folder, source }
@@ -144,7 +145,7 @@ impl Building {
         let coming = Arc::<Coming>::default();
         let ending = Ending(Arc::clone(&coming));
         let early = Early {
-            full,
+            blocks,
             data: Arc::clone(&data),
         };
         let thread = std::thread::spawn(move || {
@@ -182,6 +183,7 @@ impl Building {
         Blocks {
             early: self.early.take().filter(|_| early),
             coming: Arc::clone(&self.coming),
+            zeros: VecDeque::new(),
             rest: None,
         }
     }
@@ -203,7 +205,7 @@ impl Building {
 
 /// Blocks that are told before the image is finished.
 struct Early {
-    full: Receiver<u32>,
+    blocks: Receiver<Block>,
     data: Arc<dyn ReadAt>,
 }
 
@@ -211,20 +213,43 @@ struct Early {
 pub(super) struct Blocks {
     early: Option<Early>,
     coming: Arc<Coming>,
-    /// Those that were not told early, when the image is finished.
-    rest: Option<std::vec::IntoIter<Rest>>,
+    /// Told and of zeros: sent while there is no data to send.
+    zeros: VecDeque<Block>,
+    /// Those that were not told early or changed since, when the image is finished.
+    rest: Option<std::vec::IntoIter<Block>>,
+}
+
+impl Blocks {
+    /// The next block that was told; waits for it. `None` when no more will be.
+    fn told(&mut self) -> Option<Fed> {
+        let Early { blocks, data } = self.early.as_ref()?;
+        loop {
+            if matches!(self.coming.0.get(), Some(None)) {
+                // Nothing comes of it: what was told is sent in vain.
+                return None;
+            }
+            let block = match blocks.try_recv() {
+                Ok(block) => block,
+                Err(_) if !self.zeros.is_empty() => {
+                    return self.zeros.pop_front().map(|block| fed(block, data));
+                }
+                Err(_) => blocks.recv().ok()?,
+            };
+            if block.data {
+                return Some(fed(block, data));
+            }
+            self.zeros.push_back(block);
+        }
+    }
 }
 
 impl Feed for Blocks {
     fn next(&mut self, block_size: u64) -> io::Result<Option<Fed>> {
-        if self.rest.is_none()
-            && let Some(Early { full, data }) = &self.early
-        {
-            while let Ok(index) = full.recv() {
+        if self.rest.is_none() {
+            while let Some(block) = self.told() {
                 // Those of another size were none of them told.
                 if block_size == SNAPSHOT_BLOCK {
-                    let body = Body::At(Arc::clone(data));
-                    return Ok(Some(fed(index, body)));
+                    return Ok(Some(block));
                 }
             }
         }
@@ -234,19 +259,18 @@ impl Feed for Blocks {
             let told = self.early.as_ref().map_or(&nothing, |_| spooled);
             told.rest(image.extents(), block_size).into_iter()
         });
-        Ok(rest.next().map(|Rest { index, data }| {
-            let body = match data {
-                true => Body::At(Arc::<crate::image::Image>::clone(image)),
-                false => Body::Zero,
-            };
-            fed(index, body)
-        }))
+        let image: Arc<dyn ReadAt> = Arc::<crate::image::Image>::clone(image);
+        Ok(rest.next().map(|block| fed(block, &image)))
     }
 }
 
-fn fed(index: u32, body: Body) -> Fed {
+fn fed(block: Block, data: &Arc<dyn ReadAt>) -> Fed {
+    let body = match block.data {
+        true => Body::At(Arc::clone(data)),
+        false => Body::Zero,
+    };
     Fed {
-        index,
+        index: block.index,
         digest: None,
         body,
     }

@@ -2,7 +2,7 @@
 //! being read.
 //!
 //! ```text
-//!  archive ──► image::build ──► FileSpool ── full blocks ──► snapshot::stream ──► release: register, copy,
+//!  archive ──► image::build ──► FileSpool ── blocks ───────► snapshot::stream ──► release: register, copy,
 //!                    └────────── the image ── the rest ─────────────┘                      share, publish
 //! ```
 

@@ -1,5 +1,6 @@
 //! Where blocks come from.
 
+use crate::pool::Pool;
 use crate::read_at::ReadAt;
 use crate::sink::blocks::{Digest, Hashed, Survey, read_block, sha256};
 use crate::units::index;
@@ -41,15 +42,16 @@ pub struct Fed {
 }
 
 impl Fed {
-    /// The bytes and their digest; reads, and may take a while.
-    pub(super) fn load(&self, block_size: u64) -> io::Result<(Bytes, Digest)> {
+    /// The bytes, in one of `buffers` where they are read, and their digest; may take a while.
+    pub(super) fn load(&self, block_size: u64, buffers: &Pool) -> io::Result<(Bytes, Digest)> {
         let bytes = match &self.body {
             Body::Zero => Bytes::from(vec![0; index(block_size)]),
             Body::Bytes(bytes) => bytes.clone(),
             Body::At(image) => {
-                let mut buf = vec![0; index(block_size)];
-                read_block(&**image, self.index, &mut buf)?;
-                Bytes::from(buf)
+                let mut buffer = buffers.get();
+                let len = index(block_size);
+                read_block(&**image, self.index, &mut buffer.space()[..len])?;
+                buffer.freeze(len)
             }
         };
         let digest = self.digest.unwrap_or_else(|| sha256(&bytes));

@@ -185,6 +185,7 @@ impl Run<'_> {
         };
         self.aws.ledger().keep(&pending);
         let sent = std::mem::take(&mut sender.sent);
+        drop(sender);
         self.wait(started).await?;
         journal.finished(self.observer);
         let made = self.made(started, &sent);
@@ -207,9 +208,9 @@ impl Run<'_> {
         let mut blocks = parent.unwrap_or_default();
         blocks.extend(&sent.written);
         Snapshot {
-            sent: sent.sent,
-            resumed: sent.resumed,
-            inherited: sent.inherited,
+            sent: sent.sent(),
+            resumed: count(sent.resumed.len()),
+            inherited: count(sent.inherited.len()),
             scrubbed: sent.scrubbed,
             free: all - count(sent.matter.len()),
             blocks: Some(BlockMap {

@@ -6,6 +6,7 @@ use super::start::Started;
 use super::{BlockMap, SnapshotError};
 use crate::aws::{Aws, AwsError};
 use crate::observe::{Observer, Stage};
+use crate::pool::Pool;
 use crate::sink::blocks::{Digest, sha256};
 use crate::units::{count, index};
 use aws_sdk_ebs::primitives::ByteStream;
@@ -22,6 +23,8 @@ use tokio::task::JoinSet;
 
 /// Blocks that wait for their turn; they are not read yet.
 const WAITING: usize = 64;
+/// Empty buffers that are kept: as many as there are blocks in flight by default.
+const BUFFERS: usize = 64;
 
 /// What became of the blocks.
 #[derive(Debug, Default)]
@@ -30,14 +33,39 @@ pub(super) struct Sent {
     pub(super) matter: BTreeSet<u32>,
     /// Those that the snapshot has from this upload, with their digests.
     pub(super) written: BTreeMap<u32, Digest>,
-    /// Of them, those that this run put there.
-    pub(super) sent: u64,
     /// Of them, those that an earlier run had put there.
-    pub(super) resumed: u64,
+    pub(super) resumed: BTreeSet<u32>,
     /// Those that the parent has already.
-    pub(super) inherited: u64,
+    pub(super) inherited: BTreeSet<u32>,
     /// Of those sent, the ones that cover what the parent has where nothing matters now.
     pub(super) scrubbed: u64,
+}
+
+impl Sent {
+    /// Those that this run put there.
+    pub(super) fn sent(&self) -> u64 {
+        count(self.written.len() - self.resumed.len())
+    }
+
+    /// Counts what became of a block, the last time that it came, and gives its number.
+    fn note(&mut self, outcome: &Outcome) -> u32 {
+        let (Outcome::Sent(nr, _) | Outcome::Resumed(nr, _) | Outcome::Inherited(nr)) = *outcome;
+        self.resumed.remove(&nr);
+        self.inherited.remove(&nr);
+        match *outcome {
+            Outcome::Sent(_, digest) => {
+                self.written.insert(nr, digest);
+            }
+            Outcome::Resumed(_, digest) => {
+                self.written.insert(nr, digest);
+                self.resumed.insert(nr);
+            }
+            Outcome::Inherited(_) => {
+                self.inherited.insert(nr);
+            }
+        }
+        nr
+    }
 }
 
 /// What need not be sent.
@@ -89,6 +117,8 @@ pub(super) struct Sender<'a> {
     total: Option<u64>,
     /// A block of zeros and its digest.
     zero: (Bytes, Digest),
+    /// For other blocks.
+    buffers: Pool,
     pub(super) sent: Sent,
 }
 
@@ -110,6 +140,7 @@ impl<'a> Sender<'a> {
             observer,
             total,
             zero: (zero.clone(), sha256(&zero)),
+            buffers: Pool::new(zero.len(), BUFFERS),
             sent: Sent::default(),
         }
     }
@@ -150,6 +181,7 @@ impl<'a> Sender<'a> {
                 started: self.started.clone(),
                 known: Arc::clone(&self.known),
                 zero: self.zero.clone(),
+                buffers: self.buffers.clone(),
                 percent: self.percent(),
                 again,
             };
@@ -193,28 +225,15 @@ impl<'a> Sender<'a> {
     }
 
     fn through(&self) -> u64 {
-        self.sent.sent + self.sent.resumed + self.sent.inherited
+        count(self.sent.written.len() + self.sent.inherited.len())
     }
 
-    /// Counts what became of a block, and gives its number.
+    /// Tells what became of a block, and gives its number.
     fn note(&mut self, outcome: &Outcome) -> u32 {
-        let nr = match *outcome {
-            Outcome::Sent(nr, digest) => {
-                self.journal.acknowledged(nr, &digest, self.observer);
-                self.sent.written.insert(nr, digest);
-                self.sent.sent += 1;
-                nr
-            }
-            Outcome::Resumed(nr, digest) => {
-                self.sent.written.insert(nr, digest);
-                self.sent.resumed += 1;
-                nr
-            }
-            Outcome::Inherited(nr) => {
-                self.sent.inherited += 1;
-                nr
-            }
-        };
+        if let Outcome::Sent(nr, digest) = outcome {
+            self.journal.acknowledged(*nr, digest, self.observer);
+        }
+        let nr = self.sent.note(outcome);
         let size = self.started.block_size;
         let total = self.total.map(|t| t * size);
         let done = self.through() * size;
@@ -224,16 +243,11 @@ impl<'a> Sender<'a> {
     }
 
     fn figures(&self) -> String {
-        let Sent {
-            sent,
-            resumed,
-            inherited,
-            ..
-        } = self.sent;
-        let mut text = format!("{sent} sent");
+        let sent = &self.sent;
+        let mut text = format!("{} sent", sent.sent());
         for (n, what) in [
-            (resumed, "sent before"),
-            (inherited, "in the parent"),
+            (count(sent.resumed.len()), "sent before"),
+            (count(sent.inherited.len()), "in the parent"),
             (self.aws.patience().retried(), "retried"),
         ] {
             if n > 0 {
@@ -276,6 +290,7 @@ struct Put {
     started: Started,
     known: Arc<Known>,
     zero: (Bytes, Digest),
+    buffers: Pool,
     percent: Option<i32>,
     /// Whether this run sent this block already, with other bytes.
     again: bool,
@@ -287,9 +302,10 @@ impl Put {
             return Ok(known);
         }
         let (nr, size) = (block.index, self.started.block_size);
+        let buffers = self.buffers.clone();
         let (bytes, digest) = match block.body {
             Body::Zero => self.zero.clone(),
-            _ => tokio::task::spawn_blocking(move || block.load(size))
+            _ => tokio::task::spawn_blocking(move || block.load(size, &buffers))
                 .await
                 .expect("reading a block does not panic")?,
         };

@@ -3,8 +3,10 @@
 use crate::units::{count, index};
 use bytes::Bytes;
 use rustix::io::{Errno, pwritev};
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, IoSlice};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -58,6 +60,11 @@ impl Batch {
         (room && gap <= count(GAP)).then(|| index(gap))
     }
 
+    /// Where it lies in the file.
+    fn range(&self) -> Range<u64> {
+        self.start..self.start + self.len
+    }
+
     fn push_data(&mut self, piece: Bytes) {
         let at = count(piece.as_ptr().addr());
         self.held += at.abs_diff(self.last).min(BUFFER);
@@ -96,30 +103,40 @@ pub(in crate::sink) struct Writer {
     orders: Option<SyncSender<Order>>,
     thread: Option<JoinHandle<io::Result<()>>>,
     batch: Batch,
-    /// Whether there are orders behind the last flush.
-    busy: bool,
+    /// Where those that were sent, and may not be written yet, lie in the file.
+    under_way: VecDeque<Range<u64>>,
+    done: Arc<Done>,
+    /// Batches that are not in the list any more.
+    forgotten: u64,
+}
+
+/// What the thread has done.
+#[derive(Debug, Default)]
+struct Done {
+    batches: AtomicU64,
     /// One past the last byte of the last write.
-    written: Arc<AtomicU64>,
+    end: AtomicU64,
 }
 
 impl Writer {
     pub(in crate::sink) fn start(file: Arc<File>) -> Self {
         let (orders, receiver) = sync_channel(1);
-        let written = Arc::new(AtomicU64::new(0));
-        let end = Arc::clone(&written);
-        let thread = std::thread::spawn(move || run(&file, &receiver, &end));
+        let done = Arc::new(Done::default());
+        let tell = Arc::clone(&done);
+        let thread = std::thread::spawn(move || run(&file, &receiver, &tell));
         Self {
-            written,
             orders: Some(orders),
             thread: Some(thread),
             batch: Batch::default(),
-            busy: false,
+            under_way: VecDeque::new(),
+            done,
+            forgotten: 0,
         }
     }
 
     /// Up to which byte everything is in the file, of what was placed in ascending order.
     pub(in crate::sink) fn written(&self) -> u64 {
-        self.written.load(Ordering::Acquire)
+        self.done.end.load(Ordering::Acquire)
     }
 
     /// Puts `data` at byte `at`.
@@ -146,9 +163,18 @@ impl Writer {
         if self.batch.pieces.is_empty() {
             return Ok(());
         }
-        self.busy = true;
+        self.forget_done();
         let batch = std::mem::take(&mut self.batch);
+        self.under_way.push_back(batch.range());
         self.order(Order::Write(batch))
+    }
+
+    fn forget_done(&mut self) {
+        let done = self.done.batches.load(Ordering::Acquire);
+        while self.forgotten < done {
+            self.under_way.pop_front();
+            self.forgotten += 1;
+        }
     }
 
     fn order(&mut self, order: Order) -> io::Result<()> {
@@ -168,16 +194,27 @@ impl Writer {
     /// Waits until everything is in the file.
     pub(in crate::sink) fn flush(&mut self) -> io::Result<()> {
         self.send_batch()?;
-        if !std::mem::take(&mut self.busy) {
+        self.forget_done();
+        if self.under_way.is_empty() {
             return Ok(());
         }
-        let (done, wait) = sync_channel(1);
-        self.order(Order::Flush(done))?;
+        let (answer, wait) = sync_channel(1);
+        self.order(Order::Flush(answer))?;
         if wait.recv().is_ok() {
             Ok(())
         } else {
             self.failure()
         }
+    }
+
+    /// Waits until what was placed among these bytes is in the file.
+    pub(in crate::sink) fn settle(&mut self, bytes: Range<u64>) -> io::Result<()> {
+        self.forget_done();
+        let here = |there: &Range<u64>| there.start < bytes.end && bytes.start < there.end;
+        if here(&self.batch.range()) || self.under_way.iter().any(here) {
+            self.flush()?;
+        }
+        Ok(())
     }
 
     /// Writes what is left and ends the thread.
@@ -202,16 +239,17 @@ impl Drop for Writer {
     }
 }
 
-fn run(file: &File, orders: &Receiver<Order>, written: &AtomicU64) -> io::Result<()> {
+fn run(file: &File, orders: &Receiver<Order>, done: &Done) -> io::Result<()> {
     while let Ok(order) = orders.recv() {
         match order {
             Order::Write(batch) => {
                 batch.write(file)?;
-                written.store(batch.start + batch.len, Ordering::Release);
+                done.end.store(batch.range().end, Ordering::Release);
+                done.batches.fetch_add(1, Ordering::Release);
             }
-            Order::Flush(done) => {
+            Order::Flush(answer) => {
                 // The other side may have given up waiting.
-                let _ = done.send(());
+                let _ = answer.send(());
             }
         }
     }
@@ -222,10 +260,33 @@ fn run(file: &File, orders: &Receiver<Order>, written: &AtomicU64) -> io::Result
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::BTreeMap;
     use std::os::unix::fs::FileExt;
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(16))]
+
+        #[test]
+        fn what_settled_is_in_the_file_whatever_else_is_under_way(
+            places in prop::collection::vec((0u64..64, any::<Option<u8>>()), 1..60),
+        ) {
+            // Each as large as a batch, so that one is sent whenever another follows.
+            let file = Arc::new(tempfile::tempfile().unwrap());
+            let mut writer = Writer::start(Arc::clone(&file));
+            let mut want = BTreeMap::new();
+            for (n, (at, settle)) in places.into_iter().enumerate() {
+                let byte = u8::try_from(n).unwrap() + 1;
+                writer.place(at * BATCH, vec![byte; index(BATCH)].into()).unwrap();
+                want.insert(at, byte);
+                if let Some(pick) = settle {
+                    let (&at, &byte) = want.iter().nth(usize::from(pick) % want.len()).unwrap();
+                    writer.settle(at * BATCH + 5..at * BATCH + 6).unwrap();
+                    let mut back = [0];
+                    file.read_exact_at(&mut back, at * BATCH + 5).unwrap();
+                    prop_assert_eq!(back[0], byte);
+                }
+            }
+        }
 
         #[test]
         fn pieces_lie_where_they_were_placed_whatever_is_between(

@@ -210,12 +210,12 @@ impl Spool for RawFile {
     }
 
     fn punch(&mut self, at: u64, len: u64) -> io::Result<()> {
-        self.writer().flush()?;
+        self.writer().settle(at..at + len)?;
         punch(&self.file, at, len)
     }
 
     fn read_back(&mut self, at: u64, buf: &mut [u8]) -> io::Result<()> {
-        self.writer().flush()?;
+        self.writer().settle(at..at + count(buf.len()))?;
         read_back(&self.file, at, buf)
     }
 }

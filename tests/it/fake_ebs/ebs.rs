@@ -159,6 +159,7 @@ fn put(id: &str, nr: &str, request: &Request, state: &mut State) -> Answer {
     }
     snapshot.put(nr, &request.body, digest);
     state.puts += 1;
+    state.matters += u64::from(base64(&request.digest) != ZEROS);
     Ok(Response::json(201, &json!({}))
         .with("x-amz-checksum", base64(&digest))
         .with("x-amz-checksum-algorithm", "SHA256"))
@@ -247,6 +248,18 @@ fn get(id: &str, nr: &str, request: &Request, state: &mut State) -> Answer {
 }
 
 /// RFC 4648, section 4.
+/// SHA-256 of a block of zeros.
+const ZEROS: &str = "B4VNL+8pega6gWheZgwzLeNtXRjVRpJ9MNqtbX/aFUE=";
+
+/// The digest that a block comes with.
+pub fn claimed(request: &Request) -> [u8; 32] {
+    let digest = aws_smithy_types::base64::decode(request.header("x-amz-checksum"));
+    digest
+        .ok()
+        .and_then(|d| d.try_into().ok())
+        .unwrap_or_default()
+}
+
 fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();

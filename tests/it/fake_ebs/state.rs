@@ -93,6 +93,8 @@ pub struct Manner {
     pub completing: Duration,
     /// For how long a block is being written.
     pub writing: Duration,
+    /// Whether a block's checksum is taken on trust.
+    pub trusting: bool,
     /// What the fake's clock is ahead of this machine's.
     pub ahead: Duration,
     /// What it is behind.
@@ -126,6 +128,7 @@ impl Default for Manner {
             settling: Duration::ZERO,
             completing: Duration::ZERO,
             writing: Duration::ZERO,
+            trusting: false,
             ahead: Duration::ZERO,
             behind: Duration::ZERO,
             encrypts: false,
@@ -155,6 +158,8 @@ pub struct State {
     pub instances: BTreeMap<String, Instance>,
     /// Blocks that were put, repeated ones too.
     pub puts: u64,
+    /// Of them, those of blocks with more in them than zeros.
+    pub matters: u64,
     /// Requests in flight at once, at most.
     pub widest: u64,
     /// Ids of the keys that requests were signed with.

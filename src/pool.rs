@@ -1,4 +1,5 @@
-//! Buffers that travel from the decoder to whoever writes the data, and come back empty.
+//! Buffers that travel from whoever fills them to whoever reads them, and come back empty: a fresh one costs a
+//! page fault for every page.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,26 +7,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Size of a buffer in bytes. From 1 MiB on, larger reads of a cached file gain nothing.
-pub(super) const BUFFER: usize = 1 << 20;
-
-/// Pages in a buffer.
-const PAGES: usize = BUFFER / size_of::<Page>();
-
-/// Empty buffers kept for reuse: as many as are under way (`QUEUE` + one being filled + one being read) when
-/// the caller has 8 MiB yet to write. A fresh one costs a page fault for every page.
-const KEPT: usize = 14;
-
 /// Keeps buffers page-aligned, as direct I/O and huge copies like them.
 #[derive(Clone, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C, align(4096))]
 struct Page([u8; 4096]);
 
 /// Empty buffers. The pool never waits: a caller that holds slices of many buffers makes it allocate
-/// more, and cannot lock itself out. How far the decoder runs ahead is bounded by the queue alone.
-#[derive(Clone, Default)]
-pub(super) struct Pool {
+/// more, and cannot lock itself out. What is under way is for others to bound.
+#[derive(Clone)]
+pub(crate) struct Pool {
     shelf: Arc<Mutex<Vec<Vec<Page>>>>,
+    /// In a buffer.
+    pages: usize,
+    /// Empty buffers that are kept.
+    kept: usize,
 }
 
 impl fmt::Debug for Pool {
@@ -35,10 +30,22 @@ impl fmt::Debug for Pool {
 }
 
 impl Pool {
-    /// A buffer of [`BUFFER`] bytes with arbitrary content.
-    pub(super) fn get(&self) -> Buffer {
-        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        let pages = shelf.pop().unwrap_or_else(|| vec![Page([0; 4096]); PAGES]);
+    /// Of buffers of `len` bytes, a whole number of pages, of which at most `kept` lie empty.
+    pub(crate) fn new(len: usize, kept: usize) -> Self {
+        Self {
+            shelf: Arc::default(),
+            pages: len.div_ceil(size_of::<Page>()),
+            kept,
+        }
+    }
+
+    /// A buffer with arbitrary content.
+    pub(crate) fn get(&self) -> Buffer {
+        let empty = {
+            let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+            shelf.pop()
+        };
+        let pages = empty.unwrap_or_else(|| vec![Page([0; 4096]); self.pages]);
         Buffer {
             pages,
             len: 0,
@@ -48,7 +55,7 @@ impl Pool {
 }
 
 /// A buffer on its way; returns to its pool when dropped.
-pub(super) struct Buffer {
+pub(crate) struct Buffer {
     pages: Vec<Page>,
     len: usize,
     pool: Pool,
@@ -56,12 +63,12 @@ pub(super) struct Buffer {
 
 impl Buffer {
     /// All of it.
-    pub(super) fn space(&mut self) -> &mut [u8] {
+    pub(crate) fn space(&mut self) -> &mut [u8] {
         self.pages.as_mut_bytes()
     }
 
     /// The first `len` bytes, to be sliced and shared; the buffer returns with the last slice.
-    pub(super) fn freeze(mut self, len: usize) -> Bytes {
+    pub(crate) fn freeze(mut self, len: usize) -> Bytes {
         self.len = len;
         Bytes::from_owner(self)
     }
@@ -81,7 +88,7 @@ impl Drop for Buffer {
             .shelf
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if shelf.len() < KEPT {
+        if shelf.len() < self.pool.kept {
             shelf.push(std::mem::take(&mut self.pages));
         }
     }
@@ -93,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_buffer_returns_with_its_last_slice() {
-        let pool = Pool::default();
+        let pool = Pool::new(1 << 20, 14);
         let mut buffer = pool.get();
         buffer.space()[..5].copy_from_slice(b"hello");
         let whole = buffer.freeze(5);
@@ -112,14 +119,14 @@ mod tests {
 
     #[test]
     fn buffers_are_page_aligned_and_no_hoard_is_kept() {
-        let pool = Pool::default();
+        let pool = Pool::new(1 << 20, 14);
         let mut many: Vec<Buffer> = (0..20).map(|_| pool.get()).collect();
         assert!(
             many.iter_mut()
                 .all(|b| b.space().as_ptr().addr() % 4096 == 0)
         );
-        assert!(many.iter_mut().all(|b| b.space().len() == BUFFER));
+        assert!(many.iter_mut().all(|b| b.space().len() == 1 << 20));
         drop(many);
-        assert_eq!(pool.shelf.lock().unwrap().len(), KEPT);
+        assert_eq!(pool.shelf.lock().unwrap().len(), 14);
     }
 }
