@@ -32,12 +32,12 @@ pub(super) trait Reader {
 pub(super) fn read_legacy(frame: &[u8], limit: usize, reader: &mut impl Reader) -> Option<()> {
     let mut rest = frame.strip_prefix(&MAGIC)?;
     let mut room = limit;
-    let mut window = Window::new(reader);
+    let mut tail = Tail::new(reader);
     while !rest.is_empty() {
         let (len, behind) = rest.split_first_chunk::<4>()?;
         let (block, behind) = behind.split_at_checked(index32(u32::from_le_bytes(*len)))?;
-        room -= decode(block, room.min(BLOCK), &mut window)?;
-        window.end_block();
+        room -= decode(block, room.min(BLOCK), &mut tail)?;
+        tail.end_block();
         rest = behind;
     }
     Some(())
@@ -45,7 +45,7 @@ pub(super) fn read_legacy(frame: &[u8], limit: usize, reader: &mut impl Reader) 
 
 /// Decodes `block` to `room` bytes at most; gives their number. Matches reach back to the block's own beginning
 /// at most.
-fn decode(mut block: &[u8], room: usize, window: &mut Window<'_, impl Reader>) -> Option<usize> {
+fn decode(mut block: &[u8], room: usize, tail: &mut Tail<'_, impl Reader>) -> Option<usize> {
     let mut left = room;
     loop {
         let (&token, rest) = block.split_first()?;
@@ -54,8 +54,8 @@ fn decode(mut block: &[u8], room: usize, window: &mut Window<'_, impl Reader>) -
         let (text, rest) = block.split_at_checked(len)?;
         left = left.checked_sub(len)?;
         match block.first_chunk() {
-            Some(chunk) if len <= SHORT && window.room() >= len => window.short(chunk, len),
-            _ => window.literals(text),
+            Some(chunk) if len <= SHORT && tail.room() >= len => tail.short(chunk, len),
+            _ => tail.literals(text),
         }
         if rest.is_empty() {
             // The last sequence has no match.
@@ -66,10 +66,10 @@ fn decode(mut block: &[u8], room: usize, window: &mut Window<'_, impl Reader>) -
         let distance = usize::from(u16::from_le_bytes(*distance));
         let len = length(token & 0x0F, &mut block)?.checked_add(MIN_MATCH)?;
         left = left.checked_sub(len)?;
-        if distance == 0 || distance > window.end {
+        if distance == 0 || distance > tail.end {
             return None;
         }
-        window.repeat(len, distance);
+        tail.repeat(len, distance);
     }
 }
 
@@ -91,7 +91,7 @@ fn length(nibble: u8, block: &mut &[u8]) -> Option<usize> {
 }
 
 /// The end of what was decoded: as much as matches reach back to, and what the reader was not told yet.
-struct Window<'a, R> {
+struct Tail<'a, R> {
     reader: &'a mut R,
     /// [`HISTORY`], [`PART`], and [`SHORT`] more, into which copies may reach.
     text: Box<[u8]>,
@@ -105,7 +105,7 @@ struct Window<'a, R> {
     literals: usize,
 }
 
-impl<'a, R: Reader> Window<'a, R> {
+impl<'a, R: Reader> Tail<'a, R> {
     fn new(reader: &'a mut R) -> Self {
         Self {
             reader,
@@ -272,6 +272,52 @@ mod tests {
         let out = read(&frame(&[&overlapping, &long]), 1000).unwrap();
         assert_eq!(out, [b"abcabcabcabca!".to_vec(), vec![b'x'; 37]].concat());
         assert_eq!(read(&frame(&[]), 0).unwrap(), b"");
+    }
+
+    /// `literals` and a match of `len` bytes, at least 19, `distance` back.
+    fn sequence(literals: &[u8], len: usize, distance: u16) -> Vec<u8> {
+        let mut block = vec![0xFF];
+        for rest in [literals.len() - 15, len - MIN_MATCH - 15] {
+            let more = [
+                vec![0xFF; rest / 255],
+                vec![u8::try_from(rest % 255).unwrap()],
+            ]
+            .concat();
+            if block.len() == 1 {
+                block.extend(more);
+                block.extend_from_slice(literals);
+                block.extend_from_slice(&distance.to_le_bytes());
+            } else {
+                block.extend(more);
+            }
+        }
+        block
+    }
+
+    #[test]
+    fn a_match_is_cut_where_the_text_slides_with_a_byte_or_two_on_either_side() {
+        for before in [HISTORY + PART - 1, HISTORY + PART - 2, HISTORY + PART] {
+            let literals: Vec<u8> = (0..before).map(|n| (n * n >> 5).to_le_bytes()[0]).collect();
+            for beyond in [1, 2, 3, PART, PART + 1] {
+                for distance in [1, 5, 40, u16::MAX] {
+                    let len = (HISTORY + PART).saturating_sub(before) + 20 + beyond;
+                    // It slides, and `PART` bytes later again.
+                    let again = HISTORY + PART + PART - before + beyond;
+                    for len in [len, again] {
+                        let block = [sequence(&literals, len, distance), vec![0x10, b'!']].concat();
+                        let mut want = literals.clone();
+                        for _ in 0..len {
+                            want.push(want[want.len() - usize::from(distance)]);
+                        }
+                        want.push(b'!');
+                        let frame = frame(&[&[0x00], &block, &[0x10, b'?']]);
+                        want.push(b'?');
+                        assert!(read(&frame, want.len()).unwrap() == want, "{before} {len}");
+                        assert!(read(&frame, want.len() - 1).is_none());
+                    }
+                }
+            }
+        }
     }
 
     #[test]
