@@ -297,7 +297,9 @@ mod tests {
     #[test]
     fn a_match_is_cut_where_the_text_slides_with_a_byte_or_two_on_either_side() {
         for before in [HISTORY + PART - 1, HISTORY + PART - 2, HISTORY + PART] {
-            let literals: Vec<u8> = (0..before).map(|n| (n * n >> 5).to_le_bytes()[0]).collect();
+            let literals: Vec<u8> = (0..before)
+                .map(|n| ((n * n) >> 5).to_le_bytes()[0])
+                .collect();
             for beyond in [1, 2, 3, PART, PART + 1] {
                 for distance in [1, 5, 40, u16::MAX] {
                     let len = (HISTORY + PART).saturating_sub(before) + 20 + beyond;
