@@ -6,8 +6,8 @@
 //! ```
 //! The server is the tests' strict fake, in threads of this process, on loopback; it checks every block and keeps
 //! its digest alone. Only where it takes as long for a block as AWS does, it takes the block's checksum on trust: that
-//! time stands for its work, and AWS does not do it on the client's processors. Both programs are at the same image and the same server, one after the other in every round.
-//! coldsnap is the program that `DISKWRIGHT_COLDSNAP` names; `make coldsnap` builds it.
+//! time stands for its work, and AWS does not do it on the client's processors. Both programs are at the same image
+//! and the same server, one after the other in every round. coldsnap is the program that `DISKWRIGHT_COLDSNAP` names; `make coldsnap` builds it.
 
 mod common;
 #[allow(
@@ -65,13 +65,9 @@ fn main() -> Result<()> {
     }
     for writing in WRITING {
         if format!("push {} ms", writing.as_millis()).contains(&filter) {
-            {
-                let manner = &mut bench.fake.state().manner;
-                (manner.writing, manner.trusting) = (writing, !writing.is_zero());
-            }
+            bench.set_writing(writing);
             missed += bench.push(&debian, rounds)?;
-            let manner = &mut bench.fake.state().manner;
-            (manner.writing, manner.trusting) = (Duration::ZERO, false);
+            bench.set_writing(Duration::ZERO);
         }
     }
     for size in ["64G", "2T"] {
@@ -86,6 +82,11 @@ fn main() -> Result<()> {
 }
 
 impl Bench {
+    fn set_writing(&self, writing: Duration) {
+        let manner = &mut self.fake.state().manner;
+        (manner.writing, manner.trusting) = (writing, !writing.is_zero());
+    }
+
     fn build(&self, debian: &Path, size: &str) -> Result<()> {
         let args = ["--scheme", "gpt", "--boot", "bios", "--size", size];
         let mut build = Command::new(env!("CARGO_BIN_EXE_diskwright"));

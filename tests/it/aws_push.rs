@@ -171,6 +171,19 @@ fn an_archive_that_breaks_off_leaves_nothing() {
 }
 
 #[test]
+fn a_file_that_breaks_off_is_named_and_leaves_nothing() {
+    let cloud = Cloud::new();
+    let tar = rootfs();
+    cloud
+        .desk
+        .write("rootfs.tar", &tar[..tar.len() - (3 << 20)]);
+    let ran = push_of(&cloud, &["rootfs.tar"]);
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    assert!(ran.stderr.contains("rootfs.tar"), "{ran:?}");
+    assert_eq!(cloud.left(), []);
+}
+
+#[test]
 fn a_build_that_failed_does_not_wait_for_the_zeros_of_a_large_disk() {
     let cloud = Cloud::new();
     cloud.fake.state().manner.writing = Duration::from_millis(100);

@@ -399,18 +399,9 @@ fn a_skeleton_that_is_too_large_is_told_with_the_user() {
     std::fs::create_dir_all(desk.path("over/etc/skel")).unwrap();
     let large = std::fs::File::create(desk.path("over/etc/skel/large")).unwrap();
     large.set_len(17 << 20).unwrap();
-    let args = [
-        "build",
-        "small.tar",
-        "-o",
-        "out/a",
-        "--boot",
-        "none",
-        "--quiet",
-    ];
     let flags = ["--overlay", "over", "--user", "lisa"];
     desk.refused(
-        &[&args[..], &flags].concat(),
+        &[&BUILD[..], &flags].concat(),
         3,
         expect![[r#"
         error: --user lisa: /etc/skel/large is larger than 16777216 bytes, too large for a home
@@ -422,17 +413,8 @@ fn a_skeleton_that_is_too_large_is_told_with_the_user() {
 fn a_seed_that_cloud_init_would_misread_is_refused() {
     let desk = desk();
     desk.write("user-data", b"#cloud-configx\npackages: [a]\n");
-    let args = [
-        "build",
-        "small.tar",
-        "-o",
-        "out/a",
-        "--boot",
-        "none",
-        "--quiet",
-    ];
     desk.refused(
-        &[&args[..], &["--cloud-init", "user-data"]].concat(),
+        &[&BUILD[..], &["--cloud-init", "user-data"]].concat(),
         3,
         expect![[r#"
             error: --cloud-init: user-data: cloud-init would not know it: its first line is `#cloud-config`, `#!…` or another of its headers, before any comment
